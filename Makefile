@@ -1,0 +1,60 @@
+# `make` alone prints this help: every target with a `##` comment.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+MODEL  ?=
+PORT   ?= 18000
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test test-fast check format lint types contracts docs coverage bench clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+serve: $(VENV)/.installed ## Install, fetch the default model, serve it on 127.0.0.1:18000 (MODEL=, PORT=)
+	@exec $(BIN)/python -m obeaver serve $(MODEL) --port $(PORT)
+
+test: $(VENV)/.installed-dev ## Install what tests need and run them all, on real models too
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.installed-dev ## Run the tests that need no real model
+	$(BIN)/python -m pytest -m 'not real and not slow'
+
+check: $(VENV)/.installed-dev format lint types contracts docs coverage ## Format, lint, types, import contracts, docs and tests with coverage
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/write_reference.py --check
+
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
+	$(BIN)/python tests/check_coverage.py .coverage.json
+
+bench: $(VENV)/.installed-dev ## Measure tokens per second and fidelity on this machine
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

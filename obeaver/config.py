@@ -1,0 +1,186 @@
+"""Settings: the one table of options. The command line, the environment, `--help` and the docs all read it.
+
+Precedence: a command-line flag, then the environment variable, then the default.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from obeaver.errors import CommandError
+
+_DEFAULT_HOME = Path("~/.obeaver")
+DEFAULT_MODEL = "smollm2-135m"
+"""What the chat commands use when no model is named."""
+
+DEFAULT_EMBEDDING_MODEL = "all-minilm-l6-v2"
+"""The same for the embedding commands."""
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
+
+
+def _option(default: Any, help: str, *, metavar: str = "N", minimum: float | None = None) -> Any:  # noqa: A002
+    return field(default=default, metadata={"help": help, "metavar": metavar, "minimum": minimum})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a server is told. Each field is a flag (`--max-queue`) and a variable (`OBEAVER_MAX_QUEUE`)."""
+
+    home: Path = _option(_DEFAULT_HOME, "folder of the model store", metavar="DIR")
+    host: str = _option("127.0.0.1", "address to listen on", metavar="ADDRESS")
+    port: int = _option(18000, "port to listen on; 0 picks a free one", minimum=0)
+    api_key: str = _option("", "key that clients must send as a bearer token; empty: no key", metavar="KEY")
+    insecure: bool = _option(False, "allow a non-loopback address without an API key")
+    cors_origin: tuple[str, ...] = _option(
+        (), "page origin that may call beside the loopback ones; may be repeated", metavar="ORIGIN"
+    )
+    allowed_host: tuple[str, ...] = _option(
+        (), "Host header that is answered beside this server's own names; may be repeated", metavar="NAME"
+    )
+    threads: int = _option(0, "threads that compute; 0: one per physical core", minimum=0)
+    runner: Literal["auto", "ort", "genai"] = _option(
+        "auto",
+        "what runs the decoder: straight onnxruntime where the graph allows it, or onnxruntime-genai",
+        metavar="RUNNER",
+    )
+    max_rows: int = _option(16, "sequences computed together", minimum=1)
+    max_queue: int = _option(256, "requests that may wait for a place; more are answered 429", minimum=0)
+    max_input_tokens: int = _option(
+        0, "longest text that an embedding model is given; 0: what the model was made for", minimum=0
+    )
+    kv_cache_mb: int = _option(0, "memory for keys and values; 0: a quarter of what is free at start", minimum=0)
+    prefix_cache_mb: int = _option(
+        -1,
+        "memory for keys and values kept after a request ended; -1: a quarter of the KV memory, at most 512",
+        minimum=-1,
+    )
+    max_body_mb: float = _option(10.0, "largest request body", minimum=0.001)
+    keep_alive_s: float = _option(
+        10.0, "silence after which a stream gets a keep-alive comment", metavar="S", minimum=0.1
+    )
+    shutdown_timeout_s: float = _option(
+        30.0, "how long running answers may go on after a stop signal", metavar="S", minimum=0
+    )
+    offline: bool = _option(False, "never fetch; use what the store holds")
+    log_level: Literal["debug", "info", "warning", "error"] = _option("info", "how much to log", metavar="LEVEL")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in LOOPBACK_HOSTS or self.host.startswith("127.")
+
+    def check(self) -> None:
+        """Refuse what would expose the machine.
+
+        Raises:
+            CommandError: A non-loopback address has no API key and `insecure` was not given.
+        """
+        if not (self.is_loopback or self.api_key or self.insecure):
+            raise CommandError(
+                f"{self.host} can be reached from other machines: give --api-key, or --insecure to serve without one"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the table: a field of Settings, told for people and parsers."""
+
+    name: str
+    kind: type
+    default: Any
+    help: str
+    metavar: str
+    choices: tuple[str, ...]
+    repeated: bool
+    minimum: float | None
+
+    @property
+    def flag(self) -> str:
+        """`--max-queue`."""
+        return "--" + self.name.removesuffix("_s").replace("_", "-")
+
+    @property
+    def env(self) -> str:
+        """`OBEAVER_MAX_QUEUE`."""
+        return "OBEAVER_" + self.name.removesuffix("_s").upper()
+
+    def parse(self, text: str) -> Any:
+        """Turn text from a flag or a variable into the field's value.
+
+        Raises:
+            ValueError: The text is not such a value; the message says what is.
+        """
+        if self.kind is bool:
+            return _parse_bool(text)
+        if self.choices and text not in self.choices:
+            raise ValueError(f"must be one of {', '.join(self.choices)}")
+        try:
+            value = self.kind(text)
+        except ValueError:
+            raise ValueError(f"must be {'a whole number' if self.kind is int else 'a number'}") from None
+        if self.minimum is not None and not value >= self.minimum:
+            raise ValueError(f"must be at least {self.minimum:g}")
+        return value
+
+
+def _parse_bool(text: str) -> bool:
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise ValueError("must be 1 or 0")
+
+
+def options() -> tuple[Option, ...]:
+    """The table, in the order of the fields."""
+    rows = []
+    for item in fields(Settings):
+        origin = get_origin(item.type)
+        rows.append(
+            Option(
+                name=item.name,
+                kind=str if origin in (tuple, Literal) else item.type,  # type: ignore[arg-type]
+                default=item.default,
+                help=item.metadata["help"],
+                metavar=item.metadata["metavar"],
+                choices=get_args(item.type) if origin is Literal else (),
+                repeated=origin is tuple,
+                minimum=item.metadata["minimum"],
+            )
+        )
+    return tuple(rows)
+
+
+def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], **defaults: Any) -> Settings:
+    """Settings from flags, then the environment, then `defaults`, then the table.
+
+    Args:
+        flags: Field name to value; None means that the flag was not given.
+        environ: The process environment.
+        defaults: Defaults of one command that differ from the table, such as its port.
+
+    Raises:
+        CommandError: A variable cannot be understood; names it.
+    """
+    values: dict[str, Any] = dict(defaults)
+    for row in options():
+        if (given := flags.get(row.name)) is not None:
+            values[row.name] = tuple(given) if row.repeated else given
+        elif row.env in environ:
+            values[row.name] = _from_environment(row, environ[row.env])
+    values["home"] = Path(values.get("home", Settings().home)).expanduser()
+    return Settings(**values)
+
+
+def _from_environment(row: Option, text: str) -> Any:
+    try:
+        if row.repeated:
+            return tuple(_split(text))
+        return row.parse(text)
+    except ValueError as error:
+        raise CommandError(f"the environment variable {row.env} {error}") from None
+
+
+def _split(text: str) -> Sequence[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

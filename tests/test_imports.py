@@ -1,0 +1,72 @@
+"""Fences: which module may import which third-party package, and that a command starts light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "obeaver"
+
+FENCES = {
+    "onnxruntime": ("engine/ort_runner", "engine/ort_", "engine/embedding", "models/"),
+    "onnxruntime_genai": ("engine/genai_runner", "models/convert"),
+    "llguidance": ("engine/grammar",),
+    "jsonschema": ("api/validation",),
+    "tokenizers": ("text/tokenizer", "models/sample_text"),
+    "jinja2": ("text/chat_template",),
+    "uvicorn": ("cli/serve",),
+    "onnx": ("models/gguf/", "models/encoder/"),
+    "gguf": ("models/gguf/",),
+    "psutil": ("monitor", "models/", "app", "engine/threads", "engine/ort_", "engine/genai_runner"),
+}
+
+
+def imported_packages(module: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", FENCES)
+def test_a_third_party_package_is_imported_only_behind_its_fence(package: str) -> None:
+    trespassers = [
+        str(module.relative_to(PACKAGE))
+        for module in PACKAGE.rglob("*.py")
+        if package in imported_packages(module)
+        and not str(module.relative_to(PACKAGE).as_posix()).startswith(FENCES[package])
+    ]
+    assert trespassers == []
+
+
+def test_no_module_is_a_drawer() -> None:
+    drawers = {"utils.py", "util.py", "helpers.py", "common.py", "misc.py"}
+    assert [path for path in PACKAGE.rglob("*.py") if path.name in drawers] == []
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = sorted(FENCES.keys() | {"numpy"})
+    code = (
+        "import sys\n"
+        "from obeaver.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"print('LOADED', [name for name in {heavy!r} if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_telemetry_is_off_before_a_runtime_can_load() -> None:
+    code = (
+        "import os, sys\n"
+        "from obeaver.cli import main\n"
+        "try:\n    main(['--version'])\nexcept SystemExit:\n    pass\n"
+        "print('TELEMETRY', os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[-1] == "TELEMETRY 1 False"
