@@ -1,0 +1,177 @@
+"""Layers around the router that every request passes: request ids, the access log, the error boundary.
+
+Pure ASGI apps, for HTTP scopes only. From the outside in, they and those of the neighbouring modules stand like this:
+
+    Lifespan         takes the lifespan protocol; hands only HTTP on
+    RequestId        every answer has an id, those of the layers below too
+    AccessLog        every answer is logged, with that id
+    Cors             pages that may call can read every answer, errors too; preflights need no key
+    ErrorBoundary    what is raised below becomes an answer
+    HostCheck        Forbidden
+    Drain            Unavailable while the server stops; counts what is being answered
+    ApiKey           Unauthorized
+    Router
+"""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from urllib.parse import quote
+
+from obeaver.errors import ApiError, InternalError
+from obeaver.web import sse
+from obeaver.web.request import REQUEST_ID_KEY, ClientDisconnected, read_headers
+from obeaver.web.response import adding_headers, error_response
+from obeaver.web.types import ASGIApp, Message, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+access_logger = logging.getLogger("obeaver.access")
+
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+_FAREWELL_S = 1.0
+"""How long a client that has stopped reading may hold up the last event of its stream."""
+
+_CLIENT_LEFT = 499
+"""nginx's status for a client that left before its answer; only the log has it."""
+
+
+def _new_request_id() -> str:
+    return f"req_{uuid.uuid4().hex}"
+
+
+class RequestId:
+    """Gives each request an id: the client's own X-Request-Id where that is plain, else a new one.
+
+    Args:
+        app: The next layer; finds the id in the scope.
+        new_id: Makes an id.
+    """
+
+    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str] = _new_request_id) -> None:
+        self._app = app
+        self._new_id = new_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with `x-request-id`."""
+        given = read_headers(scope).get("x-request-id", "")
+        # Anything else could forge lines in the log.
+        request_id = given if _SANE_REQUEST_ID.fullmatch(given) else self._new_id()
+        scope = {**scope, REQUEST_ID_KEY: request_id}
+        await self._app(scope, receive, adding_headers(send, {"x-request-id": request_id}))
+
+
+class AccessLog:
+    """One line on `obeaver.access` when an answer has ended: client, method, path, status, bytes, duration, id.
+
+    The query is left out: people put keys there. A client that left before its answer has the status 499.
+
+    Args:
+        app: The next layer.
+        clock: Seconds.
+    """
+
+    def __init__(self, app: ASGIApp, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, then log."""
+        progress = _Progress(send)
+        start_s = self._clock()
+        try:
+            await self._app(scope, receive, progress.send)
+        finally:
+            access_logger.info(
+                '%s "%s %s" %d%s %d bytes %.1f ms %s',
+                (scope.get("client") or ("-",))[0],
+                scope["method"],
+                _loggable_path(scope),
+                progress.status or _CLIENT_LEFT,
+                "" if progress.complete else " (cut off)",
+                progress.num_bytes,
+                (self._clock() - start_s) * 1000,
+                scope.get(REQUEST_ID_KEY, "-"),
+            )
+
+
+class ErrorBoundary:
+    """Turns what is raised below into an answer, so that a client never waits for one in vain.
+
+    Before the response has started, the answer is the error's status and body. After that, an event stream ends with
+    one error event, and any other response is cut off: the server then closes the connection, and the client sees that
+    something is missing. Tracebacks go to the log, with the request's id, never to the client.
+
+    Args:
+        app: The next layer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, whatever happens below. Cancellation passes."""
+        progress = _Progress(send)
+        try:
+            await self._app(scope, receive, progress.send)
+        except ClientDisconnected:
+            logger.debug("%s: the client has left", scope.get(REQUEST_ID_KEY))
+        except InternalError as error:
+            logger.exception("%s: %s", scope.get(REQUEST_ID_KEY), error.message)
+            await self._tell(error, progress, scope, receive)
+        except ApiError as error:
+            await self._tell(error, progress, scope, receive)
+        except Exception:
+            request_id = scope.get(REQUEST_ID_KEY, "unknown")
+            logger.exception("%s: unexpected error", request_id)
+            message = f"Internal error. The server's log has the details under {request_id}."
+            await self._tell(InternalError(message), progress, scope, receive)
+
+    async def _tell(self, error: ApiError, progress: "_Progress", scope: Scope, receive: Receive) -> None:
+        if not progress.started:
+            await error_response(error)(scope, receive, progress.send)
+        elif progress.is_event_stream and not progress.complete:
+            await _end_with_event(sse.event(error.body()), progress.send)
+
+
+async def _end_with_event(event: bytes, send: Send) -> None:
+    try:
+        async with asyncio.timeout(_FAREWELL_S):
+            await send({"type": "http.response.body", "body": event, "more_body": False})
+    except TimeoutError:
+        logger.info("a client that does not read was not told why its stream ended")
+
+
+class _Progress:
+    """A `send` that remembers how far the response has come."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status: int | None = None
+        self.is_event_stream = False
+        self.complete = False
+        self.num_bytes = 0
+
+    @property
+    def started(self) -> bool:
+        return self.status is not None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            content_type = dict(message["headers"]).get(b"content-type", b"")
+            self.is_event_stream = content_type.startswith(sse.MEDIA_TYPE.encode())
+            await self._send(message)
+        else:
+            await self._send(message)
+            self.num_bytes += len(message.get("body", b""))
+            self.complete = not message.get("more_body", False)
+
+
+def _loggable_path(scope: Scope) -> str:
+    # Still percent-encoded, hence without line ends; the decoded path may hold some.
+    raw_path: bytes | None = scope.get("raw_path")
+    return quote(scope["path"]) if raw_path is None else raw_path.decode("latin-1")

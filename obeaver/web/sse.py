@@ -1,0 +1,32 @@
+"""Server-sent events as bytes. Pure.
+
+Source: WHATWG HTML, 9.2.6, "Interpreting an event stream".
+"""
+
+import re
+
+from obeaver.web import json_codec
+
+COMMENT = b": keep-alive\n\n"
+"""A line that every client skips; it shows proxies and clients that the stream lives."""
+
+DONE = b"data: [DONE]\n\n"
+"""How OpenAI's streams end."""
+
+MEDIA_TYPE = "text/event-stream"
+
+# The three line ends of the specification, and no others: str.splitlines would cut at U+2028 and its like as well.
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def event(data: object) -> bytes:
+    """One event.
+
+    Args:
+        data: A string goes as it is, one `data` line for each of its lines; so a line end in it can start no field.
+            Anything else goes as JSON, which has no line ends.
+    """
+    if isinstance(data, str):
+        lines = _LINE_END.split(data)
+        return "".join(f"data: {line}\n" for line in lines).encode("utf-8", "replace") + b"\n"
+    return b"data: " + json_codec.encode(data) + b"\n\n"

@@ -1,0 +1,139 @@
+"""JSON bodies: strict coming in, always valid going out."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from obeaver.errors import BadRequest
+from obeaver.web.json_codec import MAX_DEPTH, decode, encode
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON_VALUES)
+def test_what_is_encoded_decodes_to_itself(value: object) -> None:
+    assert decode(encode(value)) == value
+
+
+@given(JSON_VALUES)
+def test_what_other_encoders_write_with_escapes_decodes_to_the_same(value: object) -> None:
+    assert decode(json.dumps(value, ensure_ascii=True, indent=2).encode()) == value
+
+
+REFUSED = {
+    "empty": (b"", "empty"),
+    "white space only": (b" \n\t", "empty"),
+    "cut off": (b'{"a": 1', "line 1, column 8"),
+    "two values": (b"{} {}", "Extra data"),
+    "single quotes": (b"{'a': 1}", "line 1, column 2"),
+    "trailing comma": (b"[1,\n2,]", "line 2"),
+    "a raw line end in a string": (b'"a\nb"', "control character"),
+    "an unknown escape": (rb'"\x41"', "escape"),
+    "NaN": (b'{"a": NaN}', "NaN and Infinity"),
+    "Infinity": (b"[Infinity]", "NaN and Infinity"),
+    "minus Infinity": (b"[-Infinity]", "NaN and Infinity"),
+    "a float beyond the range": (b"[1e999]", "too large"),
+    "a negative float beyond the range": (b"[-1e999]", "too large"),
+    "an integer of 5000 digits": (b"9" * 5000, "too many digits"),
+    "a lone continuation byte": (b'"\x80"', "byte 1 is not valid UTF-8"),
+    "an encoded surrogate": (b'"\xed\xa0\x80"', "UTF-8"),
+    "UTF-16": ('{"a": 1}'.encode("utf-16"), "UTF-8"),
+    "half a surrogate pair": (rb'{"a": ["\ud83d"]}', "surrogate"),
+    "half a surrogate pair as a key": (rb'{"\uDE00": 1}', "surrogate"),
+    "a surrogate pair the wrong way round": (rb'"\ude00\ud83d"', "surrogate"),
+    "deep arrays": (b"[" * 101 + b"]" * 101, "deeper than 100"),
+    "deep objects": (b'{"a":' * 101 + b"1" + b"}" * 101, "deeper than 100"),
+    "very deep and never closed": (b"[" * 1_000_000, "deeper than 100"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_malformed_body_is_refused_with_a_reason(name: str) -> None:
+    body, reason = REFUSED[name]
+
+    with pytest.raises(BadRequest) as caught:
+        decode(body)
+
+    assert caught.value.code == "invalid_json"
+    assert reason in caught.value.message
+
+
+def test_a_refusal_quotes_nothing_of_the_body() -> None:
+    with pytest.raises(BadRequest) as caught:
+        decode(b'{"password": "hunter2" "x"}')
+
+    assert "hunter2" not in caught.value.message
+    assert "password" not in caught.value.message
+
+
+@pytest.mark.parametrize("num_wide", [1, 1000])
+def test_the_deepest_nesting_that_is_allowed_is_read_however_wide_it_is(num_wide: int) -> None:
+    deepest = b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1)
+
+    value = decode(b"[" + b",".join([deepest] * num_wide) + b"]")
+
+    assert isinstance(value, list)
+    assert len(value) == num_wide
+
+
+@pytest.mark.parametrize("text", ["[" * 500, "{" * 500, '\\"[' * 500, "[" * 200 + "\\" * 7])
+def test_brackets_inside_of_strings_are_not_nesting(text: str) -> None:
+    assert decode(json.dumps({"content": text, "after": [1]}).encode()) == {"content": text, "after": [1]}
+
+
+def test_a_string_without_an_end_is_read_once_and_not_from_each_of_its_quotes() -> None:
+    # From each quote, this takes hours.
+    body = b"[" + b"[]," * 101 + b'"' + b'\\"' * 1_000_000
+
+    with pytest.raises(BadRequest, match="Unterminated"):
+        decode(body)
+
+
+def test_nesting_after_strings_with_brackets_is_still_found() -> None:
+    body = b'["]]]\\"]]", ' + b"[" * 200 + b"]" * 200 + b"]"
+
+    with pytest.raises(BadRequest, match="deeper"):
+        decode(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b"\xef\xbb\xbf[1]", [1]),
+        (b'{"a": 1, "a": 2}', {"a": 2}),
+        (rb'"\ud83d\ude00"', "😀"),
+        (rb'"\\ud800"', "\\ud800"),
+        (rb'"\u0000"', "\0"),
+        (b"null", None),
+        (b"1e308", 1e308),
+        (b"1e-999", 0.0),
+    ],
+)
+def test_what_is_unusual_but_valid_is_read(body: bytes, value: object) -> None:
+    assert decode(body) == value
+
+
+def test_encoding_is_compact_and_leaves_characters_as_they_are() -> None:
+    assert encode({"a": [1, "é😀"]}) == '{"a":[1,"é😀"]}'.encode()
+
+
+@pytest.mark.parametrize(("text", "sent"), [("a\ud800b", "a�b"), ("\ud83d\ude00", "😀"), ("\ude00\ud83d", "��")])
+def test_half_surrogate_pairs_are_replaced_and_split_ones_joined(text: str, sent: str) -> None:
+    assert json.loads(encode([text])) == [sent]
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_a_number_that_is_not_finite_is_never_written(number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        encode({"logprob": number})

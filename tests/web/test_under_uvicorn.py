@@ -1,0 +1,237 @@
+"""The layers under a real server: what only sockets can show."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from support.event_stream import read_events
+from support.server import connect, serve
+
+from obeaver.web import sse
+from obeaver.web.in_flight import Drain, InFlight
+from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
+from obeaver.web.request import Request
+from obeaver.web.response import JSONResponse, Response
+from obeaver.web.router import Route, Router
+from obeaver.web.stream import EventStream, run_until_disconnect
+from obeaver.web.types import ASGIApp
+
+LIMIT = 100_000
+
+NUM_CHUNKS = 200
+"""20 MB in all: more than the buffers between two sockets take."""
+
+
+class Application:
+    """A small application of every layer, with an answer that never ends and one that is huge."""
+
+    def __init__(self) -> None:
+        self.in_flight = InFlight()
+        self.num_chunks = 0
+        self.begun = asyncio.Event()
+        self.closed = asyncio.Event()
+        routes = [
+            Route("GET", "/", self.hello),
+            Route("POST", "/echo", self.echo),
+            Route("POST", "/endless", self.endless),
+            Route("POST", "/torrent", self.torrent),
+            Route("POST", "/wait", self.wait),
+        ]
+        router = Router(routes, max_body_bytes=LIMIT)
+        self.app: ASGIApp = RequestId(AccessLog(ErrorBoundary(Drain(router, in_flight=self.in_flight))))
+
+    async def hello(self, request: Request) -> Response:
+        return JSONResponse("hello")
+
+    async def echo(self, request: Request) -> Response:
+        self.begun.set()
+        return JSONResponse(await request.json())
+
+    async def endless(self, request: Request) -> EventStream:
+        await request.body()
+        return EventStream(self._chunks(b"", forever=True))
+
+    async def torrent(self, request: Request) -> EventStream:
+        await request.body()
+        return EventStream(self._chunks(b"x" * 100_000, forever=False))
+
+    async def wait(self, request: Request) -> Response:
+        await request.body()
+        return await run_until_disconnect(request, self._wait())
+
+    async def _chunks(self, padding: bytes, *, forever: bool) -> AsyncIterator[bytes]:
+        try:
+            for number in range(NUM_CHUNKS):
+                self.num_chunks += 1
+                yield sse.event(f"{number} {padding.decode()}")
+                if forever:
+                    await asyncio.Event().wait()
+        finally:
+            self.closed.set()
+
+    async def _wait(self) -> Response:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+            return JSONResponse(None)
+        finally:
+            self.closed.set()
+
+
+async def test_a_client_that_leaves_within_a_stream_is_noticed() -> None:
+    application = Application()
+    async with serve(application.app) as port, connect(port) as client:
+        await client.post("/endless", b"{}")
+        await client.until(b"data: 0 \n\n")
+
+        client.abort()
+
+        await asyncio.wait_for(application.closed.wait(), 5)
+
+
+async def test_a_client_that_leaves_while_it_waits_for_an_answer_is_noticed() -> None:
+    application = Application()
+    async with serve(application.app) as port, connect(port) as client:
+        await client.post("/wait", b"{}")
+        await application.begun.wait()
+
+        client.abort()
+
+        await asyncio.wait_for(application.closed.wait(), 5)
+
+
+async def test_the_first_event_arrives_before_the_second_is_made() -> None:
+    application = Application()
+    async with serve(application.app) as port, connect(port) as client:
+        await client.post("/endless", b"{}")
+
+        head = await client.head()
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"content-type: text/event-stream; charset=utf-8\r\n" in head
+        await client.until(b"data: 0 \n\n")
+
+        assert application.num_chunks == 1
+        assert not application.closed.is_set()
+
+
+async def test_a_reader_that_stops_stops_the_iterator_and_can_still_be_seen_to_leave() -> None:
+    application = Application()
+    async with serve(application.app) as port, connect(port) as client:
+        await client.post("/torrent", b"{}")
+        await client.head()
+        seen = -1
+        while application.num_chunks > seen:
+            seen = application.num_chunks
+            await asyncio.sleep(0.1)
+        assert seen < NUM_CHUNKS
+
+        client.abort()
+
+        await asyncio.wait_for(application.closed.wait(), 5)
+
+
+async def test_a_slow_reader_gets_everything() -> None:
+    application = Application()
+    async with serve(application.app) as port, connect(port) as client:
+        await client.post("/torrent", b"{}", "Connection: close")
+        await client.head()
+        num_bytes = 0
+        while part := await client.reader.read(1 << 20):
+            num_bytes += len(part)
+            await asyncio.sleep(0)
+
+    assert application.num_chunks == NUM_CHUNKS
+    assert num_bytes > NUM_CHUNKS * 100_000
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"{", [], 400),
+        (b"{}", ["Content-Type: text/plain"], 415),
+        (b"x" * (LIMIT + 1), [], 413),
+        (b"x" * 3_000_000, [], 413),
+        (b"x" * (LIMIT + 1), ["Expect: 100-continue"], 413),
+    ],
+)
+async def test_a_connection_lives_on_after_a_refused_body(body: bytes, headers: list[str], status: int) -> None:
+    async with serve(Application().app) as port, connect(port) as client:
+        await client.post("/echo", body, *headers)
+        assert (await client.response())[0] == status
+
+        await client.post("/echo", b'{"a": 1}')
+
+        assert await client.response() == (200, b'{"a":1}')
+
+
+async def test_a_chunked_body_over_the_limit_is_refused_and_the_connection_lives_on() -> None:
+    chunk = f"{60_000:x}\r\n".encode() + b"x" * 60_000 + b"\r\n"
+    async with serve(Application().app) as port, connect(port) as client:
+        await client.send("POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await client.send(chunk * 3 + b"0\r\n\r\n")
+        assert (await client.response())[0] == 413
+
+        await client.post("/echo", b"[]")
+
+        assert await client.response() == (200, b"[]")
+
+
+async def test_a_client_that_leaves_within_its_body_leaves_nothing_behind() -> None:
+    application = Application()
+    async with serve(application.app) as port:
+        async with connect(port) as client:
+            await client.send('POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"a"')
+            await application.begun.wait()
+            assert application.in_flight.count == 1
+
+        # Far below the drain's own limit: it is the client's leaving that ends the request.
+        await asyncio.wait_for(application.in_flight.drain(60), 5)
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    one = b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\n1"
+    async with serve(Application().app) as port, connect(port) as client:
+        await client.send(one + one.replace(b"\r\n\r\n1", b"\r\n\r\n2") + b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+
+        answers = [await client.response() for _ in range(3)]
+
+    assert answers == [(200, b"1"), (200, b"2"), (200, b'"hello"')]
+
+
+async def test_head_has_the_length_and_no_body() -> None:
+    async with serve(Application().app) as port, connect(port) as client:
+        await client.send("HEAD / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        head = await client.head()
+        assert b"content-length: 7\r\n" in head
+
+        await client.post("/echo", b"1")
+
+        assert await client.response() == (200, b"1")
+
+
+async def test_a_drain_ends_a_stream_with_an_error_event_and_its_connection() -> None:
+    application = Application()
+    async with serve(application.app) as port, connect(port) as client, connect(port) as newcomer:
+        await client.post("/endless", b"{}", "Connection: close")
+        await client.until(b"data: 0 \n\n")
+
+        await asyncio.wait_for(application.in_flight.drain(0.01), 5)
+
+        rest = await asyncio.wait_for(client.reader.read(), 5)
+        assert b'"code":"shutting_down"' in rest
+        assert rest.endswith(b"0\r\n\r\n")
+
+        await newcomer.post("/echo", b"1")
+        assert (await newcomer.response())[0] == 503
+        assert await asyncio.wait_for(newcomer.reader.read(), 5) == b""
+
+
+async def test_an_event_stream_is_read_back_whole() -> None:
+    application = Application()
+    async with serve(application.app) as port, connect(port) as client:
+        # HTTP/1.0 has no chunks: the body is what comes until the connection's end.
+        await client.send("POST /torrent HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}")
+        await client.head()
+        body = await client.reader.read()
+
+    assert [event.split()[0] for event in read_events(body)] == [str(number) for number in range(NUM_CHUNKS)]
