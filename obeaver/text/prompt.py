@@ -1,0 +1,101 @@
+"""A prompt that still knows which of its characters are control tokens.
+
+A chat template writes control tokens as text (`<|im_start|>user`), and a message may contain the same text. To tell
+them apart, everything that came from a request is marked before rendering: a character that occurs nowhere in the
+request goes into each control token found in its strings, which makes it plain text for `ControlTokens.split`. When the
+prompt has been split, the marks are taken out again, and the text is what it was.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Piece(NamedTuple):
+    """Part of a prompt.
+
+    Attributes:
+        text: Its characters, at least one.
+        is_control: The text is one control token; else it is plain text, whatever it looks like.
+    """
+
+    text: str
+    is_control: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """What a chat template made of a conversation; its pieces joined are the prompt."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole prompt, for people: it does not tell control tokens from text that looks the same."""
+        return "".join(piece.text for piece in self.pieces)
+
+
+class ControlTokens:
+    """Finds control tokens in text: the leftmost first, of several at one place the longest.
+
+    Args:
+        tokens: Their strings. Those of one character are left out: no template writes such, and nothing fits into them.
+    """
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._tokens = frozenset(token for token in tokens if len(token) > 1)
+        lengths: dict[str, set[int]] = {}
+        for token in self._tokens:
+            lengths.setdefault(token[0], set()).add(len(token))
+        self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
+        self._first = re.compile(f"[{re.escape(''.join(lengths))}]" if lengths else r"(?!)")
+        self._heads = frozenset(token[:end] for token in self._tokens for end in range(1, len(token)))
+        self._tails = frozenset(token[start:] for token in self._tokens for start in range(1, len(token)))
+        self._longest = max(map(len, self._tokens), default=0)
+
+    def split(self, text: str) -> Iterator[Piece]:
+        """Cut text into control tokens and what is between them."""
+        done = 0
+        for start, end in self._found(text):
+            if start < done:
+                continue
+            if start > done:
+                yield Piece(text[done:start], is_control=False)
+            yield Piece(text[start:end], is_control=True)
+            done = end
+        if done < len(text):
+            yield Piece(text[done:], is_control=False)
+
+    def mark(self, text: str, mark: str) -> str:
+        """Put the mark into every control token in the text."""
+        parts, done = [], 0
+        for start, _ in self._found(text):
+            parts += [text[done : start + 1], mark]
+            done = start + 1
+        return "".join([*parts, text[done:]]) if parts else text
+
+    def mark_edges(self, text: str, mark: str) -> str:
+        """Put the mark where the text could become a control token together with what a template writes next to it.
+
+        The mark goes inside of white space around the text, since templates strip that.
+        """
+        core = text.strip()
+        before = mark if self._begins_with_tail(core) else ""
+        after = mark if self._ends_with_head(core) else ""
+        return text.replace(core, f"{before}{core}{after}", 1) if before or after else text
+
+    def _found(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where control tokens stand, overlapping ones too."""
+        for match in self._first.finditer(text):
+            start = match.start()
+            for length in self._lengths[match.group()]:
+                if text[start : start + length] in self._tokens:
+                    yield start, start + length
+                    break
+
+    def _begins_with_tail(self, text: str) -> bool:
+        return any(text[:length] in self._tails for length in range(1, min(self._longest, len(text) + 1)))
+
+    def _ends_with_head(self, text: str) -> bool:
+        return any(text[-length:] in self._heads for length in range(1, min(self._longest, len(text) + 1)))

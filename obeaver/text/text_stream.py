@@ -1,0 +1,125 @@
+"""Token ids in, events out: the one path from what a model samples to what a client reads.
+
+    token ids ──decoder──> text ──AnswerReader──> content, reasoning, calls ──Delivery──> events
+
+Text leaves as soon as it is known what it is. Only an unfinished character, the beginning of a stop string or of a
+marker, white space at the edge of a block, and a call whose function is not yet known are held back.
+"""
+
+import random
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from types import MappingProxyType
+from typing import Protocol
+
+from obeaver.text.answer_reader import AnswerReader, Part
+from obeaver.text.delivery import Delivery
+from obeaver.text.events import TextEvent
+from obeaver.text.reasoning import ThinkMarkers
+from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
+from obeaver.text.tool_spec import ToolSpec
+
+_ID_LETTERS = string.ascii_letters + string.digits
+_ID_LENGTH = 24
+_NO_MARKERS: Mapping[int, str] = MappingProxyType({})
+
+
+class Decoder(Protocol):
+    """Token ids to text, one at a time. Control tokens have no text."""
+
+    def push(self, token_id: int) -> str:
+        """The text that this token completes; never ends inside a character."""
+
+    def flush(self) -> str:
+        """What is left of an unfinished character, as replacement characters. More tokens may follow."""
+
+
+def random_call_id(source: random.Random) -> str:
+    """`call_` and 24 random letters and digits."""
+    return "call_" + "".join(source.choices(_ID_LETTERS, k=_ID_LENGTH))
+
+
+class TextStream:
+    """The text side of one sequence.
+
+    Args:
+        decoder: A fresh decoder of the model's tokenizer.
+        stop: Strings that end the answer where they begin in its content.
+        end_ids: Ids whose text is never shown.
+        marker_text: Control tokens that are markers, with the text they stand for; a decoder drops control tokens.
+        think: The model's think markers, if it has any.
+        think_open: The prompt has opened the reasoning already.
+        tool_dialect: Name of the dialect in which the model writes calls; the default one if not given.
+        tools: The functions that it may call. Without any, calls are text like all else, and so are calls of others.
+        parallel_tool_calls: If not, the answer ends with its first call.
+        new_call_id: Makes the ids of calls; random ones if not given.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        stop: Iterable[str] = (),
+        end_ids: Set[int] = frozenset(),
+        marker_text: Mapping[int, str] = _NO_MARKERS,
+        think: ThinkMarkers | None = None,
+        think_open: bool = False,
+        tool_dialect: str | None = None,
+        tools: Sequence[ToolSpec] | None = None,
+        parallel_tool_calls: bool = True,
+        new_call_id: Callable[[], str] | None = None,
+    ) -> None:
+        self._decoder = decoder
+        self._end_ids = end_ids
+        self._marker_text = marker_text
+        self._delivery = Delivery(
+            stop,
+            may_have_blocks=think is not None or bool(tools),
+            new_call_id=new_call_id or (lambda: random_call_id(random.SystemRandom())),
+            one_call=not parallel_tool_calls,
+        )
+        self._reader = AnswerReader(
+            self._delivery,
+            think=think,
+            think_open=think_open,
+            dialect=DIALECTS[tool_dialect or DEFAULT_DIALECT] if tools else None,
+            tools={tool.name: tool for tool in tools or ()},
+        )
+        self.num_reasoning_tokens = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the answer has ended, by a stop string or its only call: the sequence need not go on."""
+        return self._delivery.stopped
+
+    @property
+    def num_tool_calls(self) -> int:
+        """Calls announced so far."""
+        return self._delivery.num_calls
+
+    def push(self, token_id: int) -> list[TextEvent]:
+        """Take the next token; after the stop, tokens change nothing."""
+        if self.stopped:
+            return []
+        was_reasoning = self._reasoning
+        self._reader.feed(self._text_of(token_id))
+        self.num_reasoning_tokens += was_reasoning or self._reasoning
+        return self._delivery.take()
+
+    def finish(self) -> list[TextEvent]:
+        """The sequence has ended: everything that waited."""
+        if not self.stopped:
+            self._reader.feed(self._decoder.flush())
+            self._reader.finish()
+            self._delivery.finish()
+        return self._delivery.take()
+
+    @property
+    def _reasoning(self) -> bool:
+        return self._reader.part is Part.REASONING
+
+    def _text_of(self, token_id: int) -> str:
+        if token_id in self._end_ids:
+            return ""
+        marker = self._marker_text.get(token_id)
+        return self._decoder.push(token_id) if marker is None else self._decoder.flush() + marker

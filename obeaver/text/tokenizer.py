@@ -1,0 +1,278 @@
+"""Text to token ids and back, over a folder's tokenizer.json.
+
+*Control tokens* are the added tokens that the file marks as special: `<|im_start|>`, `<s>` and their like. They are
+never found in plain text; only a template's own pieces, or `encode(..., special=True)`, make them. Other added tokens,
+such as `<tool_call>` in Qwen's vocabulary or `<table>` in Gemma's, are text: they stand for their characters wherever
+they occur.
+"""
+
+import codecs
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tokenizers
+
+from obeaver.errors import ModelError
+from obeaver.text.prompt import ControlTokens, Piece, RenderedPrompt
+from obeaver.text.token_bytes import TokenTable, token_table
+
+TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILES = ("special_tokens_map.json", "tokenizer_config.json")
+"""Where BOS is named; what the later file says wins."""
+
+
+class TokenDecoder:
+    """Turns ids into text, one at a time; the time that one takes does not depend on how many came before.
+
+    Bytes that are no UTF-8 become U+FFFD, one for each sequence that could have begun a character.
+    """
+
+    def __init__(self, table: TokenTable, skip: frozenset[int]) -> None:
+        self._rows = table.rows
+        self._skip = skip
+        self._strips_space = table.strips_space
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token_id: int) -> str:
+        """The text that this token completes; never ends inside a character. An unknown id has no text."""
+        if token_id in self._skip or not 0 <= token_id < len(self._rows):
+            return ""
+        return self._text(self._utf8.decode(self._rows[token_id]))
+
+    def flush(self) -> str:
+        """What is left of an unfinished character, as replacement characters. More tokens may follow."""
+        return self._text(self._utf8.decode(b"", final=True))
+
+    def _text(self, text: str) -> str:
+        if self._strips_space and text:
+            self._strips_space = False
+            return text.removeprefix(" ")
+        return text
+
+
+class ModelInput(NamedTuple):
+    """A text, or a pair of texts, as an encoder reads it.
+
+    Attributes:
+        ids: Token ids with those that the model wants around a text.
+        type_ids: Segment of each token.
+        num_cut: Tokens that were cut off to keep to a limit.
+    """
+
+    ids: Sequence[int]
+    type_ids: Sequence[int]
+    num_cut: int
+
+
+class Tokenizer:
+    """A model's tokenizer. Safe to share between threads.
+
+    Attributes:
+        json_path: The tokenizer.json it was read from.
+        vocab_size: Ids are below this. Logits may have more columns, which then stand for nothing.
+        bos_id: The token that begins a text; None where the files name none.
+        add_bos: Whether it goes before every prompt.
+        control_tokens: The strings that act as control tokens.
+    """
+
+    def __init__(self, json_path: Path, config: Mapping[str, Any]) -> None:
+        """Read the tokenizer; `from_folder` is the usual way here."""
+        self.json_path = json_path
+        definition = _read(json_path)
+        self._inner = _load(json_path, definition)
+        self._decoder = _read_object(json_path).get("decoder")
+        vocab = self._inner.get_vocab(with_added_tokens=True)
+        added = self._inner.get_added_tokens_decoder()
+        control = {token_id: token for token_id, token in added.items() if token.special}
+        self._control_ids = {token.content: token_id for token_id, token in control.items()}
+        self._swallow_before = {token.content for token in control.values() if token.lstrip}
+        self._swallow_after = {token.content for token in control.values() if token.rstrip}
+        self._special_ids = frozenset(control)
+        self.control_tokens = frozenset(self._control_ids)
+        self._splitter = ControlTokens(self.control_tokens)
+        self._table = token_table(vocab, {key: token.content for key, token in added.items()}, self._decoder)
+        self.vocab_size = max(vocab.values(), default=-1) + 1
+        self.bos_id = self._find_bos(config.get("bos_token"))
+        self.add_bos = self.bos_id is not None and self._adds_bos(config.get("add_bos_token"))
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "Tokenizer":
+        """Read a model folder's tokenizer.
+
+        Raises:
+            ModelError: A file is missing or broken.
+        """
+        config: dict[str, Any] = {}
+        for name in CONFIG_FILES:
+            if (folder / name).exists():
+                config |= _read_object(folder / name)
+        return cls(folder / TOKENIZER_FILE, config)
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """The ids of a text, nothing put before or after it.
+
+        Args:
+            text: Any text; what cannot be written as UTF-8 counts as U+FFFD.
+            special: Control tokens in the text act as such; else they are plain text.
+        """
+        return self._encode_pieces(self._splitter.split(text)) if special else self._encode_plain(text)
+
+    def encode_prompt(self, prompt: RenderedPrompt) -> list[int]:
+        """The ids of a prompt; BOS stands first, once, where the model wants it."""
+        ids = self._encode_pieces(prompt.pieces)
+        if self.add_bos and self.bos_id is not None and ids[:1] != [self.bos_id]:
+            return [self.bos_id, *ids]
+        return ids
+
+    def encode_inputs(
+        self, texts: Sequence[str] | Sequence[tuple[str, str]], *, limit: int | None = None
+    ) -> list[ModelInput]:
+        """Texts, or pairs of texts, with the control tokens that the tokenizer's own file puts around them.
+
+        Args:
+            texts: Control tokens inside them are plain text, as in `encode`.
+            limit: Longer ones lose tokens at the end of their text, the last one of a pair; None: nothing is cut.
+        """
+        try:
+            encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=True)
+        except TypeError:  # surrogates, as in `encode`
+            encodings = self._inner.encode_batch_fast(_writable(texts), add_special_tokens=True)
+        return [_model_input(encoding, limit) for encoding in encodings]
+
+    def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
+        """The text of the ids.
+
+        Raises:
+            ModelError: The tokenizer's decoder is of a kind not known here.
+        """
+        decoder = self.decoder(skip_special=skip_special)
+        return "".join([*map(decoder.push, ids), decoder.flush()])
+
+    def decoder(self, *, skip_special: bool = True) -> TokenDecoder:
+        """A decoder for one text; what it returns, joined, is what `decode` returns.
+
+        Raises:
+            ModelError: The tokenizer's decoder is of a kind not known here.
+        """
+        return TokenDecoder(self._rows(), self._special_ids if skip_special else frozenset())
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that a token stands for, control tokens as they are written; none for an unknown id.
+
+        Raises:
+            ModelError: The tokenizer's decoder is of a kind not known here.
+        """
+        rows = self._rows().rows
+        return rows[token_id] if 0 <= token_id < len(rows) else b""
+
+    def token_text(self, token_id: int) -> str:
+        """The same as text; parts of characters are U+FFFD."""
+        return self.token_bytes(token_id).decode(errors="replace")
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether this is a control token."""
+        return token_id in self._special_ids
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token as the vocabulary writes it."""
+        token_id: int | None = self._inner.token_to_id(token)
+        return token_id
+
+    def to_json(self) -> str:
+        """The whole tokenizer as a tokenizer.json."""
+        return self._inner.to_str()
+
+    def _rows(self) -> TokenTable:
+        if self._table is None:
+            kind = self._decoder.get("type") if isinstance(self._decoder, dict) else self._decoder
+            raise ModelError(f"{self.json_path}: a decoder of type {kind!r} is not supported")
+        return self._table
+
+    def _encode_plain(self, text: str) -> list[int]:
+        try:
+            return self._inner.encode(text, add_special_tokens=False).ids
+        except TypeError:  # surrogates, which JSON's escapes can bring in
+            return self._inner.encode(_without_surrogates(text), add_special_tokens=False).ids
+
+    def _encode_pieces(self, pieces: Iterable[Piece]) -> list[int]:
+        ids: list[int] = []
+        for piece in self._trimmed(list(pieces)):
+            if piece.is_control:
+                ids.append(self._control_ids[piece.text])
+            else:
+                ids += self._encode_plain(piece.text)
+        return ids
+
+    def _trimmed(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
+        """Some vocabularies let control tokens swallow the white space beside them."""
+        texts = [piece.text for piece in pieces]
+        for before, piece, after in zip(["", *texts], pieces, [*texts[1:], ""], strict=False):
+            text = piece.text
+            if not piece.is_control:
+                text = text.lstrip() if before in self._swallow_after else text
+                text = text.rstrip() if after in self._swallow_before else text
+            yield Piece(text, piece.is_control)
+
+    def _find_bos(self, value: object) -> int | None:
+        text = value.get("content") if isinstance(value, dict) else value
+        return self._inner.token_to_id(text) if isinstance(text, str) else None
+
+    def _adds_bos(self, configured: object) -> bool:
+        """The configuration says it, or else the tokenizer's own post-processor does it."""
+        if isinstance(configured, bool):
+            return configured
+        return self._inner.encode("", add_special_tokens=True).ids[:1] == [self.bos_id]
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _writable(texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Any]:
+    return [
+        _without_surrogates(text) if isinstance(text, str) else tuple(map(_without_surrogates, text)) for text in texts
+    ]
+
+
+def _model_input(encoding: tokenizers.Encoding, limit: int | None) -> ModelInput:
+    ids, type_ids = encoding.ids, encoding.type_ids
+    num_cut = 0 if limit is None else len(ids) - limit
+    if limit is None or num_cut <= 0:
+        return ModelInput(ids, type_ids, 0)
+    mask = encoding.special_tokens_mask
+    num_end = next((n for n, special in enumerate(reversed(mask)) if not special), 0)
+    kept, end = max(0, limit - num_end), len(ids) - num_end
+    return ModelInput(ids[:kept] + ids[end:], type_ids[:kept] + type_ids[end:], num_cut)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent} is no complete model folder: {path.name} is missing") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path} must hold a JSON object")
+    return data
+
+
+def _load(path: Path, definition: str) -> tokenizers.Tokenizer:
+    """Load with control tokens off, and without the truncation and padding that some files ask for."""
+    try:
+        loaded = tokenizers.Tokenizer.from_str(definition)
+    except Exception as error:  # the library raises nothing more specific
+        raise ModelError(f"{path} is not a usable tokenizer: {error}") from error
+    loaded.encode_special_tokens = True
+    loaded.no_truncation()
+    loaded.no_padding()
+    return loaded
