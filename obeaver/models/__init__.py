@@ -1,0 +1,1 @@
+"""Model files on disk: catalogue, store, fetching, facts, import."""

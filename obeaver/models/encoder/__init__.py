@@ -1,0 +1,1 @@
+"""Encoders: the layouts of embedding models and rerankers on disk, and their import to ONNX without torch."""

@@ -1,0 +1,113 @@
+"""Reads safetensors files: a length, a JSON header, then the numbers. Source: the format's specification, version 0.7.
+
+The file is mapped into memory, so only what is asked for is read.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from obeaver.errors import ModelError
+
+FloatArray = npt.NDArray[np.float32]
+
+SINGLE_FILE: Final = "model.safetensors"
+SHARD_INDEX: Final = "model.safetensors.index.json"
+_LENGTH_BYTES: Final = 8
+# The specification's own limit.
+_MAX_HEADER_BYTES: Final = 100_000_000
+_TYPES: Final = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+
+
+class Tensors:
+    """The tensors of one or several files, by name.
+
+    Args:
+        files: Read in this order; of two tensors with one name the later counts.
+
+    Raises:
+        ModelError: A file is missing or broken.
+    """
+
+    def __init__(self, *files: Path) -> None:
+        self._where: dict[str, tuple[_File, Mapping[str, Any]]] = {}
+        for path in files:
+            file = _File(path)
+            self._where |= {name: (file, entry) for name, entry in file.entries.items()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._where
+
+    def names(self) -> list[str]:
+        """All names."""
+        return list(self._where)
+
+    def read(self, name: str) -> FloatArray:
+        """One tensor, as float32.
+
+        Raises:
+            ModelError: There is no such tensor, or it holds no floats.
+        """
+        if name not in self._where:
+            raise ModelError(f"the weights have no tensor {name}")
+        file, entry = self._where[name]
+        return file.read(name, entry)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weight files of a model folder; none where it has no safetensors.
+
+    Raises:
+        ModelError: The index of several files is broken.
+    """
+    if (folder / SINGLE_FILE).is_file():
+        return [folder / SINGLE_FILE]
+    index = folder / SHARD_INDEX
+    if not index.is_file():
+        return []
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        # By their words alone: a name must not lead out of the folder.
+        if any(Path(name).name != name for name in names):
+            raise ValueError("it names files elsewhere")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{index} cannot be read: {error}") from error
+    return [folder / name for name in names]
+
+
+class _File:
+    """One file, mapped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._data = np.memmap(path, np.uint8, mode="r")
+            length = int.from_bytes(self._data[:_LENGTH_BYTES].tobytes(), "little")
+            if length > min(len(self._data) - _LENGTH_BYTES, _MAX_HEADER_BYTES):
+                raise ValueError("its header is longer than the file")
+            self._start = _LENGTH_BYTES + length
+            header = json.loads(self._data[_LENGTH_BYTES : self._start].tobytes())
+            self.entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        except (OSError, ValueError, AttributeError) as error:
+            raise ModelError(f"{path} cannot be read: {error}") from error
+
+    def read(self, name: str, entry: Mapping[str, Any]) -> FloatArray:
+        try:
+            dtype = _TYPES[entry["dtype"]]
+            begin, end = (self._start + offset for offset in entry["data_offsets"])
+            if end > len(self._data):
+                raise ValueError("it lies outside the file")
+            values = np.frombuffer(self._data[begin:end].tobytes(), np.dtype(dtype).newbyteorder("<"))
+            return _as_float32(values, is_bfloat=entry["dtype"] == "BF16").reshape(entry["shape"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{self.path}: the tensor {name} cannot be read: {error}") from error
+
+
+def _as_float32(values: npt.NDArray[Any], *, is_bfloat: bool) -> FloatArray:
+    if is_bfloat:  # the upper half of a float32
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float32)

@@ -1,0 +1,191 @@
+"""Weights stored beside the graph, as float32 or in blocks of few bits."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from obeaver.models.gguf.graph import LOGITS, MICROSOFT, Nodes
+from obeaver.models.gguf.quantize import BlockFormat, quantise
+from obeaver.models.gguf.reader import FloatArray
+from obeaver.models.gguf.weights import Weights
+from obeaver.models.gguf.writer import TensorWriter
+
+EMBEDDING: Final = "token_embd"
+HEAD: Final = "output"
+# Activations are quantised to int8 in blocks as well, which is what the fast kernels multiply.
+_INT8_ACTIVATIONS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixFormats:
+    """How the matrices of a model are stored; None is float32.
+
+    Attributes:
+        layers: Projections inside the layers.
+        head: The head, and the embedding: one table when the model ties them.
+    """
+
+    layers: BlockFormat | None
+    head: BlockFormat | None
+
+
+class StoredParameters:
+    """Writes each weight when the graph first asks for it.
+
+    Args:
+        weights: Where they come from.
+        writer: Where they go.
+        formats: How matrices are stored. Vectors stay float32.
+        tied_head: The embedding is the head.
+        advance: Told how many weights were written.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        writer: TensorWriter,
+        formats: MatrixFormats,
+        *,
+        tied_head: bool,
+        advance: Callable[[int], None],
+    ) -> None:
+        self._weights = weights
+        self._writer = writer
+        self._formats = formats
+        self._head = EMBEDDING if tied_head else HEAD
+        self._advance = advance
+        self._stored: set[str] = set()
+
+    def array(self, name: str, values: npt.NDArray[np.generic]) -> str:
+        """See `graph.Parameters`."""
+        if self._is_new(name):
+            self._writer.add(name, values)
+        return name
+
+    def vector(self, name: str) -> str:
+        """See `graph.Parameters`."""
+        return self.array(name, self._weights.vector(name))
+
+    def values(self, name: str) -> FloatArray:
+        """See `graph.Parameters`."""
+        return self._weights.vector(name)
+
+    def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
+        """See `graph.Parameters`."""
+        bias_name = self.array(f"{name}.bias", self._weights.bias(parts)) if self._weights.has_bias(parts) else ""
+        if self._formats.layers is None:
+            return self._float_product(nodes, name, x, self._float_matrix(name, parts), bias_name)
+        form = self._formats.layers
+        return self._block_product(nodes, name, x, self._block_matrix(name, parts, form), parts, form, bias_name)
+
+    def embed(self, nodes: Nodes, ids: str) -> str:
+        """See `graph.Parameters`."""
+        if self._formats.head is None:
+            return nodes.one("embedding", "Gather", self._float_matrix(EMBEDDING, [EMBEDDING]), ids, axis=0)
+        return self._block_lookup(nodes, ids, self._formats.head)
+
+    def head(self, nodes: Nodes, x: str) -> str:
+        """See `graph.Parameters`."""
+        if self._formats.head is None:
+            return self._float_product(nodes, LOGITS, x, self._float_matrix(self._head, [self._head]), "")
+        parts, form = [self._head], self._formats.head
+        return self._block_product(nodes, LOGITS, x, self._block_matrix(self._head, parts, form), parts, form)
+
+    def _is_new(self, name: str) -> bool:
+        new = name not in self._stored
+        self._stored.add(name)
+        return new
+
+    def _shape(self, parts: Sequence[str]) -> tuple[int, int]:
+        return self._weights.num_rows(parts), self._weights.num_columns(parts)
+
+    def _chunks(self, parts: Sequence[str]) -> Iterator[FloatArray]:
+        for chunk in self._weights.chunks(parts):
+            yield chunk
+            self._advance(chunk.size)
+
+    def _float_matrix(self, name: str, parts: Sequence[str]) -> str:
+        name = f"{name}.weight"
+        if self._is_new(name):
+            self._writer.add_chunks(name, np.float32, self._shape(parts), self._chunks(parts))
+        return name
+
+    def _float_product(self, nodes: Nodes, name: str, x: str, matrix: str, bias: str) -> str:
+        product = f"{name}.product" if bias else name
+        nodes.one(product, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
+        return nodes.one(name, "Add", product, bias) if bias else name
+
+    def _block_matrix(self, name: str, parts: Sequence[str], form: BlockFormat) -> list[str]:
+        """Quantise and store matrices once; returns the names of packed values, scales and, if any, zero points."""
+        names = [f"{name}.packed", f"{name}.scales"] + ([] if form.symmetric else [f"{name}.zero_points"])
+        if not self._is_new(names[0]):
+            return names
+        rows, columns = self._shape(parts)
+        others: list[tuple[npt.NDArray[np.generic], ...]] = []
+
+        def packed() -> Iterator[npt.NDArray[np.uint8]]:
+            for chunk in self._chunks(parts):
+                pieces = quantise(chunk, form)
+                others.append(tuple(piece for piece in pieces[1:] if piece is not None))
+                yield pieces.packed
+
+        shape = (rows, form.blocks(columns), form.block_size * form.bits // 8)
+        self._writer.add_chunks(names[0], np.uint8, shape, packed())
+        for other, pieces in zip(names[1:], zip(*others, strict=True), strict=True):
+            self._writer.add(other, np.concatenate(pieces))
+        return names
+
+    def _block_product(
+        self,
+        nodes: Nodes,
+        name: str,
+        x: str,
+        matrix: Sequence[str],
+        parts: Sequence[str],
+        form: BlockFormat,
+        bias: str = "",
+    ) -> str:
+        rows, columns = self._shape(parts)
+        zero_points = matrix[2] if len(matrix) > 2 else ""
+        inputs = [x, matrix[0], matrix[1], zero_points, "", bias]
+        while not inputs[-1]:
+            inputs.pop()
+        return nodes.one(
+            name,
+            "MatMulNBits",
+            *inputs,
+            domain=MICROSOFT,
+            N=rows,
+            K=columns,
+            bits=form.bits,
+            block_size=form.block_size,
+            accuracy_level=_INT8_ACTIVATIONS,
+        )
+
+    def _block_lookup(self, nodes: Nodes, ids: str, form: BlockFormat) -> str:
+        rows, columns = self._shape([EMBEDDING])
+        matrix = self._block_matrix(EMBEDDING, [EMBEDDING], form)
+        padded = form.blocks(columns) * form.block_size
+        table = self._writer.add_view(f"{EMBEDDING}.table", matrix[0], (rows, padded * form.bits // 8))
+        found = nodes.one(
+            "embedding" if padded == columns else "embedding.padded",
+            "GatherBlockQuantized",
+            table,
+            ids,
+            *matrix[1:],
+            domain=MICROSOFT,
+            bits=form.bits,
+            block_size=form.block_size,
+            gather_axis=0,
+            quantize_axis=1,
+        )
+        if padded == columns:
+            return found
+        bounds = [
+            self.array(f"embedding.{key}", np.array([n], np.int64))
+            for key, n in (("start", 0), ("stop", columns), ("axis", 2))
+        ]
+        return nodes.one("embedding", "Slice", found, *bounds)

@@ -1,0 +1,51 @@
+"""Names of stored models: what is allowed, and how one is made from a file's name.
+
+A name becomes the name of a folder on any operating system, and part of a URL. So it is lower case (two names never
+differ in case alone, which some file systems cannot tell apart), and it can never lead out of the store.
+"""
+
+import re
+from typing import Final
+
+from obeaver.errors import StoreError
+
+MAX_LENGTH: Final = 100
+_MAX_SLUG: Final = 60  # leaves room for a hash and for the formats of an import
+_ALLOWED: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?")
+_NOT_ALLOWED: Final = re.compile(r"[^a-z0-9._-]+")
+# Device names, with any extension: "Naming Files, Paths, and Namespaces" in the Windows documentation.
+_DEVICES: Final = frozenset(
+    {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))}
+)
+
+
+def checked_name(text: str) -> str:
+    """The name in the store that a person means by `text`: the same in lower case.
+
+    Raises:
+        StoreError: No model can have this name; says what is allowed.
+    """
+    name = text.lower()
+    if not is_name(name):
+        raise StoreError(
+            f"{text!r} cannot be a model's name: letters a-z, digits, '.', '_' and '-', at most {MAX_LENGTH}, "
+            "beginning and ending with a letter or a digit, and no reserved name"
+        )
+    return name
+
+
+def is_name(text: str) -> bool:
+    """Whether a model can have this name."""
+    return (
+        len(text) <= MAX_LENGTH
+        and _ALLOWED.fullmatch(text) is not None
+        and ".." not in text
+        and text.split(".")[0] not in _DEVICES
+    )
+
+
+def name_from(stem: str, suffix: str) -> str:
+    """A name made from a file's stem: `My Model (v2)` and `1f2e` give `my-model-v2-1f2e`."""
+    slug = re.sub(r"\.{2,}", ".", _NOT_ALLOWED.sub("-", stem.lower())).strip("._-")
+    slug = slug[:_MAX_SLUG].strip("._-") or "model"
+    return f"{slug}-{suffix}" if is_name(f"{slug}-{suffix}") else f"model-{slug}-{suffix}"

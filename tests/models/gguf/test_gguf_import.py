@@ -1,0 +1,138 @@
+"""Imported tiny models against the independent forward pass."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from reference.forward import Reference
+from reference.shared_buffers import Rows, open_session
+from reference.tiny_gguf import ARCHITECTURES, TYPES, TinyGguf
+
+from obeaver.errors import ModelError
+from obeaver.models.facts import read_facts
+from obeaver.models.fidelity import folder_logits
+from obeaver.models.gguf import import_gguf
+from obeaver.models.progress import SilentProgress
+
+ImportTiny = Callable[..., Path]
+
+# The logits of these models spread over about 1.6; summing float32 in another order moves them by 2e-5.
+FLOAT_TOLERANCE = 2e-4
+
+
+def logits(folder: Path, token_ids: list[int]) -> npt.NDArray[np.float32]:
+    return np.concatenate(list(folder_logits(folder / "model.onnx", token_ids)))
+
+
+def reference_logits(folder: Path, token_ids: list[int]) -> npt.NDArray[np.float32]:
+    return Reference(folder.parent / "source.gguf").logits(token_ids)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("kind", TYPES)
+def test_float32_weights_give_the_references_logits(
+    import_tiny: ImportTiny, token_ids: list[int], architecture: str, kind: str
+) -> None:
+    folder = import_tiny(TinyGguf(architecture, kind))
+    assert np.abs(logits(folder, token_ids) - reference_logits(folder, token_ids)).max() < FLOAT_TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "tiny",
+    [
+        TinyGguf(tied=False),
+        TinyGguf(kv_heads=4),
+        TinyGguf(kv_heads=1),
+        TinyGguf("qwen3", head_dim=32, heads=4),
+        TinyGguf(hidden=96, ffn=160, heads=3, kv_heads=1, head_dim=32),
+        TinyGguf(metadata={"attention.sliding_window": 17}),
+        TinyGguf(metadata={"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}),
+        TinyGguf(vectors={"rope_freqs.weight": np.linspace(1, 32, 32, dtype=np.float32)}),
+        TinyGguf(biases=("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")),
+        TinyGguf(biases=("attn_k", "ffn_up")),
+    ],
+    ids=[
+        "head of its own",
+        "no shared heads",
+        "one key head",
+        "heads narrower than their share",
+        "odd sizes",
+        "sliding window",
+        "linear rope scaling",
+        "rope factors",
+        "biases everywhere",
+        "biases in parts of fused matrices",
+    ],
+)
+@pytest.mark.parametrize(("weights", "tolerance"), [("fp32", FLOAT_TOLERANCE), ("int8", 0.15)])
+def test_every_feature_of_the_architecture_is_computed(
+    import_tiny: ImportTiny, token_ids: list[int], tiny: TinyGguf, weights: str, tolerance: float
+) -> None:
+    folder = import_tiny(tiny, weights=weights)
+    expected = reference_logits(folder, token_ids)
+    error = logits(folder, token_ids) - expected
+    assert error.std() < tolerance * expected.std()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(("weights", "tolerance"), [("fp32", 0.001), ("int8", 0.01), ("int4", 0.1)])
+def test_an_int8_cache_keeps_near_the_reference(
+    import_tiny: ImportTiny, token_ids: list[int], architecture: str, weights: str, tolerance: float
+) -> None:
+    folder = import_tiny(TinyGguf(architecture, "Q4_K"), weights=weights, kv="int8")
+    expected = reference_logits(folder, token_ids)
+    assert (logits(folder, token_ids) - expected).std() < tolerance * expected.std()
+
+
+@pytest.mark.parametrize("weights", ["fp32", "int8"])
+@pytest.mark.parametrize(("start", "expected"), [(0, slice(0, None)), (-1, slice(-1, None)), (4, slice(4, None))])
+def test_logits_are_given_from_the_position_asked_for(
+    import_tiny: ImportTiny, token_ids: list[int], weights: str, start: int, expected: slice
+) -> None:
+    session = open_session(import_tiny(TinyGguf(), weights=weights))
+    whole = Rows(session, 1, 100).run([token_ids], [100])[0]
+    part = Rows(session, 1, 100).run([token_ids], [100], logits_from=start)[0]
+    assert np.allclose(part, whole[expected], atol=1e-5)
+
+
+def test_the_folder_says_what_it_is_and_how_it_was_made(import_tiny: ImportTiny) -> None:
+    folder = import_tiny(TinyGguf(type="Q8_0"), weights="int8", kv="int8")
+    facts = read_facts(folder)
+    assert (facts.name, facts.kind, facts.architecture, facts.provider) == ("tiny", "chat", "llama", "cpu")
+    assert (facts.context_length, facts.vocab_size, facts.bos_id, facts.eos_ids) == (160, 288, 1, (2, 0))
+    assert (facts.weights, facts.kv, facts.licence) == ("int8", "int8", "apache-2.0")
+    assert facts.decoder_graph == folder / "model.onnx"
+    assert facts.fidelity is not None
+    assert facts.fidelity["num_tokens"] == 160
+    record = json.loads((folder / "obeaver.json").read_text())
+    assert record["source"]["file"] == "source.gguf"
+    assert record["source"]["tensor_types"] == {"Q8_0": 15, "F32": 5}
+    assert record["blocks"]["layers"] == {"bits": 8, "block_size": 64, "symmetric": True}
+
+
+def test_the_sources_own_weights_need_no_measuring(import_tiny: ImportTiny) -> None:
+    assert read_facts(import_tiny(TinyGguf())).fidelity is None
+
+
+@pytest.mark.parametrize(("weights", "kv"), [("int3", "int8"), ("int8", "float8")])
+def test_an_unknown_format_is_refused(tmp_path: Path, weights: str, kv: str) -> None:
+    with pytest.raises(ModelError, match="there is no import with weights"):
+        import_gguf(tmp_path / "x.gguf", tmp_path, weights=weights, kv=kv, name="x", progress=SilentProgress())
+
+
+def test_more_tokens_than_embeddings_are_refused(import_tiny: ImportTiny) -> None:
+    with pytest.raises(ModelError, match="it has 289 tokens and embeddings for 288 only"):
+        import_tiny(TinyGguf(tokens=289))
+
+
+def test_fewer_tokens_than_embeddings_are_padding(import_tiny: ImportTiny) -> None:
+    assert read_facts(import_tiny(TinyGguf(tokens=270))).vocab_size == 288
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    source = TinyGguf().write(tmp_path / "source.gguf")
+    with pytest.raises(ModelError, match="cannot be written: No such file or directory"):
+        import_gguf(source, tmp_path / "gone", weights="fp32", kv="float32", name="x", progress=SilentProgress())

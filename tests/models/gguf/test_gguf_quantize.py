@@ -1,0 +1,100 @@
+import gguf
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from obeaver.models.gguf.quantize import BlockFormat, Quantised, dequantise, quantise
+
+FORMATS = [
+    BlockFormat(bits, size, symmetric) for bits in (4, 8) for size in (16, 32, 64) for symmetric in (False, True)
+]
+
+
+def random_matrix(rows: int, columns: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(0.1, 1, (rows, columns)).astype(np.float32)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("columns", [128, 100, 7])
+def test_no_weight_is_further_off_than_a_step(form: BlockFormat, columns: int) -> None:
+    matrix = random_matrix(9, columns)
+    quantised = quantise(matrix, form)
+    error = np.abs(dequantise(quantised, form, columns) - matrix)
+    steps = np.repeat(np.abs(quantised.scales), form.block_size, axis=1)[:, :columns]
+    # Half a step, and for the far end of a range whose zero point was rounded, up to one.
+    assert (error <= 1.01 * steps).all()
+    assert error.mean() <= 0.3 * steps.mean()
+
+
+@settings(max_examples=60, deadline=None)
+@given(form=st.sampled_from(FORMATS), seed=st.integers(0, 1000), exponent=st.integers(-30, 30))
+def test_the_scale_of_a_matrix_does_not_matter(form: BlockFormat, seed: int, exponent: int) -> None:
+    matrix = random_matrix(3, 64, seed)
+    scaled = dequantise(quantise(np.ldexp(matrix, exponent), form), form, 64)
+    assert np.array_equal(scaled, np.ldexp(dequantise(quantise(matrix, form), form, 64), exponent))
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+def test_zero_stays_zero(form: BlockFormat) -> None:
+    matrix = random_matrix(4, 128)
+    matrix[:, ::3] = 0
+    matrix[2] = 0
+    assert not dequantise(quantise(matrix, form), form, 128)[matrix == 0].any()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_weights_that_lie_on_the_steps_of_a_block_are_kept(bits: int) -> None:
+    form = BlockFormat(bits, 32)
+    stored = np.random.default_rng(3).integers(0, form.top + 1, (8, 4, 32))
+    stored[..., 0], stored[..., 1] = 0, form.top
+    matrix = ((stored - 5) * 0.25).astype(np.float32).reshape(8, 128)
+    assert np.array_equal(dequantise(quantise(matrix, form), form, 128), matrix)
+
+
+def test_four_bits_keep_what_q4_0_stored() -> None:
+    stored = gguf.quants.quantize(random_matrix(16, 256), gguf.GGMLQuantizationType.Q4_0)
+    matrix = gguf.quants.dequantize(stored, gguf.GGMLQuantizationType.Q4_0)
+    form = BlockFormat(bits=4, block_size=32)
+    assert np.allclose(dequantise(quantise(matrix, form), form, 256), matrix, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("columns", [128, 100])
+def test_onnxruntime_reads_the_layout_as_written(form: BlockFormat, columns: int) -> None:
+    quantised = quantise(random_matrix(6, columns), form)
+    x = random_matrix(5, columns, seed=1)
+    expected = x @ dequantise(quantised, form, columns).T
+    assert np.allclose(product(x, quantised, form, columns), expected, atol=1e-4)
+
+
+def product(
+    x: npt.NDArray[np.float32], quantised: Quantised, form: BlockFormat, columns: int
+) -> npt.NDArray[np.float32]:
+    present: dict[str, npt.NDArray[np.generic]] = {"b": quantised.packed, "scales": quantised.scales}
+    if quantised.zero_points is not None:
+        present["zero_points"] = quantised.zero_points
+    node = helper.make_node(
+        "MatMulNBits",
+        ["x", *present],
+        ["y"],
+        domain="com.microsoft",
+        K=columns,
+        N=len(quantised.packed),
+        bits=form.bits,
+        block_size=form.block_size,
+    )
+    graph = helper.make_graph(
+        [node],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, columns])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(tensor, name) for name, tensor in present.items()],
+    )
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    result: npt.NDArray[np.float32] = ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    return result

@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from obeaver.errors import ModelError
+from obeaver.models.catalog import BUNDLED, load_catalog
+from obeaver.models.names import checked_name
+
+SCHEMA = json.loads(BUNDLED.with_name("catalog.schema.json").read_text(encoding="utf-8"))
+DATA = json.loads(BUNDLED.read_text(encoding="utf-8"))
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_catalogue_follows_its_schema() -> None:
+    assert list(jsonschema.Draft202012Validator(SCHEMA).iter_errors(DATA)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("kind", "video"), ("licence", ""), ("sources", []), ("size_bytes", 0), ("name", "../x"), ("x", 1)],
+)
+def test_the_schema_refuses_what_is_no_entry(key: str, value: Any) -> None:
+    changed = {"models": [{**DATA["models"][0], key: value}]}
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(changed)
+
+
+def test_names_are_unique_and_fit_for_the_store() -> None:
+    names = [model["name"] for model in DATA["models"]]
+    assert sorted(load_catalog()) == sorted(names)
+    assert [checked_name(name) for name in names] == names
+
+
+def test_all_sources_of_an_entry_have_the_same_file() -> None:
+    for entry in load_catalog().values():
+        assert {(source.sha256, source.size_bytes) for source in entry.sources} == {
+            (entry.sources[0].sha256, entry.size_bytes)
+        }
+
+
+def test_the_default_model_is_there() -> None:
+    entry = load_catalog()["smollm2-135m"]
+    assert (entry.kind, entry.licence, entry.context, entry.weights) == ("chat", "Apache-2.0", 8192, "int8")
+    assert entry.sources[0].space_bytes > entry.size_bytes == 98_362_432
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"models": [{}]}', '{"models": [{"sources": [{"type": "magic"}], "import": {}}]}']
+)
+def test_a_file_that_is_no_catalogue_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "catalog.json").write_text(text)
+    with pytest.raises(ModelError, match=r"catalog\.json is not a catalogue"):
+        load_catalog(tmp_path / "catalog.json")
+
+
+def test_an_unknown_type_of_source_is_named(tmp_path: Path) -> None:
+    entry = {**DATA["models"][0], "sources": [{"type": "magic"}]}
+    (tmp_path / "catalog.json").write_text(json.dumps({"models": [entry]}))
+    with pytest.raises(ModelError, match="magic"):
+        load_catalog(tmp_path / "catalog.json")

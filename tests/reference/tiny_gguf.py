@@ -1,0 +1,180 @@
+"""Makes small random GGUF files of every architecture and storage type, with gguf's own writer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType
+
+FloatArray = npt.NDArray[np.float32]
+
+ARCHITECTURES = ("llama", "qwen2", "qwen3")
+TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+# Where a block of these types has its float16 factors; the package can read them and not write them.
+_K_FACTORS: Mapping[str, tuple[int, ...]] = {"Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}
+
+
+@dataclass(frozen=True)
+class TinyGguf:
+    """What to make.
+
+    Attributes:
+        type: Storage of all matrices; vectors are F32.
+        tokens: Entries of the vocabulary; None is one for each embedding.
+        metadata: Further keys, without the architecture's prefix; they win over what is made here.
+        vectors: Further tensors by name.
+        without: Tensors to leave out.
+    """
+
+    architecture: str = "llama"
+    type: str = "F32"
+    layers: int = 2
+    hidden: int = 256
+    ffn: int = 512
+    heads: int = 4
+    kv_heads: int = 2
+    head_dim: int = 64
+    vocab: int = 288
+    context: int = 160
+    tokens: int | None = None
+    tied: bool = True
+    biases: tuple[str, ...] = ()
+    metadata: Mapping[str, int | float | str | bool] = field(default_factory=dict)
+    vectors: Mapping[str, FloatArray] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    seed: int = 0
+
+    def write(self, path: Path) -> Path:
+        """Write the file; returns its path."""
+        writer = gguf.GGUFWriter(path, self.architecture)
+        for key, value in self._metadata().items():
+            _add(writer, f"{self.architecture}.{key}", value)
+        writer.add_license("apache-2.0")
+        _add_tokenizer(writer, self.tokens or self.vocab)
+        for name, tensor, kind in self._tensors():
+            if name not in self.without:
+                writer.add_tensor(name, tensor, raw_dtype=kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return path
+
+    def _metadata(self) -> dict[str, int | float | str | bool]:
+        return {
+            "block_count": self.layers,
+            "context_length": self.context,
+            "embedding_length": self.hidden,
+            "feed_forward_length": self.ffn,
+            "attention.head_count": self.heads,
+            "attention.head_count_kv": self.kv_heads,
+            "attention.key_length": self.head_dim,
+            "attention.value_length": self.head_dim,
+            "attention.layer_norm_rms_epsilon": 1e-5,
+            "rope.freq_base": 10000.0,
+            **self.metadata,
+        }
+
+    def _tensors(self) -> Iterator[tuple[str, npt.NDArray[np.generic], GGMLQuantizationType]]:
+        random = np.random.default_rng(self.seed)
+        kind = GGMLQuantizationType[self.type]
+        yield "token_embd.weight", *self._matrix(random, self.vocab, self.hidden, kind)
+        if not self.tied:
+            yield "output.weight", *self._matrix(random, self.vocab, self.hidden, kind)
+        yield "output_norm.weight", _norm(random, self.hidden), GGMLQuantizationType.F32
+        for layer in range(self.layers):
+            for name, rows, columns in self._matrices():
+                yield f"blk.{layer}.{name}.weight", *self._matrix(random, rows, columns, kind)
+                if name in self._biased():
+                    bias = random.normal(0, 0.5, rows).astype(np.float32)
+                    yield f"blk.{layer}.{name}.bias", bias, GGMLQuantizationType.F32
+            for name, size in self._norms():
+                yield f"blk.{layer}.{name}.weight", _norm(random, size), GGMLQuantizationType.F32
+        for name, vector in self.vectors.items():
+            yield name, vector, GGMLQuantizationType.F32
+
+    def _biased(self) -> tuple[str, ...]:
+        return ("attn_q", "attn_k", "attn_v") if self.architecture == "qwen2" else self.biases
+
+    def _matrices(self) -> list[tuple[str, int, int]]:
+        q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        return [
+            ("attn_q", q, self.hidden),
+            ("attn_k", kv, self.hidden),
+            ("attn_v", kv, self.hidden),
+            ("attn_output", self.hidden, q),
+            ("ffn_gate", self.ffn, self.hidden),
+            ("ffn_up", self.ffn, self.hidden),
+            ("ffn_down", self.hidden, self.ffn),
+        ]
+
+    def _norms(self) -> list[tuple[str, int]]:
+        names = [("attn_norm", self.hidden), ("ffn_norm", self.hidden)]
+        if self.architecture == "qwen3":
+            names += [("attn_q_norm", self.head_dim), ("attn_k_norm", self.head_dim)]
+        return names
+
+    def _matrix(
+        self, random: np.random.Generator, rows: int, columns: int, kind: GGMLQuantizationType
+    ) -> tuple[npt.NDArray[np.generic], GGMLQuantizationType]:
+        if kind.name in _K_FACTORS:
+            return _random_k_blocks(random, rows, columns, kind), kind
+        matrix = random.normal(0, 1.5 / np.sqrt(columns), (rows, columns)).astype(np.float32)
+        return gguf.quants.quantize(matrix, kind), kind
+
+
+def _random_k_blocks(
+    random: np.random.Generator, rows: int, columns: int, kind: GGMLQuantizationType
+) -> npt.NDArray[np.uint8]:
+    """Random bytes, with factors that give the matrix the spread of a trained one."""
+    block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    blocks = random.integers(0, 256, (rows * columns // block, block_bytes), np.uint8)
+    for place in _K_FACTORS[kind.name]:
+        blocks[:, place : place + 2] = np.frombuffer(np.float16(1e-3).tobytes(), np.uint8)
+    raw = blocks.reshape(rows, -1)
+    spread = float(gguf.quants.dequantize(raw, kind).std())
+    for place in _K_FACTORS[kind.name]:
+        factor = np.float16(1e-3 * 1.5 / np.sqrt(columns) / spread)
+        blocks[:, place : place + 2] = np.frombuffer(factor.tobytes(), np.uint8)
+    return blocks.reshape(rows, -1)
+
+
+def _norm(random: np.random.Generator, size: int) -> FloatArray:
+    return random.uniform(0.5, 1.5, size).astype(np.float32)
+
+
+def _add(writer: gguf.GGUFWriter, key: str, value: int | float | str | bool) -> None:
+    if isinstance(value, bool):
+        writer.add_bool(key, value)
+    elif isinstance(value, int):
+        writer.add_uint32(key, value)
+    elif isinstance(value, float):
+        writer.add_float32(key, value)
+    else:
+        writer.add_string(key, value)
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter, vocab: int) -> None:
+    """A byte-level vocabulary: three special tokens, the bytes, and padding."""
+    tokens = [*SPECIAL, *_byte_letters(), "Ġt", "he"]
+    types = [3] * len(SPECIAL) + [1] * (len(tokens) - len(SPECIAL))
+    padding = vocab - len(tokens)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list([*tokens, *(f"[PAD{n}]" for n in range(padding))])
+    writer.add_token_types(types + [5] * padding)
+    writer.add_token_merges(["Ġ t", "h e"])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+
+
+def _byte_letters() -> list[str]:
+    """GPT-2's letter for each byte: printable ones stand for themselves, the others are moved above 255."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    moved = iter(range(256, 512))
+    return [chr(byte) if byte in printable else chr(next(moved)) for byte in range(256)]
