@@ -1,0 +1,123 @@
+"""Hundreds of random schedules: joins, leaves, aborts, failures, evictions, growth. After every step every invariant
+holds; at the end every sequence gave what it gives alone."""
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from support import engine_driver
+from support.fake_runner import BYTES_PER_TOKEN, FakeRunner
+
+from obeaver.engine.chunk_budget import ChunkBudget
+from obeaver.engine.sequence import Finished
+from obeaver.errors import EngineFailed
+
+STEMS = [tuple((stem * 5 + place * place) % 31 for place in range(160)) for stem in range(3)]
+
+
+class Schedules(RuleBasedStateMachine):
+    """What clients, the machine and time do to an engine."""
+
+    @initialize(
+        row_tokens=st.sampled_from([384, 1024, 4096]),
+        prefix_tokens=st.sampled_from([0, 90, 700]),
+        max_rows=st.integers(1, 6),
+        chunks=st.builds(ChunkBudget, st.integers(1, 64), st.integers(0, 30), st.integers(0, 8)),
+        can_copy_kv=st.booleans(),
+        decodes_as_prefill=st.booleans(),
+    )
+    def build(
+        self,
+        row_tokens: int,
+        prefix_tokens: int,
+        max_rows: int,
+        chunks: ChunkBudget,
+        can_copy_kv: bool,
+        decodes_as_prefill: bool,
+    ) -> None:
+        self.failing: set[str] = set()
+        self.num_failures = 0
+        self.budget_bytes = (row_tokens + prefix_tokens) * BYTES_PER_TOKEN
+        self.driver = engine_driver.EngineDriver(
+            FakeRunner(
+                context_length=500,
+                max_rows=max_rows,
+                can_copy_kv=can_copy_kv,
+                decodes_as_prefill=decodes_as_prefill,
+                fails=self.fails,
+            ),
+            engine_driver.settings(row_tokens, prefix_tokens, max_rows=max_rows, chunks=chunks),
+        )
+
+    def fails(self, method: str) -> bool:
+        if method not in self.failing:
+            return False
+        self.failing.remove(method)
+        self.num_failures += 1
+        return True
+
+    @rule(
+        stem=st.sampled_from(STEMS),
+        shared=st.integers(0, 160),
+        own=st.lists(st.integers(0, 31), min_size=1, max_size=40),
+        max_tokens=st.integers(1, 60),
+        seed=st.integers(0, 9),
+        temperature=st.sampled_from([0.0, 1.0]),
+        stop=st.frozensets(st.integers(0, 31), max_size=2),
+    )
+    def join(
+        self,
+        stem: tuple[int, ...],
+        shared: int,
+        own: list[int],
+        max_tokens: int,
+        seed: int,
+        temperature: float,
+        stop: frozenset[int],
+    ) -> None:
+        prompt = (*stem[:shared], *own)
+        self.driver.add(prompt, max_tokens, seed, temperature=temperature, stop_token_ids=stop)
+
+    @precondition(lambda self: self.driver.sequences)
+    @rule(data=st.data(), own=st.lists(st.integers(0, 31), min_size=1, max_size=9), max_tokens=st.integers(1, 60))
+    def take_another_turn(self, data: st.DataObject, own: list[int], max_tokens: int) -> None:
+        before = data.draw(st.sampled_from(sorted(self.driver.sequences)))
+        history = (*self.driver.sequences[before].prompt_ids, *self.driver.outputs[before])
+        self.driver.add((*history, *own), max_tokens, temperature=0)
+
+    @rule(times=st.integers(1, 12))
+    def step(self, times: int) -> None:
+        for _ in range(times):
+            if self.driver.core.has_work:
+                self.driver.step()
+            assert self.driver.core.stats().kv_used_bytes <= max(self.budget_bytes, 128 * BYTES_PER_TOKEN)
+
+    @precondition(lambda self: self.driver.sequences)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        self.driver.core.abort(data.draw(st.sampled_from(sorted(self.driver.sequences))))
+
+    @rule(method=st.sampled_from(["decode", "prefill", "move_row", "read_kv", "write_kv"]))
+    def break_down(self, method: str) -> None:
+        self.failing.add(method)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "driver"):
+            return
+        self.failing.clear()
+        self.driver.run()
+        assert self.driver.results.keys() == self.driver.sequences.keys()
+        self.driver.check_outputs()
+        failed = [result for result in self.driver.results.values() if isinstance(result, EngineFailed)]
+        assert self.num_failures > 0 or not failed
+        ends = [result for result in self.driver.results.values() if isinstance(result, Finished)]
+        assert all(0 <= end.num_cached_tokens < end.num_prompt_tokens for end in ends)
+
+
+TestSchedules = Schedules.TestCase
+TestSchedules.settings = settings(
+    max_examples=200,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)

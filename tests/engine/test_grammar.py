@@ -1,0 +1,304 @@
+"""Grammars over a byte-level tokenizer made here: one token for each printable ASCII character, and a few words."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from obeaver.engine.grammar import (
+    GrammarCompiler,
+    GrammarError,
+    Matcher,
+    choice_part,
+    grammar_text,
+    json_schema_part,
+    lark_part,
+    regex_part,
+    user_part,
+)
+from obeaver.engine.sampler import Sampler
+from obeaver.engine.sequence import SamplingParams
+from obeaver.errors import EngineFailed
+
+END, OTHER_END = 0, 1
+WORDS = ["hello", "help", "true", '{"']
+CHARACTERS = [chr(code) for code in range(33, 127)]
+VOCAB = ["<end>", "<stop>", *CHARACTERS, "Ġ", *WORDS]
+VOCAB_SIZE = 128
+
+
+def tokenizer_json() -> str:
+    special = [
+        {"id": i, "content": VOCAB[i], "special": True, "single_word": False, "lstrip": False, "rstrip": False}
+        | {"normalized": False}
+        for i in (END, OTHER_END)
+    ]
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    model = {"type": "BPE", "vocab": {token: i for i, token in enumerate(VOCAB)}, "merges": []}
+    return json.dumps(
+        {"version": "1.0", "added_tokens": special, "pre_tokenizer": level, "decoder": level, "model": model}
+        | {"truncation": None, "padding": None, "normalizer": None, "post_processor": None}
+    )
+
+
+@pytest.fixture(scope="module")
+def compiler() -> GrammarCompiler:
+    return GrammarCompiler(tokenizer_json(), VOCAB_SIZE, [END, OTHER_END])
+
+
+def schema_grammar(schema: dict[str, Any]) -> str:
+    return grammar_text(json_schema_part(schema))
+
+
+def ids(text: str) -> list[int]:
+    return [VOCAB.index("Ġ" if character == " " else character) for character in text]
+
+
+def follow(matcher: Matcher, text: str) -> Matcher:
+    for token_id in ids(text):
+        matcher.accept(token_id)
+    return matcher
+
+
+def allowed_tokens(matcher: Matcher) -> set[str]:
+    return {VOCAB[i] for i in np.flatnonzero(matcher.allowed())}
+
+
+def is_followed(compiler: GrammarCompiler, grammar: str, text: str) -> bool:
+    try:
+        matcher = follow(compiler.compile(grammar), text)
+    except EngineFailed:
+        return False
+    return bool(matcher.allowed()[END])
+
+
+def test_the_mask_has_the_width_that_was_asked_for(compiler: GrammarCompiler) -> None:
+    mask = compiler.compile('start: "h"').allowed()
+    assert mask.shape == (VOCAB_SIZE,)
+    assert mask.dtype == np.bool_
+
+
+def test_every_token_that_begins_a_match_is_allowed(compiler: GrammarCompiler) -> None:
+    matcher = compiler.compile('start: "hello" | "help"')
+    assert allowed_tokens(matcher) == {"h", "hello", "help"}
+    assert not matcher.finished
+
+
+def test_the_mask_follows_the_tokens(compiler: GrammarCompiler) -> None:
+    assert allowed_tokens(follow(compiler.compile('start: "hello" | "help"'), "hel")) == {"l", "p"}
+
+
+def test_end_ids_are_allowed_where_the_grammar_may_end_and_nowhere_else(compiler: GrammarCompiler) -> None:
+    matcher = compiler.compile('start: "a" "b"*')
+    assert allowed_tokens(matcher) == {"a"}
+    assert allowed_tokens(follow(matcher, "a")) == {"b", "<end>", "<stop>"}
+
+
+def test_a_grammar_is_finished_when_nothing_can_follow(compiler: GrammarCompiler) -> None:
+    matcher = compiler.compile('start: "hello" | "help"')
+    matcher.accept(VOCAB.index("help"))
+    assert matcher.finished
+    assert allowed_tokens(matcher) == {"<end>", "<stop>"}
+
+
+def test_an_end_id_finishes_a_grammar_that_could_go_on(compiler: GrammarCompiler) -> None:
+    matcher = follow(compiler.compile('start: "a" "b"*'), "a")
+    assert not matcher.finished
+    matcher.accept(OTHER_END)
+    assert matcher.finished
+
+
+def test_a_token_that_is_not_allowed_fails(compiler: GrammarCompiler) -> None:
+    matcher = compiler.compile('start: "hello"')
+    with pytest.raises(EngineFailed, match="cannot be followed") as failure:
+        matcher.accept(VOCAB.index("z"))
+    assert isinstance(failure.value.__cause__, GrammarError)
+    with pytest.raises(EngineFailed, match="cannot be followed"):
+        matcher.allowed()
+
+
+def test_sequences_stand_each_at_their_own_place(compiler: GrammarCompiler) -> None:
+    first, second = (compiler.compile('start: "ab"') for _ in range(2))
+    follow(first, "a")
+    assert allowed_tokens(first) == {"b"}
+    assert allowed_tokens(second) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("grammar", "reason"),
+    [
+        ('start: "a" | b', r"1\(8\): unknown name"),
+        ('start: "a" ~ %%', r"1\(\d+\): lexer error"),
+        ("", "."),
+        ('{"grammars": [{"json_schema": {"type": "objekt"}}]}', "objekt"),
+        (schema_grammar({"type": "string", "pattern": "(?=a)"}), "look-around"),
+        (grammar_text(regex_part("a(b")), "unclosed group"),
+        (schema_grammar({"$ref": "#"}), "nothing can match it"),
+    ],
+)
+def test_a_grammar_that_does_not_compile_says_why_and_where(
+    compiler: GrammarCompiler, grammar: str, reason: str
+) -> None:
+    with pytest.raises(GrammarError, match=reason) as refusal:
+        compiler.compile(grammar)
+    assert "<state>" not in str(refusal.value)
+    assert "<non-verbose/>" not in str(refusal.value)
+
+
+def test_a_good_grammar_passes_the_check_in_any_thread(compiler: GrammarCompiler) -> None:
+    passed: list[int] = []
+
+    def check(number: int) -> None:
+        compiler.compile(f'start: "a{number}"')
+        passed.append(number)
+
+    threads = [threading.Thread(target=check, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(passed) == [0, 1, 2, 3]
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}, "b": {"enum": ["x", "y"]}},
+    "required": ["a", "b"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "followed"),
+    [
+        ('{"a": 12, "b": "x"}', True),
+        ('{"a": 12, "b": "z"}', False),
+        ('{"a": 12}', False),
+        ('{"a": "12", "b": "x"}', False),
+        ('{"a":12,"b":"x"}', False),
+        ('{  "a": 12, "b": "x"}', False),
+    ],
+)
+def test_a_schema_is_followed_with_fixed_whitespace(compiler: GrammarCompiler, text: str, followed: bool) -> None:
+    assert is_followed(compiler, schema_grammar(SCHEMA), text) is followed
+
+
+def test_a_schema_cannot_choose_its_own_layout(compiler: GrammarCompiler) -> None:
+    grammar = schema_grammar(SCHEMA | {"x-guidance": {"whitespace_flexible": True}})
+    assert not is_followed(compiler, grammar, '{  "a": 12, "b": "x"}')
+
+
+@pytest.mark.parametrize(("text", "followed"), [('a/7"', True), ('a/x"', False), ('aa/7"', False)])
+def test_a_regular_expression_is_followed_as_a_whole(compiler: GrammarCompiler, text: str, followed: bool) -> None:
+    assert is_followed(compiler, grammar_text(regex_part(r'a/\d"')), text) is followed
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_is_sampled_under_a_schema_is_valid(compiler: GrammarCompiler, seed: int) -> None:
+    schema: dict[str, Any] = {"type": "array", "items": {"enum": [True, "hello", 7]}, "maxItems": 4}
+    matcher = compiler.compile(schema_grammar(schema))
+    sampler = Sampler(SamplingParams(max_tokens=100, seed=seed), (), VOCAB_SIZE)
+    logits = np.random.default_rng(seed).standard_normal(VOCAB_SIZE).astype(np.float32)
+    output: list[int] = []
+    while not matcher.finished:
+        output.append(sampler.sample(logits, output, matcher.allowed()).token_id)
+        matcher.accept(output[-1])
+    text = "".join(VOCAB[i] for i in output if i not in (END, OTHER_END)).replace("Ġ", " ")
+    assert len(json.loads(text)) <= 4
+    assert all(item in (True, "hello", 7) for item in json.loads(text))
+
+
+def test_the_tokenizer_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(tokenizer_json(), encoding="utf-8")
+    assert allowed_tokens(GrammarCompiler(path, VOCAB_SIZE, [END]).compile('start: "a"')) == {"a"}
+
+
+@pytest.mark.parametrize(("text", "vocab_size"), [('{"a": 1}', VOCAB_SIZE), (tokenizer_json(), 50)])
+def test_a_tokenizer_that_does_not_fit_is_refused(text: str, vocab_size: int) -> None:
+    with pytest.raises(GrammarError, match="no grammar can be compiled for this tokenizer"):
+        GrammarCompiler(text, vocab_size, [END])
+
+
+def test_a_compilation_is_made_once_and_its_copies_are_independent(compiler: GrammarCompiler) -> None:
+    grammar = 'start: "ab" | "cd"'
+    first = follow(compiler.compile(grammar), "a")
+    second = compiler.compile(grammar)
+    assert allowed_tokens(first) == {"b"}
+    assert allowed_tokens(second) == {"a", "c"}
+
+
+@pytest.mark.parametrize("text", ["yes", "no/\\", 'say "x"'])
+def test_a_choice_is_one_of_its_texts(compiler: GrammarCompiler, text: str) -> None:
+    grammar = grammar_text(choice_part(["yes", "no/\\", 'say "x"']))
+    assert is_followed(compiler, grammar, text)
+    assert not is_followed(compiler, grammar, text + "!")
+
+
+@pytest.mark.parametrize("text", ['root ::= "a" [0-9]+', 'start: "a" /[0-9]+/'])
+def test_a_grammar_of_users_is_lark_or_gbnf(compiler: GrammarCompiler, text: str) -> None:
+    grammar = grammar_text(user_part(text))
+    assert is_followed(compiler, grammar, "a12")
+    assert not is_followed(compiler, grammar, "a")
+
+
+@pytest.mark.parametrize("text", ["nonsense", 'root ::= "a" (', "root ::= " + "(" * 10_000])
+def test_what_is_neither_lark_nor_gbnf_is_refused(text: str) -> None:
+    with pytest.raises(GrammarError, match="GBNF"):
+        user_part(text)
+
+
+def test_parts_refer_to_each_other_by_name(compiler: GrammarCompiler) -> None:
+    grammar = grammar_text(lark_part('start: "<" @inner ">"'), inner=json_schema_part({"const": 7}))
+    assert is_followed(compiler, grammar, "<7>")
+
+
+def test_a_lenient_part_passes_over_what_cannot_be_enforced(compiler: GrammarCompiler) -> None:
+    schema = {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}
+    with pytest.raises(GrammarError, match="uniqueItems"):
+        compiler.compile(schema_grammar(schema))
+    grammar = grammar_text(json_schema_part(schema, lenient=True))
+    assert is_followed(compiler, grammar, "[1, 1]")
+    assert not is_followed(compiler, grammar, '["x"]')
+
+
+@pytest.mark.parametrize(
+    ("schema", "pointer"),
+    [
+        ({"type": "wizard"}, ""),
+        ({"properties": {"a/b": {"items": {"uniqueItems": True}}}}, "/properties/a~1b/items"),
+        ({"anyOf": [{"type": "null"}, {"type": "string", "format": "nope"}]}, "/anyOf/1"),
+        ({"properties": {"x": {"$ref": "#/$defs/T"}}, "$defs": {"T": {"not": {}}}}, "/$defs/T"),
+        ({"prefixItems": [{"minProperties": 2}]}, "/prefixItems/0"),
+    ],
+)
+def test_a_schema_that_cannot_be_enforced_says_where(
+    compiler: GrammarCompiler, schema: dict[str, Any], pointer: str
+) -> None:
+    with pytest.raises(GrammarError) as refusal:
+        compiler.check_schema(schema)
+    assert refusal.value.pointer == pointer
+
+
+def test_a_good_schema_passes_the_check(compiler: GrammarCompiler) -> None:
+    compiler.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("text", ["<end>", "a <stop> b"])
+def test_text_that_looks_like_a_control_token_is_written_as_text(compiler: GrammarCompiler, text: str) -> None:
+    matcher = compiler.compile(grammar_text(json_schema_part({"const": text})))
+    for token_id in ids(json.dumps(text)):
+        assert not matcher.allowed()[[END, OTHER_END]].any()
+        matcher.accept(token_id)
+    assert matcher.finished
+
+
+def test_added_tokens_that_look_like_tags_must_be_named_by_id_whether_they_are_special_or_not() -> None:
+    plain = GrammarCompiler(tokenizer_json().replace('"special": true', '"special": false'), VOCAB_SIZE, [END])
+    assert plain.is_control(OTHER_END)
+    assert not plain.is_control(VOCAB.index("hello"))
+    assert OTHER_END in np.flatnonzero(plain.compile(f"start: <[{OTHER_END}]>").allowed())
+    assert OTHER_END not in np.flatnonzero(plain.compile(grammar_text(lark_part('start: "<stop>"'))).allowed())

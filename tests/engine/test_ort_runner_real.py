@@ -1,0 +1,91 @@
+"""That a sequence's numbers depend on nothing but its tokens, on the default model, to the bit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from obeaver.engine.ort_runner import OrtRunner, open_ort_runner
+from obeaver.engine.runner import KvShape, Logits
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+LENGTH = 300
+PROMPT = [int(i) for i in np.random.default_rng(7).integers(3, 49_000, LENGTH + 8)]
+NUM_STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def runner(default_model: Path) -> Iterator[OrtRunner]:
+    runner = open_ort_runner(default_model / "model.onnx", context_length=8192)
+    yield runner
+    runner.close()
+
+
+@pytest.fixture(autouse=True)
+def buffers(runner: OrtRunner) -> None:
+    runner.resize(KvShape(4, 384))
+
+
+@pytest.fixture(scope="module")
+def alone(runner: OrtRunner) -> list[Logits]:
+    """After the prompt in one piece, and after each step behind it."""
+    runner.resize(KvShape(1, 384))
+    return [prefill(runner, 0, LENGTH), *steps(runner, [])]
+
+
+def prefill(runner: OrtRunner, row: int, chunk: int, start: int = 0) -> Logits:
+    for at in range(start, LENGTH, chunk):
+        logits = runner.prefill(row, PROMPT[at : min(at + chunk, LENGTH)], at, want_logits=at + chunk >= LENGTH)
+    assert logits is not None
+    return logits.copy()
+
+
+def steps(runner: OrtRunner, neighbours: list[int]) -> list[Logits]:
+    """Decode row 0 behind the prompt, beside rows of these lengths."""
+    found = []
+    for step in range(NUM_STEPS):
+        token_ids = [PROMPT[LENGTH + step], *[100 + step] * len(neighbours)]
+        lengths = [LENGTH + step, *(length + step for length in neighbours)]
+        found.append(runner.decode(token_ids, lengths)[0].copy())
+    return found
+
+
+def assert_equal(found: list[Logits], expected: list[Logits]) -> None:
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("chunk", [256, 299, 33])
+def test_however_the_prompt_was_cut(runner: OrtRunner, alone: list[Logits], chunk: int) -> None:
+    assert_equal([prefill(runner, 0, chunk), *steps(runner, [])], alone)
+
+
+def test_beside_other_rows(runner: OrtRunner, alone: list[Logits]) -> None:
+    neighbours = [40, 7, 120]
+    for row, length in enumerate(neighbours, start=1):
+        runner.prefill(row, PROMPT[:length][::-1], 0, want_logits=False)
+    assert_equal([prefill(runner, 0, 256), *steps(runner, neighbours)], alone)
+
+
+def test_after_the_buffers_grew_and_the_row_moved(runner: OrtRunner, alone: list[Logits]) -> None:
+    first = prefill(runner, 3, 256)
+    runner.resize(KvShape(8, 1024))
+    runner.move_row(3, 0, LENGTH)
+    assert_equal([first, *steps(runner, [])], alone)
+
+
+def test_after_a_prefix_was_put_back(runner: OrtRunner, alone: list[Logits]) -> None:
+    prefill(runner, 1, LENGTH)
+    runner.write_kv(0, 0, runner.read_kv(1, 0, LENGTH - 1))
+    assert_equal([prefill(runner, 0, 256, start=LENGTH - 1), *steps(runner, [])], alone)
+
+
+def test_decoding_writes_what_prefill_writes_if_it_says_so(runner: OrtRunner) -> None:
+    prefill(runner, 0, LENGTH)
+    runner.move_row(0, 1, LENGTH)
+    runner.prefill(1, PROMPT[LENGTH:], LENGTH, want_logits=False)
+    for place in range(LENGTH, LENGTH + 8):
+        runner.decode([PROMPT[place]], [place])
+    decoded, prefilled = (runner.read_kv(row, LENGTH, LENGTH + 8) for row in (0, 1))
+    assert np.array_equal(decoded, prefilled) is runner.info.decodes_as_prefill
