@@ -1,0 +1,46 @@
+"""The route tables of the servers: operations and the handlers that answer them."""
+
+from collections.abc import Sequence
+
+from obeaver import __version__
+from obeaver.api.chat import ChatApi
+from obeaver.api.completions import CompletionsApi
+from obeaver.api.docs import DocsApi
+from obeaver.api.models import ModelsApi
+from obeaver.api.operations import SERVE, Operation
+from obeaver.api.state import ApiState
+from obeaver.api.system import SystemApi
+from obeaver.api.tokens import TokensApi
+from obeaver.web.router import Handler, Route
+
+
+def routes(state: ApiState) -> list[Route]:
+    """The routes of `obeaver serve`."""
+    tokens = TokensApi(state)
+    handlers: dict[str, Handler] = {
+        "createChatCompletion": ChatApi(state).create,
+        "createCompletion": CompletionsApi(state).create,
+        "tokenize": tokens.tokenize,
+        "detokenize": tokens.detokenize,
+    }
+    return _bound(SERVE, handlers | _shared_handlers(state, SERVE))
+
+
+def _shared_handlers(state: ApiState, operations: Sequence[Operation]) -> dict[str, Handler]:
+    """Handlers of what every server answers."""
+    models, system = ModelsApi(lambda: state.models.model), SystemApi(state, operations)
+    docs = DocsApi(operations, title="obeaver", version=__version__)
+    return {
+        "listModels": models.list,
+        "retrieveModel": models.retrieve,
+        "root": system.root,
+        "health": system.health,
+        "systemMemory": system.memory,
+        "metrics": system.metrics,
+        "openapi": docs.openapi,
+        "docs": docs.page,
+    }
+
+
+def _bound(operations: Sequence[Operation], handlers: dict[str, Handler]) -> list[Route]:
+    return [Route(operation.method, operation.path, handlers[operation.id]) for operation in operations]

@@ -1,0 +1,310 @@
+"""Tools in chat requests: what the model is told, and what the client gets."""
+
+import json
+from typing import Any
+
+import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from support.scripted_model import TEMPLATE, TEMPLATE_WITH_TOOLS, Reply, ids_of, make_grammars, says
+
+from obeaver.models.dialects import tool_dialect
+from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Tell the weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
+CLOCK = {"type": "function", "function": {"name": "get_time"}}
+TOOLS = [WEATHER, CLOCK]
+ARGUMENTS = '{"city": "Ulaanbaatar \\"🦫\\" {1}"}'
+CALL = f'<tool_call>\n{{"name": "get_weather", "arguments": {ARGUMENTS}}}\n</tool_call>'
+TWO_CALLS = CALL + '\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>'
+
+
+def recording(prompts: list[str], answer: str = "Fine") -> Reply:
+    def reply(prompt: str) -> list[int]:
+        prompts.append(prompt)
+        return ids_of(answer)
+
+    return reply
+
+
+def accumulated(chunks: list[dict[str, Any]]) -> dict[str, Any]:
+    """The message that a client makes of a stream."""
+    content: str | None = None
+    calls: dict[int, dict[str, Any]] = {}
+    for chunk in chunks:
+        delta = chunk["choices"][0]["delta"]
+        if delta.get("content") is not None:
+            content = (content or "") + delta["content"]
+        for part in delta.get("tool_calls", []):
+            call = calls.setdefault(part["index"], {"function": {"name": "", "arguments": ""}})
+            call.update({key: part[key] for key in ("id", "type") if key in part})
+            for key, text in part["function"].items():
+                call["function"][key] += text
+    return {"content": content, "tool_calls": [calls[index] for index in sorted(calls)]}
+
+
+def without_ids(message: dict[str, Any]) -> dict[str, Any]:
+    calls = [{key: value for key, value in call.items() if key != "id"} for call in message["tool_calls"]]
+    return {"content": message["content"], "tool_calls": calls}
+
+
+async def test_a_template_that_knows_tools_gets_those_that_may_be_called(serve: Any) -> None:
+    prompts: list[str] = []
+    named = {"type": "function", "function": {"name": "get_time"}}
+    async with serve(recording(prompts), template=TEMPLATE_WITH_TOOLS, grammars=make_grammars()) as served:
+        await served.answer(tools=TOOLS)
+        await served.answer(tools=TOOLS, tool_choice="none")
+        await served.answer(tools=TOOLS, tool_choice=named)
+        await served.answer(tools=[])
+    seen = [[name in prompt for name in ("get_weather", "get_time")] for prompt in prompts]
+    assert seen == [[True, True], [False, False], [False, True], [False, False]]
+    assert json.dumps(WEATHER) in prompts[0]
+
+
+async def test_a_template_that_knows_no_tools_has_them_in_the_system_message(serve: Any) -> None:
+    prompts: list[str] = []
+    async with serve(recording(prompts), grammars=make_grammars()) as served:
+        await served.answer(tools=TOOLS, messages=[{"role": "system", "content": "Be kind."}, *served.user])
+        await served.answer(tools=TOOLS, tool_choice="none")
+        await served.answer(tools=TOOLS, tool_choice={"type": "function", "function": {"name": "get_time"}})
+    system, user, *_ = prompts[0].split("<|im_end|>")
+    assert system.startswith("<|im_start|>system\nBe kind.")
+    assert "get_weather" in system
+    assert "get_time" in system
+    assert user == "\n<|im_start|>user\nHi"
+    assert "get_weather" not in prompts[1]
+    assert "get_time" in prompts[2]
+    assert "get_weather" not in prompts[2]
+
+
+@pytest.mark.parametrize("template", [None, TEMPLATE_WITH_TOOLS])
+@pytest.mark.parametrize(
+    ("answer", "content", "names"),
+    [
+        (CALL, None, ["get_weather"]),
+        (TWO_CALLS, None, ["get_weather", "get_time"]),
+        (f"Let me see.\n{CALL}", "Let me see.", ["get_weather"]),
+    ],
+)
+async def test_calls_are_calls_and_a_stream_accumulates_to_the_same(
+    serve: Any, template: str | None, answer: str, content: str | None, names: list[str]
+) -> None:
+    options = {} if template is None else {"template": template}
+    async with serve(says(answer), **options) as served:
+        whole = await served.answer(tools=TOOLS)
+        chunks = await served.stream(tools=TOOLS)
+    message = whole["choices"][0]["message"]
+    assert (message["content"], whole["choices"][0]["finish_reason"]) == (content, "tool_calls")
+    assert [call["function"]["name"] for call in message["tool_calls"]] == names
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == json.loads(ARGUMENTS)
+    assert len({call["id"] for call in message["tool_calls"]}) == len(names)
+    assert without_ids(accumulated(chunks)) == without_ids(message)
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+    ChatCompletion.model_validate(whole)
+    for chunk in chunks:
+        ChatCompletionChunk.model_validate(chunk)
+
+
+async def test_arguments_stream_in_pieces(serve: Any) -> None:
+    async with serve(says(CALL)) as served:
+        chunks = await served.stream(tools=TOOLS)
+    parts = [part for chunk in chunks for part in chunk["choices"][0]["delta"].get("tool_calls", [])]
+    assert parts[0]["function"] == {"name": "get_weather", "arguments": ""}
+    assert parts[0]["type"] == "function"
+    assert [set(part) for part in parts[1:]] == [{"index", "function"}] * (len(parts) - 1)
+
+
+async def test_with_parallel_tool_calls_off_there_is_one_call(serve: Any) -> None:
+    async with serve(says(TWO_CALLS)) as served:
+        choice = (await served.answer(tools=TOOLS, parallel_tool_calls=False))["choices"][0]
+    assert [call["function"]["name"] for call in choice["message"]["tool_calls"]] == ["get_weather"]
+    assert choice["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("parameters", [{}, {"tools": TOOLS, "tool_choice": "none"}])
+async def test_where_nothing_may_be_called_what_looks_like_a_call_is_text(
+    serve: Any, parameters: dict[str, Any]
+) -> None:
+    text = '{"name": "get_weather", "arguments": {}}'
+    async with serve(says(text)) as served:
+        choice = (await served.answer(**parameters))["choices"][0]
+    assert (choice["message"]["content"], choice["finish_reason"]) == (text, "stop")
+    assert "tool_calls" not in choice["message"]
+
+
+async def test_a_call_that_the_limit_cuts_off_ends_with_length(serve: Any) -> None:
+    async with serve(says(CALL)) as served:
+        choice = (await served.answer(tools=TOOLS, max_tokens=45))["choices"][0]
+    assert choice["finish_reason"] == "length"
+    assert choice["message"]["tool_calls"][0]["function"]["name"] == "get_weather"
+
+
+async def test_calls_and_results_of_earlier_turns_are_told_to_a_template_that_knows_no_tools(serve: Any) -> None:
+    prompts: list[str] = []
+    call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
+    async with serve(recording(prompts)) as served:
+        messages = [
+            *served.user,
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "Sunny"},
+        ]
+        await served.answer(messages=messages, tools=TOOLS)
+        await served.answer(messages=messages)
+    written = DIALECTS[DEFAULT_DIALECT].format.write([("get_weather", '{"city": "Paris"}')])
+    for prompt in prompts:
+        assert f"<|im_start|>assistant\n{written}<|im_end|>" in prompt
+        assert "Sunny" in prompt
+
+
+async def test_logprobs_leave_out_the_tokens_of_calls(serve: Any) -> None:
+    async with serve(says(f"Wait.{CALL}")) as served:
+        choice = (await served.answer(tools=TOOLS, logprobs=True))["choices"][0]
+    assert choice["message"]["content"] == "Wait."
+    assert "".join(entry["token"] for entry in choice["logprobs"]["content"]) == "Wait."
+
+
+async def test_a_client_that_reads_late_gets_the_same_calls_in_few_pieces(serve: Any) -> None:
+    async with serve(says(TWO_CALLS)) as served:
+        message = (await served.answer(tools=TOOLS))["choices"][0]["message"]
+        chunks = await served.read_late(tools=TOOLS)
+    assert without_ids(accumulated(chunks)) == without_ids(message)
+    parts = [part for chunk in chunks for part in chunk["choices"][0]["delta"].get("tool_calls", [])]
+    # What was on its way when the client stopped reading may have cut one piece in two.
+    assert len(parts) <= 5
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "<parameter=",
+        "<|tool_call|>",
+        "<|tool|>",
+        "functools[",
+        "<tool_call>",
+        "[TOOL_CALLS][ARGS]",
+        "[TOOL_CALLS]",
+        "<|python_tag|>",
+        "<function=",
+        "<|function_calls|>",
+        "<functioncall>",
+    ],
+)
+def test_every_dialect_that_a_models_facts_can_name_is_one_that_the_text_layer_reads(written: str) -> None:
+    assert tool_dialect(f"{{{{ tools }}}}{written}", "llama") in DIALECTS
+
+
+NAMED = {"type": "function", "function": {"name": "get_time"}}
+WITH_FAULT = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"not": {}}}}},
+}
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, TEMPLATE_WITH_TOOLS])
+@pytest.mark.parametrize("answer", ["Hello", CALL, TWO_CALLS])
+@pytest.mark.parametrize("choice", ["required", NAMED], ids=["required", "named"])
+async def test_where_a_call_must_be_there_is_one_whatever_the_model_wants_to_say(
+    serve: Any, template: str, answer: str, choice: Any
+) -> None:
+    async with serve(says(answer), template=template, grammars=make_grammars()) as served:
+        # Or else a model that is kept from what it wants to say thinks instead.
+        request = {"tools": [STRICT_WEATHER, CLOCK], "tool_choice": choice, "reasoning_effort": "none"}
+        given = (await served.answer(**request))["choices"][0]
+    assert given["finish_reason"] == "tool_calls"
+    assert given["message"]["content"] is None
+    names = [call["function"]["name"] for call in given["message"]["tool_calls"]]
+    assert set(names) <= {"get_weather", "get_time"}
+    assert choice == "required" or names == ["get_time"]
+    for call in given["message"]["tool_calls"]:
+        assert set(json.loads(call["function"]["arguments"])) <= {"city"}
+
+
+STRICT_WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "strict": True,
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 30}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+async def test_reasoning_stands_in_front_of_a_call_that_must_be(serve: Any) -> None:
+    async with serve(says(f"<think>Hm.</think>\n\n{CALL}"), grammars=make_grammars()) as served:
+        message = (await served.answer(tools=TOOLS, tool_choice="required"))["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("Hm.", None)
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == json.loads(ARGUMENTS)
+
+
+async def test_behind_a_marker_the_model_cannot_but_call(serve: Any) -> None:
+    async with serve(says("Wait.<tool_call>nonsense"), grammars=make_grammars()) as served:
+        given = (await served.answer(tools=[CLOCK]))["choices"][0]
+    assert given["message"]["content"] == "Wait."
+    assert [call["function"]["name"] for call in given["message"]["tool_calls"]] == ["get_time"]
+    assert json.loads(given["message"]["tool_calls"][0]["function"]["arguments"]) == {}
+
+
+async def test_markers_that_are_added_tokens_but_not_special_are_followed_too(serve: Any) -> None:
+    """As in the Qwen 3 family."""
+    grammars = make_grammars(plain=("<tool_call>", "</tool_call>", "<think>", "</think>"))
+    async with serve(says(f"<think>Hm.</think>\n\n{TWO_CALLS}"), grammars=grammars) as served:
+        for choice in ("auto", "required"):
+            message = (await served.answer(tools=TOOLS, tool_choice=choice))["choices"][0]["message"]
+            assert (message["reasoning_content"], message["content"]) == ("Hm.", None)
+            assert [call["function"]["name"] for call in message["tool_calls"]] == ["get_weather", "get_time"]
+
+
+async def test_text_without_a_call_stays_as_it_is(serve: Any) -> None:
+    async with serve(says("Hello, {you} <tool"), grammars=make_grammars()) as served:
+        given = (await served.answer(tools=TOOLS))["choices"][0]
+    assert (given["message"]["content"], given["finish_reason"]) == ("Hello, {you} <tool", "stop")
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])
+async def test_parameters_that_cannot_be_enforced_are_refused_where_a_call_must_be(serve: Any, choice: Any) -> None:
+    async with serve(grammars=make_grammars()) as served:
+        reply = await served.chat(tools=[CLOCK, WITH_FAULT], tool_choice=choice)
+    assert (reply.status, reply.error["param"]) == (400, "tools[1].function.parameters")
+    assert "at `/properties/a`" in reply.error["message"]
+
+
+async def test_parameters_that_cannot_be_enforced_are_refused_of_strict_functions(serve: Any) -> None:
+    strict = {"type": "function", "function": {**WITH_FAULT["function"], "strict": True}}  # type: ignore[dict-item]
+    async with serve(grammars=make_grammars()) as served:
+        reply = await served.chat(tools=[strict])
+    assert (reply.status, reply.error["param"]) == (400, "tools[0].function.parameters")
+
+
+@pytest.mark.parametrize("parameters", [{"properties": {"a": {"not": {}}}}, {"properties": {"a": {"type": "wizard"}}}])
+async def test_where_the_model_need_not_call_parameters_are_enforced_as_far_as_they_can(
+    serve: Any, parameters: dict[str, Any]
+) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    call = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
+    async with serve(says(call), grammars=make_grammars()) as served:
+        message = (await served.answer(tools=[tool]))["choices"][0]["message"]
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"a": 1}
+
+
+async def test_a_model_that_cannot_be_held_to_grammars_refuses_a_call_that_must_be(serve: Any) -> None:
+    async with serve() as served:
+        reply = await served.chat(tools=TOOLS, tool_choice="required")
+    assert (reply.status, reply.error["param"], reply.error["code"]) == (400, "tool_choice", "unsupported_value")
+
+
+@pytest.mark.parametrize("name", ["messages", "tools", "add_generation_prompt"])
+async def test_template_variables_cannot_replace_what_the_request_says(serve: Any, name: str) -> None:
+    async with serve() as served:
+        reply = await served.chat(chat_template_kwargs={name: []})
+    assert (reply.status, reply.error["param"]) == (400, "chat_template_kwargs")

@@ -1,0 +1,71 @@
+"""Messages in the one form that prompts are made from."""
+
+from typing import Any
+
+import pytest
+
+from obeaver.api.messages import check_messages, plain_messages
+
+
+def call(call_id: str = "call_1", arguments: str = "{}") -> dict[str, Any]:
+    return {"id": call_id, "type": "function", "function": {"name": "get_weather", "arguments": arguments}}
+
+
+def test_a_string_stays_as_it_is() -> None:
+    assert plain_messages([{"role": "user", "content": "Hi"}]) == [{"role": "user", "content": "Hi"}]
+
+
+def test_text_parts_become_one_string_a_line_each() -> None:
+    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+    assert plain_messages([{"role": "user", "content": parts}])[0]["content"] == "one\ntwo"
+
+
+def test_the_role_developer_is_what_templates_call_system() -> None:
+    assert plain_messages([{"role": "developer", "content": "Be brief."}])[0]["role"] == "system"
+
+
+@pytest.mark.parametrize(
+    ("message", "content"),
+    [
+        ({"tool_calls": [call()]}, ""),
+        ({"content": "", "refusal": "No."}, "No."),
+        ({"content": [{"type": "refusal", "refusal": "No."}]}, "No."),
+    ],
+)
+def test_content_is_always_a_string_since_prompts_print_it(message: dict[str, Any], content: str) -> None:
+    assert plain_messages([{"role": "assistant", **message}])[0]["content"] == content
+
+
+@pytest.mark.parametrize(
+    ("arguments", "plain"),
+    [('{"city": "Paris"}', {"city": "Paris"}), ("[1]", "[1]"), ("{broken", "{broken"), ("[" * 50_000, "[" * 50_000)],
+)
+def test_arguments_are_an_object_where_they_are_one(arguments: str, plain: object) -> None:
+    messages = plain_messages([{"role": "assistant", "tool_calls": [call(arguments=arguments)]}])
+    assert messages[0]["tool_calls"] == [
+        {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": plain}}
+    ]
+
+
+def test_a_tools_answer_has_the_name_of_the_function_that_was_called() -> None:
+    messages = plain_messages(
+        [
+            {"role": "assistant", "tool_calls": [call("call_7")]},
+            {"role": "tool", "tool_call_id": "call_7", "content": "Sunny"},
+            {"role": "tool", "tool_call_id": "call_7", "content": "Sunny", "name": "weather"},
+            {"role": "tool", "tool_call_id": "call_8", "content": "?"},
+        ]
+    )
+    assert [message.get("name") for message in messages[1:]] == ["get_weather", "weather", None]
+    assert messages[1]["tool_call_id"] == "call_7"
+
+
+def test_reasoning_and_names_reach_the_prompt_and_nothing_unknown_does() -> None:
+    message = {"role": "assistant", "content": "4", "reasoning_content": "2+2", "name": "Bob", "annotations": []}
+    assert plain_messages([message]) == [
+        {"role": "assistant", "content": "4", "name": "Bob", "reasoning_content": "2+2"}
+    ]
+
+
+def test_an_assistant_may_refuse_or_call_without_content() -> None:
+    check_messages([{"role": "assistant", "refusal": "No."}, {"role": "assistant", "tool_calls": [call()]}])

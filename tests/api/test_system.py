@@ -1,0 +1,167 @@
+"""What the server says about itself."""
+
+import asyncio
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from support import asgi
+from support.scripted_model import BYTES_PER_TOKEN, CONTEXT_LENGTH, says
+
+from obeaver import __version__
+from obeaver.api.operations import SERVE
+from obeaver.api.system import active_devices, health_status
+from obeaver.api.validation import request_schema
+
+
+def check(name: str, value: object) -> None:
+    """Hold an answer to what `/openapi.json` says of it."""
+    definitions = request_schema("responses").document["$defs"]
+    Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions}).validate(value)
+
+
+async def test_the_root_lists_every_endpoint(serve: Any) -> None:
+    async with serve() as served:
+        root = (await served.get("/")).json()
+    check("Root", root)
+    assert (root["name"], root["version"], root["docs"]) == ("obeaver", __version__, "/docs")
+    assert len(root["endpoints"]) == len(SERVE)
+    assert {"POST /v1/chat/completions", "GET /v1/models/{id}", "GET /health"} <= set(root["endpoints"])
+
+
+async def test_every_get_endpoint_answers(serve: Any) -> None:
+    async with serve() as served:
+        for operation in SERVE:
+            if operation.method == "GET":
+                reply = await served.get(operation.path.replace("{id:path}", "scripted"))
+                assert reply.status == 200
+                assert reply.headers["content-type"].startswith(operation.media_type)
+                assert "x-request-id" in reply.headers
+
+
+async def test_unknown_paths_and_methods_are_openai_errors(serve: Any) -> None:
+    async with serve() as served:
+        unknown = await served.get("/v1/embeddings")
+        wrong = await served.get("/v1/chat/completions")
+    assert (unknown.status, unknown.error["code"]) == (404, "not_found")
+    assert (wrong.status, wrong.error["code"]) == (405, "method_not_allowed")
+    assert "POST" in wrong.headers["allow"]
+
+
+async def test_health_tells_of_model_engine_and_memory(serve: Any) -> None:
+    async with serve() as served:
+        await served.answer()
+        reply = await served.get("/health")
+    health = reply.json()
+    check("Health", health)
+    assert reply.status == 200
+    assert health == {
+        "status": "ok",
+        "model": "scripted",
+        "engine": "scripted",
+        "engine_reason": "the test wants it",
+        "num_running": 0,
+        "num_waiting": 0,
+        "max_rows": 8,
+        "requests_aborted": 0,
+        "kv_budget_bytes": 8 * CONTEXT_LENGTH * BYTES_PER_TOKEN,
+        "kv_used_bytes": health["kv_used_bytes"],
+        "prefix_cache_bytes": 0,
+    }
+
+
+async def test_health_is_503_while_requests_are_not_answered(serve: Any) -> None:
+    async with serve() as served:
+        models, model = served.state.models, served.state.models.model
+        models.model, models.loading = None, True
+        reply = await served.get("/health")
+        assert (reply.status, reply.json()) == (503, {"status": "loading", "model": None, "engine": None})
+        models.model, models.loading = model, False
+        models.draining = True
+        reply = await served.get("/health")
+        assert (reply.status, reply.json()["status"]) == (503, "draining")
+        models.draining = False
+        await served.worker.close()
+        reply = await served.get("/health")
+        assert (reply.status, reply.json()["status"]) == (503, "unhealthy")
+
+
+async def test_a_server_that_holds_no_model_is_well(serve: Any) -> None:
+    async with serve() as served:
+        served.state.models.model = None
+        reply = await served.get("/health")
+        assert (reply.status, reply.json()) == (200, {"status": "ok", "model": None, "engine": None})
+        assert health_status(served.state.models) == "ok"
+        assert (await served.get("/v1/models")).json() == {"object": "list", "data": []}
+        assert active_devices(None) == frozenset()
+        assert "obeaver_steps_total" not in (await served.get("/metrics")).body.decode()
+
+
+async def test_memory_is_told_for_every_kind_of_device(serve: Any) -> None:
+    async with serve() as served:
+        reply = await served.get("/api/system/memory")
+    check("SystemMemory", reply.json())
+    assert reply.json()["cpu"]["status"] == "idle"
+    assert reply.json()["gpu"]["status"] == "unavailable"
+
+
+@pytest.mark.parametrize(("provider", "device"), [("cpu", "cpu"), ("cuda", "gpu"), ("dml", "gpu"), ("qnn", "npu")])
+async def test_the_device_of_the_models_provider_is_active_while_it_computes(
+    serve: Any, provider: str, device: str
+) -> None:
+    async with serve(says("x" * 3900)) as served:
+        model = served.state.models.model
+        model = dataclasses.replace(model, facts=dataclasses.replace(model.facts, provider=provider))
+        assert active_devices(model) == set()
+        asking = asyncio.create_task(served.chat(max_tokens=4000))
+        async with asyncio.timeout(10):
+            while not served.worker.snapshot().num_running:  # noqa: ASYNC110  # another thread counts
+                await asyncio.sleep(0.001)
+        assert active_devices(model) == {device}
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_metrics_are_in_prometheus_format_and_count(serve: Any) -> None:
+    async with serve() as served:
+        answer = await served.answer()
+        await served.answer(max_tokens=2)
+        reply = await served.get("/metrics")
+    assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = reply.body.decode().splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    names = {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
+    assert {line.split()[2] for line in lines if line.startswith("# HELP")} == names
+    assert {line.split()[2] for line in lines if line.startswith("# TYPE")} == names
+    assert values[f'obeaver_info{{version="{__version__}",model="scripted"}}'] == "1"
+    assert values['obeaver_sequences_finished_total{reason="stop"}'] == "1"
+    assert values['obeaver_sequences_finished_total{reason="length"}'] == "1"
+    assert int(values["obeaver_prompt_tokens_total"]) == 2 * answer["usage"]["prompt_tokens"]
+    assert int(values["obeaver_generated_tokens_total"]) == answer["usage"]["completion_tokens"] + 2
+    assert int(values["obeaver_process_resident_bytes"]) > 1_000_000
+
+
+async def test_the_model_is_listed_and_found_by_its_id(serve: Any) -> None:
+    expected = {
+        "id": "scripted",
+        "object": "model",
+        "created": 1_700_000_000,
+        "owned_by": "obeaver",
+        "context_length": CONTEXT_LENGTH,
+    }
+    async with serve() as served:
+        assert (await served.get("/v1/models")).json() == {"object": "list", "data": [expected]}
+        assert (await served.get("/v1/models/scripted")).json() == expected
+        for other in ("/v1/models/gpt-4o", "/v1/models/org/name"):
+            reply = await served.get(other)
+            assert (reply.status, reply.error["code"], reply.error["param"]) == (404, "model_not_found", "model")
+
+
+async def test_the_docs_show_the_address_that_was_asked(serve: Any) -> None:
+    async with serve() as served:
+        page = await asgi.request(served.app, "GET", "/docs", headers={"host": "beaver.local:18000"})
+        document = (await served.get("/openapi.json")).json()
+    assert "curl -s http://beaver.local:18000/health" in page.body.decode()
+    assert document["info"] == {"title": "obeaver", "version": __version__}
