@@ -1,0 +1,69 @@
+"""What every server is: routes behind the layers of the web package, and a life around them."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+
+from obeaver.config import Settings
+from obeaver.web.access import ApiKey, HostCheck
+from obeaver.web.cors import Cors
+from obeaver.web.in_flight import Drain, InFlight
+from obeaver.web.lifespan import Lifespan
+from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
+from obeaver.web.router import Route, Router
+from obeaver.web.types import ASGIApp, Receive, Scope, Send
+
+MB = 1_000_000
+
+
+class Application:
+    """obeaver as an ASGI application.
+
+    Args:
+        settings: What the server was told.
+        routes: What it answers.
+        life: Makes the context that holds while it answers: loads the model, and gives it back.
+        on_drain: Called when it begins to stop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: Iterable[Route],
+        life: Callable[[], AbstractAsyncContextManager[None]],
+        *,
+        on_drain: Callable[[], None],
+    ) -> None:
+        self.settings = settings
+        self._on_drain = on_drain
+        self._in_flight = InFlight()
+        self._lifespan = Lifespan(self._layers(routes), life)
+
+    @property
+    def start_error(self) -> Exception | None:
+        """Why the start failed, if it did."""
+        return self._lifespan.start_error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request, or live through start-up and shutdown."""
+        await self._lifespan(scope, receive, send)
+
+    async def drain(self) -> None:
+        """Refuse new requests and wait for the running ones, at most as long as the settings say."""
+        self._on_drain()
+        await self._in_flight.drain(self.settings.shutdown_timeout_s)
+
+    def stop_draining(self) -> None:
+        """Do not wait for anybody any longer."""
+        self._in_flight.cut_short()
+
+    def _layers(self, routes: Iterable[Route]) -> ASGIApp:
+        """The layers round the router, innermost first; `web/middleware.py` says why they stand in this order."""
+        settings = self.settings
+        app: ASGIApp = Router(routes, max_body_bytes=int(settings.max_body_mb * MB))
+        if settings.api_key:
+            app = ApiKey(app, key=settings.api_key)
+        app = Drain(app, in_flight=self._in_flight)
+        app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
+        app = ErrorBoundary(app)
+        app = Cors(app, origins=settings.cors_origin)
+        return RequestId(AccessLog(app))

@@ -1,0 +1,125 @@
+"""The embedding server: from settings and a model's folder to an application."""
+
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from obeaver.api.embed_routes import embed_routes
+from obeaver.api.embed_state import EmbedState, EncoderHost, LoadedEncoder
+from obeaver.app.application import Application
+from obeaver.config import Settings
+from obeaver.engine.embedding_pooling import ACTIVATIONS, DenseLayer, VectorRecipe
+from obeaver.engine.embedding_worker import EncoderWorker
+from obeaver.engine.runner import CannotRun
+from obeaver.errors import ModelError
+from obeaver.models.encoder.layout import RERANKER, DenseFacts, EncoderFacts, is_encoder_folder, read_encoder_facts
+from obeaver.models.encoder.safetensors import Tensors
+from obeaver.models.store import StoredModel
+from obeaver.monitor import Monitor
+from obeaver.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from obeaver.engine.embedding import EmbeddingSession
+
+logger = logging.getLogger("obeaver")
+
+
+def embed_application(settings: Settings, stored: StoredModel) -> Application:
+    """`obeaver serve-embed`: the embedding API over an embedding model, the rerank API over a reranker.
+
+    Args:
+        settings: What the server was told.
+        stored: The model to serve.
+
+    Raises:
+        ModelError: The folder is broken or of another kind.
+    """
+    facts = encoder_facts(stored)
+    models = EncoderHost()
+    state = EmbedState(models=models, monitor=Monitor())
+
+    @contextlib.asynccontextmanager
+    async def life() -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(state.close)
+            model = await load_encoder(stored, facts, settings)
+            stack.push_async_callback(model.worker.close)
+            models.model = model
+            logger.info("%s runs on %s", model.name, model.worker.snapshot().label)
+            yield
+
+    def on_drain() -> None:
+        models.draining = True
+
+    routes = embed_routes(state, reranks=facts.kind == RERANKER)
+    return Application(settings, routes, life, on_drain=on_drain)
+
+
+def encoder_facts(stored: StoredModel) -> EncoderFacts:
+    """What the folder of an embedding model or a reranker says.
+
+    Raises:
+        ModelError: It is broken or of another kind.
+    """
+    if not is_encoder_folder(stored.folder):
+        raise ModelError(f"{stored.name} is not an embedding model: obeaver serve is for chat models")
+    return read_encoder_facts(stored.folder)
+
+
+async def load_encoder(stored: StoredModel, facts: EncoderFacts, settings: Settings) -> LoadedEncoder:
+    """Load a model and start its engine.
+
+    Raises:
+        ModelError: The folder is broken, or onnxruntime does not take its graph.
+    """
+    context_length = _context_length(facts, settings)
+    tokenizer = Tokenizer.from_folder(facts.folder)
+    worker = EncoderWorker(
+        lambda: open_encoder(facts, settings.threads or None),
+        max_queue=settings.max_queue,
+        name=f"encoder {stored.name}",
+    )
+    await worker.start()
+    return LoadedEncoder(stored.name, facts, tokenizer, worker, context_length, time.time())
+
+
+def open_encoder(facts: EncoderFacts, threads: int | None) -> "EmbeddingSession":
+    """Load the graph.
+
+    Raises:
+        ModelError: The folder is broken, or onnxruntime does not take its graph.
+    """
+    from obeaver.engine.embedding import open_embedding_session, open_scoring_session
+
+    graph = _graph(facts)
+    recipe = VectorRecipe(facts.pooling, [_dense(layer) for layer in facts.dense])
+    try:
+        if facts.kind == RERANKER:
+            return open_scoring_session(graph, threads=threads)
+        return open_embedding_session(graph, recipe, threads=threads)
+    except CannotRun as reason:
+        raise ModelError(f"{facts.name} cannot be run: {reason}") from None
+
+
+def _graph(facts: EncoderFacts) -> Path:
+    if facts.graph is None:
+        raise ModelError(f"{facts.folder} has no ONNX graph")
+    return facts.graph
+
+
+def _context_length(facts: EncoderFacts, settings: Settings) -> int:
+    asked = settings.max_input_tokens
+    if asked > facts.max_context_length:
+        raise ModelError(f"{facts.name} reads at most {facts.max_context_length} tokens, not {asked}")
+    return asked or facts.context_length
+
+
+def _dense(facts: DenseFacts) -> DenseLayer:
+    if facts.activation not in ACTIVATIONS:
+        raise ModelError(f"{facts.weights.parent}: the activation {facts.activation} is not known here")
+    tensors = Tensors(facts.weights)
+    bias = tensors.read("linear.bias") if facts.has_bias else None
+    return DenseLayer(tensors.read("linear.weight"), bias, facts.activation)

@@ -1,0 +1,271 @@
+"""Every command and its words. Imports nothing heavy: `obeaver --help` answers at once."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from obeaver import __version__
+from obeaver.cli.sampling_flags import add_sampling_flags
+from obeaver.config import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, Option, options
+
+EMBED_PORT = 18001
+
+_WEIGHTS_HELP = "format of the weights where the model is imported (default: fp32, exact; int8 is faster and smaller)"
+
+_STORE_OPTIONS = frozenset({"home", "offline"})
+_EMBED_OPTIONS = frozenset({"threads", "max_input_tokens"})
+_CHAT_OPTIONS = frozenset({"runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "keep_alive_s"})
+_SERVER_OPTIONS = frozenset(row.name for row in options()) - _CHAT_OPTIONS
+_ENGINE_OPTIONS = frozenset({"threads", "runner", "kv_cache_mb", "prefix_cache_mb"})
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole program. Each command sets `run`, a function from its arguments to an exit status."""
+    parser = argparse.ArgumentParser(
+        prog="obeaver",
+        description="A local, OpenAI-compatible model server on ONNX Runtime.",
+        epilog="Each option can also be set in the environment: --max-queue is OBEAVER_MAX_QUEUE.",
+    )
+    parser.add_argument("--version", action="version", version=f"obeaver {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_IntermixedParser)
+    _add_serve(commands)
+    _add_serve_embed(commands)
+    _add_run(commands)
+    _add_embed(commands)
+    _add_pull(commands)
+    _add_import(commands)
+    return parser
+
+
+class _IntermixedParser(argparse.ArgumentParser):
+    """Takes words before, between and after flags: `obeaver run MODEL --seed 1 Why?`."""
+
+    _intermixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The method of the library's that knows how calls this one again, twice."""
+        if self._intermixing:
+            return super().parse_known_args(args, namespace)
+        self._intermixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixing = False
+
+
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str, examples: Sequence[str]
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, names: frozenset[str], **defaults: Any) -> None:
+    for row in options():
+        if row.name in names:
+            _add_option(parser, replace(row, default=defaults.get(row.name, row.default)))
+
+
+def _add_option(parser: argparse.ArgumentParser, row: Option) -> None:
+    shown = "" if row.default is False or row.default in ((), "") else f" (default: {row.default})"
+    text = (row.help + shown).replace("%", "%%")
+    if row.kind is bool:
+        parser.add_argument(row.flag, dest=row.name, action="store_true", default=None, help=text)
+        return
+    parser.add_argument(
+        row.flag,
+        dest=row.name,
+        type=_typed(row),
+        action="append" if row.repeated else "store",
+        metavar=row.metavar,
+        help=text + (f": {', '.join(row.choices)}" if row.choices else ""),
+    )
+
+
+def _typed(row: Option) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return row.parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "serve",
+        _run_serve,
+        "serve a chat model over the OpenAI API",
+        (
+            "obeaver serve",
+            "obeaver serve smollm2-135m --port 8080",
+            "obeaver serve ~/models/my-onnx-folder --threads 4",
+            "obeaver serve ~/Downloads/model.gguf",
+            "obeaver serve --host 0.0.0.0 --api-key secret",
+        ),
+    )
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default=DEFAULT_MODEL,
+        metavar="MODEL",
+        help=f"a catalogue name, a model folder or a GGUF file (default: {DEFAULT_MODEL})",
+    )
+    _add_options(parser, frozenset(row.name for row in options()) - {"max_input_tokens"})
+
+
+def _add_serve_embed(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "serve-embed",
+        _run_serve_embed,
+        "serve an embedding model or a reranker over the OpenAI API",
+        (
+            "obeaver serve-embed",
+            "obeaver serve-embed all-minilm-l6-v2 --weights int8",
+            "obeaver serve-embed ~/models/my-sentence-transformer --port 8081",
+        ),
+    )
+    _add_embedding_model(parser)
+    _add_options(parser, _SERVER_OPTIONS | _EMBED_OPTIONS, port=EMBED_PORT)
+
+
+def _add_embed(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "embed",
+        _run_embed,
+        "print the vectors of texts",
+        (
+            'obeaver embed "Beavers build dams."',
+            "obeaver embed --json 'one text' 'another text'",
+            "obeaver embed --npy vectors.npy < lines.txt",
+        ),
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="MODEL | TEXT",
+        help=f"a model, as for serve-embed (default: {DEFAULT_EMBEDDING_MODEL}), then texts; without one, the lines of "
+        "standard input",
+    )
+    parser.add_argument("--json", action="store_true", help="print what the server would answer")
+    parser.add_argument("--npy", metavar="FILE", help="write a NumPy array [texts, dimensions] of float32")
+    parser.add_argument("--dimensions", type=int, metavar="N", help="only the first N numbers of each vector")
+    parser.add_argument("--prompt-name", metavar="NAME", help="which of the model's prompts goes before each text")
+    parser.add_argument("--truncate", action="store_true", help="cut off what a text has beyond the model's context")
+    parser.add_argument("--weights", choices=("fp32", "int8"), default=None, help=_WEIGHTS_HELP)
+    _add_options(parser, _STORE_OPTIONS | _EMBED_OPTIONS)
+
+
+def _add_embedding_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default=DEFAULT_EMBEDDING_MODEL,
+        metavar="MODEL",
+        help=f"a catalogue name or a model folder (default: {DEFAULT_EMBEDDING_MODEL})",
+    )
+    parser.add_argument("--weights", choices=("fp32", "int8"), default=None, help=_WEIGHTS_HELP)
+
+
+def _add_run(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "run",
+        _run_run,
+        "chat with a model in the terminal, or answer one question",
+        (
+            "obeaver run",
+            'obeaver run "Why is the sky blue?" --temperature 0',
+            "obeaver run smollm2-135m --system 'Answer in one word.' --timings",
+            "obeaver run ~/Downloads/model.gguf Tell me a story > story.txt",
+            "cat notes.txt | obeaver run 'Summarise these notes:'",
+        ),
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="MODEL | PROMPT",
+        help=f"a model, as for serve (default: {DEFAULT_MODEL}), then a question; without one, a chat",
+    )
+    parser.add_argument("--system", metavar="TEXT", help="system prompt")
+    parser.add_argument("--timings", action="store_true", help="tell after each answer what it took, on stderr")
+    add_sampling_flags(parser)
+    _add_options(parser, _STORE_OPTIONS | _ENGINE_OPTIONS)
+
+
+def _add_pull(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "pull",
+        _run_pull,
+        "fetch a model into the store without serving it",
+        ("obeaver pull", "obeaver pull smollm2-135m --home /srv/models"),
+    )
+    parser.add_argument("model", nargs="?", default=DEFAULT_MODEL, metavar="MODEL", help="a catalogue name")
+    _add_options(parser, _STORE_OPTIONS)
+
+
+def _add_import(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "import",
+        _run_import,
+        "turn a GGUF file into a model folder in the store",
+        (
+            "obeaver import ~/Downloads/SmolLM2-135M-Instruct.Q4_1.gguf",
+            "obeaver import model.gguf --name mine --weights int4",
+        ),
+    )
+    parser.add_argument("file", metavar="FILE.gguf", help="the GGUF file")
+    parser.add_argument("--name", metavar="NAME", help="name in the store (default: from the file's name)")
+    parser.add_argument("--weights", choices=("int8", "int4", "fp32"), default=None, help="format of the weights")
+    parser.add_argument("--kv", choices=("int8", "float32"), default=None, help="format of the KV cache")
+    _add_options(parser, _STORE_OPTIONS)
+
+
+def _run_serve(arguments: argparse.Namespace) -> int:
+    from obeaver.cli.serve import run_serve
+
+    return run_serve(arguments)
+
+
+def _run_serve_embed(arguments: argparse.Namespace) -> int:
+    from obeaver.cli.serve import run_serve_embed
+
+    return run_serve_embed(arguments)
+
+
+def _run_embed(arguments: argparse.Namespace) -> int:
+    from obeaver.cli.embed import run_embed
+
+    return run_embed(arguments)
+
+
+def _run_run(arguments: argparse.Namespace) -> int:
+    from obeaver.cli.run import run_run
+
+    return run_run(arguments)
+
+
+def _run_pull(arguments: argparse.Namespace) -> int:
+    from obeaver.cli.models import run_pull
+
+    return run_pull(arguments)
+
+
+def _run_import(arguments: argparse.Namespace) -> int:
+    from obeaver.cli.models import run_import
+
+    return run_import(arguments)

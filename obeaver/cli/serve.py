@@ -1,0 +1,163 @@
+"""`obeaver serve` and `serve-embed`: find or fetch the model, then run the application under uvicorn until a signal."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from obeaver.cli.parser import EMBED_PORT
+from obeaver.config import Settings, load_settings
+from obeaver.errors import CommandError
+
+if TYPE_CHECKING:
+    from obeaver.app.application import Application
+    from obeaver.models.store import StoredModel
+
+logger = logging.getLogger("obeaver")
+
+_FORCE_AFTER_S = 5.0
+"""Grace after the application's own limit, for answers that are just being written."""
+
+
+def run_serve_embed(arguments: argparse.Namespace) -> int:
+    """Serve an embedding model until SIGINT or SIGTERM.
+
+    Raises:
+        CommandError: As for `run_serve`.
+    """
+    settings = load_settings(vars(arguments), os.environ, port=EMBED_PORT)
+    return _serve(settings, lambda: _compose_embed(settings, arguments.model, arguments.weights))
+
+
+def run_serve(arguments: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        CommandError: Wrong settings, a port in use, no model, a model that does not load.
+    """
+    settings = load_settings(vars(arguments), os.environ)
+    return _serve(settings, lambda: _compose_chat(settings, arguments.model))
+
+
+def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
+    settings.check()
+    _log_to_stderr(settings.log_level)
+    # Bound before the model is fetched and loaded, so that a port in use is told at once.
+    listener = _bind(settings)
+    with contextlib.closing(listener):
+        return _run(compose(), settings, listener)
+
+
+def _compose_chat(settings: Settings, model: str) -> "Application":
+    from obeaver.app.chat import chat_application
+
+    return chat_application(settings, _stored(settings, model, None))
+
+
+def _compose_embed(settings: Settings, model: str, weights: str | None) -> "Application":
+    from obeaver.app.embed import embed_application
+
+    return embed_application(settings, _stored(settings, model, weights))
+
+
+def _stored(settings: Settings, model: str, weights: str | None) -> "StoredModel":
+    from obeaver.models.progress import TerminalProgress
+    from obeaver.models.pull import ensure_model
+    from obeaver.models.store import Store
+
+    progress = TerminalProgress()
+    return ensure_model(model, Store(settings.home), progress=progress, weights=weights, offline=settings.offline)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # The protocol is named so that asyncio switches Nagle's algorithm off: an answer in two pieces would wait 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform != "win32":  # there the option would let two servers share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise CommandError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
+    return listener
+
+
+def _run(application: "Application", settings: Settings, listener: socket.socket) -> int:
+    host, port = listener.getsockname()[:2]
+    config = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(settings.shutdown_timeout_s + _FORCE_AFTER_S),
+        backlog=2048,
+    )
+    shown = f"[{host}]" if ":" in host else host
+    server = Server(config, application, f"http://{shown}:{port}")
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:  # uvicorn's way to say that the start failed; the application knows why
+        if application.start_error is not None:
+            raise CommandError(str(application.start_error)) from None
+        raise
+    return 0
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with obeaver's manners at start and end.
+
+    A first SIGINT or SIGTERM stops accepting and lets running answers end within the limit; a second SIGINT does not
+    wait. Either way the exit status is 0: being told to stop is not a failure.
+    """
+
+    def __init__(self, config: uvicorn.Config, application: "Application", url: str) -> None:
+        super().__init__(config)
+        self._application = application
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Load the model (the application's lifespan), then accept."""
+        await super().startup(sockets)
+        logger.info("serving on %s (docs: %s/docs; Ctrl-C stops)", self._url, self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain: refuse new requests, let running ones end, then abort them with an error event."""
+        logger.info("stopping: running answers may go on for %g s", self._application.settings.shutdown_timeout_s)
+        drain = asyncio.create_task(self._application.drain())
+        await super().shutdown(sockets)
+        await drain
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle the two signals while serving, without raising them again afterwards as uvicorn does."""
+
+        def handle(signum: int, frame: FrameType | None) -> None:
+            if self.should_exit:
+                self._application.stop_draining()
+            self.handle_exit(signum, frame)
+
+        before = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr, force=True
+    )
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

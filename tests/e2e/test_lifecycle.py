@@ -1,0 +1,122 @@
+"""A server's life as its user sees it: start, refusals at start, signals, and what it connects to."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from support.server_process import ServerProcess, serve
+
+pytestmark = pytest.mark.real
+
+STORY = {"messages": [{"role": "user", "content": "Tell me a story."}], "stream": True, "temperature": 0}
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "obeaver", *words], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def health(server: ServerProcess) -> dict[str, Any]:
+    with urllib.request.urlopen(server.url + "/health", timeout=10) as answer:  # noqa: S310
+        body: dict[str, Any] = json.load(answer)
+    return body
+
+
+def wait_until(server: ServerProcess, key: str, value: int, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while health(server)[key] != value:
+        assert time.monotonic() < deadline, f"{key} did not become {value}: {health(server)}"
+        time.sleep(0.02)
+
+
+def test_a_port_in_use_is_one_clear_line_and_status_1() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = command("serve", "--port", str(taken.getsockname()[1]), "--offline")
+    assert ended.returncode == 1
+    assert "cannot listen on 127.0.0.1 port" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_an_open_address_without_a_key_is_refused() -> None:
+    ended = command("serve", "--host", "0.0.0.0", "--port", "0", "--offline")
+    assert ended.returncode == 1
+    assert "--api-key" in ended.stderr
+
+
+def test_an_unknown_model_is_one_clear_line_that_names_known_ones() -> None:
+    ended = command("serve", "smollm2-135", "--port", "0", "--offline")
+    assert ended.returncode == 1
+    assert "smollm2-135m" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_broken_model_folder_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "genai_config.json").write_text("{", encoding="utf-8")
+    ended = command("serve", str(tmp_path), "--port", "0", "--offline")
+    assert ended.returncode == 1
+    assert "genai_config.json" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_running_stream_ends_whole_after_sigterm_and_the_exit_status_is_0(default_model: Path) -> None:
+    with serve(str(default_model), "--offline") as server:
+        with httpx.stream(
+            "POST", server.url + "/v1/chat/completions", json=STORY | {"max_tokens": 60}, timeout=60
+        ) as answer:
+            lines = answer.iter_lines()
+            first = next(lines)
+            server.process.send_signal(signal.SIGTERM)
+            rest = [line for line in lines if line]
+        assert first.startswith("data: ")
+        assert rest[-1] == "data: [DONE]"
+        assert server.process.wait(30) == 0
+
+
+def test_a_stream_that_outlasts_the_shutdown_limit_gets_an_error_event(default_model: Path) -> None:
+    with serve(str(default_model), "--offline", "--shutdown-timeout", "0.5") as server:
+        endless = STORY | {"max_tokens": 6000, "ignore_eos": True}
+        with httpx.stream("POST", server.url + "/v1/chat/completions", json=endless, timeout=60) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.process.send_signal(signal.SIGTERM)
+            rest = [line for line in lines if line.startswith("data: ")]
+        assert "error" in json.loads(rest[-1][6:])
+        assert server.process.wait(30) == 0
+
+
+def test_a_client_that_leaves_frees_its_place(server: ServerProcess) -> None:
+    before = health(server)["requests_aborted"]
+    endless = STORY | {"max_tokens": 6000, "ignore_eos": True}
+    with httpx.stream("POST", server.url + "/v1/chat/completions", json=endless, timeout=60) as answer:
+        next(answer.iter_lines())
+        wait_until(server, "num_running", 1)
+    wait_until(server, "num_running", 0)
+    assert health(server)["requests_aborted"] == before + 1
+
+
+def test_a_client_that_leaves_before_a_plain_answer_frees_its_place(server: ServerProcess) -> None:
+    before = health(server)["requests_aborted"]
+    endless = STORY | {"max_tokens": 6000, "ignore_eos": True, "stream": False}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(server.url + "/v1/chat/completions", json=endless, timeout=1.0)
+    wait_until(server, "num_running", 0)
+    assert health(server)["requests_aborted"] == before + 1
+
+
+def test_a_serving_process_connects_to_nobody(server: ServerProcess) -> None:
+    httpx.post(server.url + "/v1/chat/completions", json=STORY | {"stream": False, "max_tokens": 4}, timeout=60)
+    connections = psutil.Process(server.process.pid).net_connections(kind="inet")
+    assert {connection.laddr.ip for connection in connections} == {"127.0.0.1"}
+    assert all(connection.raddr.ip == "127.0.0.1" for connection in connections if connection.raddr)

@@ -1,0 +1,56 @@
+"""A real server in a process of its own, on a free port."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SERVING = re.compile(r"serving on (http://\S+)")
+
+
+@dataclass(slots=True)
+class ServerProcess:
+    """A started server: where it listens, its process, and what it logged so far."""
+
+    url: str
+    process: subprocess.Popen[str]
+    log: list[str]
+
+
+class ServerEnded(Exception):
+    """The server's process ended before it listened; the text is its log."""
+
+
+@contextlib.contextmanager
+def serve(*words: str, command: str = "serve", **environ: str) -> Iterator[ServerProcess]:
+    """Run `python -m obeaver COMMAND WORDS --port 0` until the block ends.
+
+    Raises:
+        ServerEnded: It ended before it listened.
+    """
+    line = [sys.executable, "-m", "obeaver", command, *words, "--port", "0"]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=os.environ | environ) as process:
+        try:
+            yield _started(process)
+        finally:
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _started(process: subprocess.Popen[str]) -> ServerProcess:
+    log: list[str] = []
+    assert process.stderr is not None
+    for line in process.stderr:
+        log.append(line)
+        if found := _SERVING.search(line):
+            # Somebody has to go on reading, or the server stops when the pipe is full.
+            threading.Thread(target=log.extend, args=(process.stderr,), daemon=True).start()
+            return ServerProcess(found[1], process, log)
+    raise ServerEnded("".join(log))
