@@ -131,7 +131,12 @@ class EncoderThread:
 
     def start(self, name: str) -> None:
         """Begin. A daemon, so that a run that hangs in native code cannot keep the process from ending."""
-        threading.Thread(target=self._main, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for its last instructions: `on_gone` is called while the thread still stands."""
+        self._thread.join()
 
     def _main(self) -> None:
         try:

@@ -117,6 +117,7 @@ class EncoderWorker:
     _loop: asyncio.AbstractEventLoop
     _built: asyncio.Future[EncoderShape]
     _gone: asyncio.Future[None]
+    _thread: EncoderThread
 
     def __init__(self, make_encoder: Callable[[], Encoder], *, max_queue: int, name: str) -> None:
         self._make_encoder = make_encoder
@@ -142,7 +143,8 @@ class EncoderWorker:
         self._loop = asyncio.get_running_loop()
         self._built, self._gone = self._loop.create_future(), self._loop.create_future()
         self._state = _State.CLOSED  # until it is loaded: a start that fails leaves nothing to use
-        EncoderThread(self._make_encoder, self._inbox, self._loop, self).start(self._name)
+        self._thread = EncoderThread(self._make_encoder, self._inbox, self._loop, self)
+        self._thread.start(self._name)
         try:
             self._shape = await self._built
         except asyncio.CancelledError:
@@ -190,6 +192,7 @@ class EncoderWorker:
         self._fail_all(Unavailable("The server is shutting down."))
         self._inbox.put(Stop())
         await asyncio.shield(self._gone)
+        self._thread.join()
 
     def on_built(self, shape: EncoderShape) -> None:
         """The thread has loaded the model."""

@@ -101,6 +101,7 @@ class EngineWorker:
 
     _loop: asyncio.AbstractEventLoop
     _built: asyncio.Future[EngineFacts]
+    _thread: EngineThread
 
     def __init__(self, make_core: Callable[[], EngineCore], *, max_queue: int, name: str) -> None:
         self._make_core = make_core
@@ -129,7 +130,8 @@ class EngineWorker:
         self._built = self._loop.create_future()
         self._gone = self._loop.create_future()
         self._state = _State.CLOSED  # until it is built: a start that fails or is cancelled leaves nothing to use
-        EngineThread(self._make_core, self._inbox, self._loop, self).start(self._name)
+        self._thread = EngineThread(self._make_core, self._inbox, self._loop, self)
+        self._thread.start(self._name)
         try:
             self._facts = await self._built
         except asyncio.CancelledError:
@@ -209,6 +211,7 @@ class EngineWorker:
         self._inbox.put(Stop())
         if self._gone is not None:
             await asyncio.shield(self._gone)
+            self._thread.join()
 
     def on_built(self, facts: EngineFacts) -> None:
         """The thread has loaded the model."""

@@ -107,11 +107,12 @@ def serve(tmp_path: Path) -> Serve:
         grammars: GrammarCompiler | None = None,
         add_bos: bool = False,
         gives_all_logits: bool = True,
+        step_s: float = 0.0,
         **options: int,
     ) -> AsyncIterator[Served]:
         facts = read_facts(write_model_folder(tmp_path, template, add_bos=add_bos))
         tokenizer = Tokenizer.from_folder(tmp_path)
-        runner = ScriptedRunner(reply, fails=fails, gives_all_logits=gives_all_logits)
+        runner = ScriptedRunner(reply, fails=fails, gives_all_logits=gives_all_logits, step_s=step_s)
         worker = await start_worker(runner, grammars=grammars, **options)
         chat_template = ChatTemplate(
             template, special_tokens=facts.special_tokens, control_tokens=tokenizer.control_tokens

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from support import asgi
 from support.event_stream import read_events
-from support.scripted_model import END_ID, ids_of, says
+from support.scripted_model import END_ID, SLOW_STEP_S, ids_of, says
 
 from obeaver.api.endpoint import INLINE_BYTES
 from obeaver.api.validation import request_schema
@@ -233,7 +233,7 @@ async def test_ignore_eos_goes_on_to_the_limit(serve: Any) -> None:
 
 
 async def test_a_client_that_leaves_a_stream_frees_its_place(serve: Any) -> None:
-    async with serve(says("x" * 3900)) as served:
+    async with serve(says("x" * 3900), step_s=SLOW_STEP_S) as served:
         body = json.dumps(
             {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4000, "stream": True}
         ).encode()
@@ -247,7 +247,7 @@ async def test_a_client_that_leaves_a_stream_frees_its_place(serve: Any) -> None
 
 
 async def test_a_client_that_leaves_before_a_whole_answer_frees_its_place(serve: Any) -> None:
-    async with serve(says("x" * 3900)) as served:
+    async with serve(says("x" * 3900), step_s=SLOW_STEP_S) as served:
         body = json.dumps({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4000}).encode()
         scope = asgi.http_scope("POST", "/v1/chat/completions", headers={"content-type": "application/json"})
         async with asgi.exchange(served.app, scope, [body]) as (exchange, task):
@@ -278,7 +278,7 @@ async def test_an_engine_that_fails_at_once_is_a_500(serve: Any, caplog: pytest.
 async def test_an_engine_that_fails_in_a_stream_ends_it_with_one_error_event(serve: Any) -> None:
     gate = asyncio.Event()
 
-    async with serve(says("x" * 3900), fails=lambda num_runs: gate.is_set()) as served:
+    async with serve(says("x" * 3900), step_s=SLOW_STEP_S, fails=lambda num_runs: gate.is_set()) as served:
         body = json.dumps(
             {"messages": [{"role": "user", "content": "Hi"}], "stream": True, "max_tokens": 4000}
         ).encode()
@@ -293,7 +293,7 @@ async def test_an_engine_that_fails_in_a_stream_ends_it_with_one_error_event(ser
 
 
 async def test_a_full_queue_is_a_429_that_says_when_to_come_back(serve: Any) -> None:
-    async with serve(says("x" * 3900), max_rows=1, max_queue=0) as served:
+    async with serve(says("x" * 3900), step_s=SLOW_STEP_S, max_rows=1, max_queue=0) as served:
         running = asyncio.create_task(served.chat(max_tokens=4000))
         await until(lambda: served.worker.snapshot().num_running == 1)
         for stream in (False, True):

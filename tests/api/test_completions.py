@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from support import asgi
 from support.event_stream import read_events, read_json_events
-from support.scripted_model import CONTEXT_LENGTH, END_ID, SPECIALS, VOCAB_SIZE, ids_of, says
+from support.scripted_model import CONTEXT_LENGTH, END_ID, SLOW_STEP_S, SPECIALS, VOCAB_SIZE, ids_of, says
 
 from obeaver.api.completion_job import MAX_CHOICES
 from obeaver.api.validation import request_schema
@@ -359,7 +359,7 @@ async def test_a_model_that_wants_bos_gets_it_once_before_texts_and_never_before
 
 
 async def test_a_client_that_leaves_frees_all_its_places(serve: Any) -> None:
-    async with serve(says("x" * 3900)) as served:
+    async with serve(says("x" * 3900), step_s=SLOW_STEP_S) as served:
         body = json.dumps({"prompt": ["a", "b"], "max_tokens": 4000}).encode()
         scope = asgi.http_scope("POST", PATH, headers={"content-type": "application/json"})
         async with asgi.exchange(served.app, scope, [body]) as (exchange, task):

@@ -7,7 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from support.scripted_model import CONTEXT_LENGTH, END_ID, Reply, ScriptedRunner, ids_of, says, start_worker
+from support.scripted_model import (
+    CONTEXT_LENGTH,
+    END_ID,
+    SLOW_STEP_S,
+    Reply,
+    ScriptedRunner,
+    ids_of,
+    says,
+    start_worker,
+)
 
 from obeaver.api.generation import Generation
 from obeaver.api.logprobs import ContentLogprobs
@@ -46,7 +55,8 @@ class Broken(Bytes):
 @asynccontextmanager
 async def engine(reply: Reply, **options: Any) -> AsyncIterator[EngineWorker]:
     fails: Callable[[int], bool] = options.pop("fails", lambda num_runs: False)
-    worker = await start_worker(ScriptedRunner(reply, fails=fails), **options)
+    runner = ScriptedRunner(reply, fails=fails, step_s=options.pop("step_s", 0.0))
+    worker = await start_worker(runner, **options)
     try:
         yield worker
     finally:
@@ -162,7 +172,7 @@ async def test_choices_are_told_apart_and_count_the_prompt_once() -> None:
 
 
 async def test_cancelling_frees_the_place_and_may_be_done_twice() -> None:
-    async with engine(says("x" * 4000)) as worker:
+    async with engine(says("x" * 4000), step_s=SLOW_STEP_S) as worker:
         making = generation(worker)
         making.submit(PROMPT, [params(max_tokens=4000)])
         await anext(making)
@@ -173,7 +183,7 @@ async def test_cancelling_frees_the_place_and_may_be_done_twice() -> None:
 
 
 async def test_a_generation_that_was_never_read_is_cancelled_too() -> None:
-    async with engine(says("x" * 4000)) as worker:
+    async with engine(says("x" * 4000), step_s=SLOW_STEP_S) as worker:
         making = generation(worker)
         making.submit(PROMPT, [params(max_tokens=4000)])
         await making.aclose()
@@ -181,7 +191,7 @@ async def test_a_generation_that_was_never_read_is_cancelled_too() -> None:
 
 
 async def test_choices_that_do_not_all_fit_are_all_given_back() -> None:
-    async with engine(says("x" * 4000), max_rows=1, max_queue=1) as worker:
+    async with engine(says("x" * 4000), step_s=SLOW_STEP_S, max_rows=1, max_queue=1) as worker:
         making = generation(worker, n=3)
         with pytest.raises(QueueFull):
             making.submit(PROMPT, [params(max_tokens=4000)] * 3)
@@ -204,7 +214,7 @@ async def test_a_step_that_fails_ends_the_iteration_with_the_engines_error() -> 
 
 
 async def test_an_answer_that_the_server_cuts_off_ends_with_an_error() -> None:
-    async with engine(says("x" * 4000)) as worker:
+    async with engine(says("x" * 4000), step_s=SLOW_STEP_S) as worker:
         making = generation(worker)
         making.submit(PROMPT, [params(max_tokens=4000)])
         await anext(making)
@@ -214,7 +224,7 @@ async def test_an_answer_that_the_server_cuts_off_ends_with_an_error() -> None:
 
 
 async def test_text_work_that_fails_is_told_to_the_client_and_frees_the_place() -> None:
-    async with engine(says("x" * 4000)) as worker:
+    async with engine(says("x" * 4000), step_s=SLOW_STEP_S) as worker:
         making = generation(worker, decoder=Broken)
         making.submit(PROMPT, [params(max_tokens=4000)])
         with pytest.raises(InternalError):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from support import asgi
-from support.scripted_model import BYTES_PER_TOKEN, CONTEXT_LENGTH, says
+from support.scripted_model import BYTES_PER_TOKEN, CONTEXT_LENGTH, SLOW_STEP_S, says
 
 from obeaver import __version__
 from obeaver.api.operations import SERVE
@@ -111,7 +111,7 @@ async def test_memory_is_told_for_every_kind_of_device(serve: Any) -> None:
 async def test_the_device_of_the_models_provider_is_active_while_it_computes(
     serve: Any, provider: str, device: str
 ) -> None:
-    async with serve(says("x" * 3900)) as served:
+    async with serve(says("x" * 3900), step_s=SLOW_STEP_S) as served:
         model = served.state.models.model
         model = dataclasses.replace(model, facts=dataclasses.replace(model.facts, provider=provider))
         assert active_devices(model) == set()

@@ -4,6 +4,7 @@ The vocabulary is the 256 bytes, then the special tokens: one token a byte, so t
 """
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"
 VOCAB_SIZE = 256 + len(SPECIALS)
 END_ID = 256 + SPECIALS.index("<|im_end|>")
 CONTEXT_LENGTH = 4096
+SLOW_STEP_S = 0.01
+"""At this pace a full context takes 40 s: longer than any test looks on."""
 BYTES_PER_TOKEN = 8
 
 TEMPLATE = (
@@ -120,6 +123,8 @@ class ScriptedRunner:
         reply: What to answer.
         fails: Asked before each decode run with the number of runs so far; true makes it raise.
         gives_all_logits: As in `RunnerInfo`.
+        step_s: Seconds that a decode run takes at least. An answer that must still be under way when the test looks
+            needs it: without it, thousands of tokens take a fast machine a fraction of a second.
     """
 
     def __init__(
@@ -128,6 +133,7 @@ class ScriptedRunner:
         *,
         fails: Callable[[int], bool] = lambda num_runs: False,
         gives_all_logits: bool = True,
+        step_s: float = 0.0,
     ) -> None:
         self.info = RunnerInfo(
             label="scripted",
@@ -140,6 +146,7 @@ class ScriptedRunner:
         )
         self._reply = reply
         self._fails = fails
+        self._step_s = step_s
         self._rows: dict[int, list[int]] = {}
         self._answers: dict[int, list[int] | None] = {}
         self._starts: dict[int, int] = {}
@@ -178,6 +185,7 @@ class ScriptedRunner:
 
     def decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> Logits:
         self.num_runs += 1
+        time.sleep(self._step_s)
         if self._fails(self.num_runs):
             raise RuntimeError("this run fails as the test wants")
         for row, token_id in enumerate(token_ids):
