@@ -86,7 +86,7 @@ class Served:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a counter of the engine's thread."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # another thread counts
             await asyncio.sleep(0.001)
 

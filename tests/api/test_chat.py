@@ -28,7 +28,7 @@ def joined(chunks: list[dict[str, Any]], key: str = "content", index: int = 0) -
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # counters of another thread
             await asyncio.sleep(0.001)
 

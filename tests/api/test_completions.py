@@ -69,7 +69,7 @@ def joined_logprobs(chunks: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # counters of another thread
             await asyncio.sleep(0.001)
 

@@ -82,7 +82,7 @@ def text_of_choice(outputs: Iterable[Output], choice: int = 0) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # counters of another thread
             await asyncio.sleep(0.001)
 

@@ -27,7 +27,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def health(server: ServerProcess) -> dict[str, Any]:
-    with urllib.request.urlopen(server.url + "/health", timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(server.url + "/health", timeout=60) as answer:  # noqa: S310
         body: dict[str, Any] = json.load(answer)
     return body
 
@@ -110,7 +110,7 @@ def test_a_client_that_leaves_before_a_plain_answer_frees_its_place(server: Serv
     before = health(server)["requests_aborted"]
     endless = STORY | {"max_tokens": 6000, "ignore_eos": True, "stream": False}
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(server.url + "/v1/chat/completions", json=endless, timeout=1.0)
+        httpx.post(server.url + "/v1/chat/completions", json=endless, timeout=httpx.Timeout(60, read=2.0))
     wait_until(server, "num_running", 0)
     assert health(server)["requests_aborted"] == before + 1
 

@@ -25,10 +25,12 @@ class CountingEncoder:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
+        self.entered = threading.Event()
         self.batches: list[int] = []
 
     def compute(self, texts: Sequence[TokenisedText]) -> FloatArray:
-        assert self.gate.wait(20)
+        self.entered.set()
+        assert self.gate.wait(60)
         self.batches.append(len(texts))
         if any(POISON in text.ids for text in texts):
             raise RuntimeError("poison")
@@ -63,7 +65,7 @@ def text(*ids: int) -> TokenisedText:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in another thread
             await asyncio.sleep(0.001)
 
@@ -79,7 +81,7 @@ async def test_requests_share_batches_and_each_gets_its_own_rows(start: Start) -
     worker, encoder = await start()
     encoder.gate.clear()
     first = asyncio.create_task(worker.compute([text(9)]))
-    await until(lambda: worker.snapshot().num_requests == 1)
+    await until(encoder.entered.is_set)
     others = [asyncio.create_task(worker.compute([text(n)])) for n in range(4)]
     await until(lambda: worker.snapshot().num_requests == 5)
     encoder.gate.set()
@@ -125,7 +127,7 @@ async def test_a_cancelled_caller_takes_its_texts_with_it(start: Start) -> None:
     worker, encoder = await start()
     encoder.gate.clear()
     running = asyncio.create_task(worker.compute([text(1)]))
-    await until(lambda: worker.snapshot().num_requests == 1)
+    await until(encoder.entered.is_set)
     leaver = asyncio.create_task(worker.compute([text(n) for n in range(100)]))
     await until(lambda: worker.snapshot().num_requests == 2)
     leaver.cancel()

@@ -58,6 +58,7 @@ class Gate:
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self._held: set[str] = set()
+        self._waits_at: str | None = None
         self._changed = threading.Condition()
 
     def hold(self, *methods: str) -> None:
@@ -69,9 +70,20 @@ class Gate:
     def open(self) -> None:
         self.hold()
 
+    async def reached(self, method: str) -> None:
+        """Wait until the thread is held at this method."""
+        await asyncio.to_thread(self._wait_until_reached, method)
+
+    def _wait_until_reached(self, method: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._waits_at == method, timeout=60)
+
     def __call__(self, method: str) -> bool:
         with self._changed:
-            assert self._changed.wait_for(lambda: method not in self._held, timeout=30)
+            self._waits_at = method
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: method not in self._held, timeout=60)
+            self._waits_at = None
         return method in self.broken
 
 
@@ -191,7 +203,7 @@ class TestAborts:
     async def test_an_aborted_stream_hears_that_it_ended_and_leaves_within_a_step(self, rig: Rig) -> None:
         rig.gate.hold("decode")
         sequence_id, reader = rig.submit(max_tokens=400)
-        await reader.first.wait()
+        await rig.gate.reached("decode")
         rig.worker.abort(sequence_id)
         rig.gate.open()
         assert await reader.end() == Finished(FinishReason.ABORTED, len(PROMPT), 0, 2)

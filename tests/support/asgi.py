@@ -165,7 +165,7 @@ class Exchange:
         self.reply.complete = not message.get("more_body", False)
 
     async def _until(self, condition: Callable[[], bool]) -> Reply:
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(condition)
         return self.reply
 

@@ -73,12 +73,12 @@ class Connection:
 
     async def head(self) -> bytes:
         """Read a status line and headers."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.reader.readuntil(b"\r\n\r\n")
 
     async def until(self, text: bytes) -> bytes:
         """Read until a text has come."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.reader.readuntil(text)
 
     def abort(self) -> None:
