@@ -63,3 +63,30 @@ def test_an_unknown_type_of_source_is_named(tmp_path: Path) -> None:
     (tmp_path / "catalog.json").write_text(json.dumps({"models": [entry]}))
     with pytest.raises(ModelError, match="magic"):
         load_catalog(tmp_path / "catalog.json")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"type": "hub", "repo": "org/model-gguf", "path": "model-Q8_0.gguf", "revision": "v1", "sha256": "0" * 64},
+        {"type": "hub", "repo": "org/model-onnx", "path": "cpu/int4"},
+        {"type": "url", "url": "https://example.org/model.gguf", "sha256": "0" * 64, "size_bytes": 1},
+    ],
+)
+def test_a_source_can_be_on_the_hub_or_the_web(source: dict[str, Any]) -> None:
+    assert jsonschema.Draft202012Validator(SCHEMA).is_valid({"models": [{**DATA["models"][0], "sources": [source]}]})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"type": "hub", "repo": "a/b/c"},
+        {"type": "hub", "repo": "org/model", "path": "/etc"},
+        {"type": "url", "url": "https://example.org/model.gguf", "size_bytes": 1},
+        {"type": "url", "url": "http://example.org/model.gguf", "sha256": "0" * 64, "size_bytes": 1},
+    ],
+)
+def test_a_source_that_cannot_be_held_to_what_it_says_is_refused(source: dict[str, Any]) -> None:
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(
+        {"models": [{**DATA["models"][0], "sources": [source]}]}
+    )
