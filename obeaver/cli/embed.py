@@ -76,7 +76,7 @@ def run_embed(arguments: argparse.Namespace) -> int:
     asked = split_words(arguments.words, store)
     stored = _stored(asked.model or DEFAULT_EMBEDDING_MODEL, store, settings, arguments.weights)
     parameters = {name: getattr(arguments, name) for name in ("dimensions", "prompt_name", "truncate")}
-    with asyncio.Runner() as runner, _loaded(runner, stored, settings) as model:
+    with store.use(stored), asyncio.Runner() as runner, _loaded(runner, stored, settings) as model:
         embedder = Embedder(runner, model, parameters)
         if not asked.texts and sys.stdin.isatty():
             converse(embedder)

@@ -1,19 +1,21 @@
 """Every command and its words. Imports nothing heavy: `obeaver --help` answers at once."""
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from obeaver import __version__
+from obeaver.cli.arguments import STORE_OPTIONS as _STORE_OPTIONS
+from obeaver.cli.arguments import IntermixedParser
+from obeaver.cli.arguments import add_options as _add_options
+from obeaver.cli.arguments import command as _command
+from obeaver.cli.model_parser import add_model_commands
 from obeaver.cli.sampling_flags import add_sampling_flags
-from obeaver.config import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, Option, options
+from obeaver.config import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, options
 
 EMBED_PORT = 18001
 
 _WEIGHTS_HELP = "format of the weights where the model is imported (default: fp32, exact; int8 is faster and smaller)"
 
-_STORE_OPTIONS = frozenset({"home", "offline"})
 _EMBED_OPTIONS = frozenset({"threads", "max_input_tokens"})
 _CHAT_OPTIONS = frozenset({"runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "keep_alive_s"})
 _SERVER_OPTIONS = frozenset(row.name for row in options()) - _CHAT_OPTIONS
@@ -28,76 +30,15 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Each option can also be set in the environment: --max-queue is OBEAVER_MAX_QUEUE.",
     )
     parser.add_argument("--version", action="version", version=f"obeaver {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_IntermixedParser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=IntermixedParser)
     _add_serve(commands)
     _add_serve_embed(commands)
     _add_run(commands)
     _add_embed(commands)
     _add_pull(commands)
     _add_import(commands)
+    add_model_commands(commands)
     return parser
-
-
-class _IntermixedParser(argparse.ArgumentParser):
-    """Takes words before, between and after flags: `obeaver run MODEL --seed 1 Why?`."""
-
-    _intermixing = False
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """The method of the library's that knows how calls this one again, twice."""
-        if self._intermixing:
-            return super().parse_known_args(args, namespace)
-        self._intermixing = True
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self._intermixing = False
-
-
-def _command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], summary: str, examples: Sequence[str]
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _add_options(parser: argparse.ArgumentParser, names: frozenset[str], **defaults: Any) -> None:
-    for row in options():
-        if row.name in names:
-            _add_option(parser, replace(row, default=defaults.get(row.name, row.default)))
-
-
-def _add_option(parser: argparse.ArgumentParser, row: Option) -> None:
-    shown = "" if row.default is False or row.default in ((), "") else f" (default: {row.default})"
-    text = (row.help + shown).replace("%", "%%")
-    if row.kind is bool:
-        parser.add_argument(row.flag, dest=row.name, action="store_true", default=None, help=text)
-        return
-    parser.add_argument(
-        row.flag,
-        dest=row.name,
-        type=_typed(row),
-        action="append" if row.repeated else "store",
-        metavar=row.metavar,
-        help=text + (f": {', '.join(row.choices)}" if row.choices else ""),
-    )
-
-
-def _typed(row: Option) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        try:
-            return row.parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return parse
 
 
 def _add_serve(commands: Any) -> None:

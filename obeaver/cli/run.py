@@ -57,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> None:
     conversation = Conversation(system=clean(arguments.system or ""))
     if not question:
         terminal.note(f"loading {stored.name} …")
-    with asyncio.Runner() as runner, _loaded(runner, stored, settings) as model:
+    with store.use(stored), asyncio.Runner() as runner, _loaded(runner, stored, settings) as model:
         from obeaver.cli.chat import Chat
 
         chat = Chat(runner, model, conversation, sampling, terminal, timings=arguments.timings)

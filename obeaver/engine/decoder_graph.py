@@ -17,8 +17,8 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from obeaver.engine.onnx_outline import Node
 from obeaver.engine.runner import CannotRun
+from obeaver.onnx_outline import Node
 
 _FLOATS: Final[Mapping[str, type[np.generic]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _KV_TYPES: Final[Mapping[str, type[np.generic]]] = {**_FLOATS, "tensor(int8)": np.int8, "tensor(uint8)": np.uint8}

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from obeaver.engine.embedding_batches import BatchLimits, TokenisedText
 from obeaver.engine.embedding_pooling import FloatArray, IntArray, VectorRecipe
-from obeaver.engine.onnx_outline import read_nodes
 from obeaver.engine.runner import CannotRun
 from obeaver.engine.threads import TELEMETRY_OFF, default_threads
+from obeaver.onnx_outline import read_nodes
 
 os.environ.update(TELEMETRY_OFF)
 import onnxruntime as ort  # reads the environment when it is loaded

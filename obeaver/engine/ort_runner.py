@@ -23,12 +23,12 @@ import numpy.typing as npt
 
 from obeaver.engine.decoder_graph import DecoderGraph, check_operators, describe
 from obeaver.engine.kv_buffers import KvBuffers
-from obeaver.engine.onnx_outline import read_nodes
 from obeaver.engine.row_bindings import RowBindings, bind_input, last_output
 from obeaver.engine.runner import CannotRun, KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.step_inputs import StepInputs
 from obeaver.engine.threads import TELEMETRY_OFF, default_threads
 from obeaver.errors import EngineFailed
+from obeaver.onnx_outline import read_nodes
 
 # Errors come back as exceptions with the same text; on stderr they would stand twice.
 _FATAL_ONLY: Final = 4

@@ -41,6 +41,7 @@ class ModelFacts:
         special_tokens: Strings such as `bos_token` and `eos_token`, as a chat template refers to them.
         tool_dialect: How it writes tool calls; None where its template does not know tools.
         think_markers: What stands around its thoughts; None where there is no such thing.
+        vision: It takes images beside text.
         decoder_graph: The ONNX file, where one graph is the whole model.
         size_bytes: Of all files in the folder.
         weights: Format of the weights, where the folder says it: `int8`, `int4`, `fp32`.
@@ -64,6 +65,7 @@ class ModelFacts:
     special_tokens: Mapping[str, str]
     tool_dialect: str | None
     think_markers: tuple[str, str] | None
+    vision: bool
     decoder_graph: Path | None
     size_bytes: int
     weights: str | None
@@ -85,7 +87,7 @@ def read_facts(folder: Path) -> ModelFacts:
     Raises:
         ModelError: A file is missing or broken; names it and says why.
     """
-    model = _Fields(folder / CONFIG, _required(folder / CONFIG)).section("model")
+    model = _Fields(folder / CONFIG, read_json_object(folder / CONFIG)).section("model")
     decoder = model.section("decoder")
     provenance = _Fields(folder / PROVENANCE, _optional(folder / PROVENANCE))
     tokenizer = _optional(folder / _TOKENIZER_CONFIG)
@@ -105,6 +107,7 @@ def read_facts(folder: Path) -> ModelFacts:
         special_tokens=_special_tokens(_optional(folder / _SPECIAL_TOKENS), tokenizer),
         tool_dialect=tool_dialect(template, architecture),
         think_markers=think_markers(template, _read(folder / _TOKENIZER)),
+        vision="vision" in model,
         decoder_graph=_decoder_graph(folder, model, decoder),
         size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         weights=provenance.text_or_none("weights"),
@@ -114,6 +117,21 @@ def read_facts(folder: Path) -> ModelFacts:
         created=_created(folder, provenance),
         fidelity=provenance.object_or_none("fidelity"),
     )
+
+
+def read_json_object(path: Path) -> Mapping[str, Any]:
+    """The object that a JSON file of a model folder holds.
+
+    Raises:
+        ModelError: The file is missing, or holds something else.
+    """
+    try:
+        data = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path} must hold a JSON object")
+    return data
 
 
 class _Fields:
@@ -188,18 +206,8 @@ def _read(path: Path) -> str:
         raise ModelError(f"{path} cannot be read: {error}") from error
 
 
-def _required(path: Path) -> Mapping[str, Any]:
-    try:
-        data = json.loads(_read(path))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ModelError(f"{path} must hold a JSON object")
-    return data
-
-
 def _optional(path: Path) -> Mapping[str, Any]:
-    return _required(path) if path.exists() else {}
+    return read_json_object(path) if path.exists() else {}
 
 
 def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,9 @@ A name becomes the name of a folder on any operating system, and part of a URL. 
 differ in case alone, which some file systems cannot tell apart), and it can never lead out of the store.
 """
 
+import difflib
 import re
+from collections.abc import Collection
 from typing import Final
 
 from obeaver.errors import StoreError
@@ -49,3 +51,22 @@ def name_from(stem: str, suffix: str) -> str:
     slug = re.sub(r"\.{2,}", ".", _NOT_ALLOWED.sub("-", stem.lower())).strip("._-")
     slug = slug[:_MAX_SLUG].strip("._-") or "model"
     return f"{slug}-{suffix}" if is_name(f"{slug}-{suffix}") else f"model-{slug}-{suffix}"
+
+
+def close_names(asked: str, names: Collection[str]) -> list[str]:
+    """Those that a person may have meant, the nearest first."""
+    return difflib.get_close_matches(asked.lower(), sorted(names), n=3)
+
+
+def unknown_model(asked: str, names: Collection[str]) -> str:
+    """What to say when nothing is called so.
+
+    Args:
+        asked: What somebody typed.
+        names: Of the store and the catalogue.
+    """
+    if {"/", "\\"} & set(asked) or asked.lower().endswith(".gguf"):
+        return f"there is no file or folder {asked}"
+    close = close_names(asked, names)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"there is no model named {asked!r}: {hint}obeaver models lists all; or give a path"

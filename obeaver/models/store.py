@@ -7,7 +7,7 @@
       sources/<sha256>.gguf       the file a model was imported from, kept for imports in other formats; goes with the
                                   last model made from it; `sources/<sha256>/` where it was several files
       downloads/<sha256>-*/       a fetch under way
-      locks/                      `model-<name>.lock`, `source-<sha256>.lock`
+      locks/                      `model-<name>.lock`, `source-<sha256>.lock`, and `in-use/` for who serves what
 
 An entry appears by one rename of a finished folder within `models/`, and disappears by one. So whoever looks sees all
 of it or nothing, whenever a process is killed. Staging and download folders belong to the holder of the lock; the next
@@ -21,12 +21,13 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from obeaver.errors import StoreError
 from obeaver.models import record as records
+from obeaver.models.in_use import InUse
 from obeaver.models.locks import Locks
 from obeaver.models.names import checked_name, is_name
 from obeaver.models.record import Damaged, Recipe, Record
@@ -71,12 +72,16 @@ class Store:
         self._clock = clock
         self._models = home / "models"
         self._locks = Locks(home / "locks")
+        self._in_use = InUse(home / "locks")
         self.sources = SourceCache(home, self._locks)
 
     def list(self) -> list[StoredModel]:
         """Every complete model, by name."""
-        names = sorted(path.name for path in _folders(self._models) if is_name(path.name))
-        return [model for name in names if (model := self.find(name)) is not None]
+        return [model for name in self.names() if (model := self.find(name)) is not None]
+
+    def names(self) -> tuple[str, ...]:
+        """Of every model, the damaged ones included."""
+        return tuple(sorted(path.name for path in _folders(self._models) if is_name(path.name)))
 
     def find(self, name: str) -> StoredModel | None:
         """The model of this name; None when there is none, or when it is damaged (which is logged).
@@ -94,6 +99,27 @@ class Store:
         except Damaged as reason:
             logger.warning("the stored model %s is damaged and will not be used: %s", folder.name, reason)
             return None
+
+    def check(self, name: str, *, deep: bool = False) -> StoredModel:
+        """The model of this name, after a check of its files.
+
+        Args:
+            name: One of `names`.
+            deep: Read all content, also of files whose size and time are right.
+
+        Raises:
+            Damaged: It is not what its record says; the text is the reason.
+        """
+        folder = self._models / checked_name(name)
+        return _stored(folder, records.check(folder, records.read(folder), deep=deep))
+
+    def use(self, model: StoredModel) -> AbstractContextManager[None]:
+        """Show for the length of the block that this process uses a model; nothing to show for one from elsewhere."""
+        return self._in_use.mark(model.name) if model.folder.parent == self._models else nullcontext()
+
+    def users(self, name: str) -> tuple[int, ...]:
+        """Ids of the processes that use the model of this name."""
+        return self._in_use.users(checked_name(name))
 
     @contextmanager
     def locked(self, name: str, *, on_wait: Callable[[], None] = _nobody_cares) -> Iterator["Claim"]:
@@ -117,13 +143,20 @@ class Store:
         with self.locked(name) as claim, claim.staging(recipe) as folder:
             yield folder
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, force: bool = False, on_wait: Callable[[], None] = _nobody_cares) -> None:
         """Remove the model, and its source file where no other model was made from it.
 
+        Args:
+            name: Of the model, which may be damaged.
+            force: Remove it although a process uses it.
+            on_wait: As for `locked`.
+
         Raises:
-            StoreError: There is no such model, or it cannot be removed.
+            StoreError: There is no such model, it is in use, or it cannot be removed.
         """
-        with self.locked(name) as claim:
+        with self.locked(name, on_wait=on_wait) as claim:
+            if (users := self.users(claim.name)) and not force:
+                raise StoreError(f"{claim.name} is in use by process {', '.join(map(str, users))}")
             source = self._source_of(claim.name)
             claim.remove()
         if source is not None:

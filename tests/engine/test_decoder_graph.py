@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from obeaver.engine.decoder_graph import check_operators, describe
-from obeaver.engine.onnx_outline import Node
 from obeaver.engine.runner import CannotRun
+from obeaver.onnx_outline import Node
 
 ATTENTION = Node("GroupQueryAttention", ("qkv", "", ""))
 

@@ -66,7 +66,7 @@ def _tmux(server: str, *words: str) -> str:
 
 
 @contextmanager
-def terminal(command: Sequence[str], **environ: str) -> Iterator[Pane]:
+def terminal(command: Sequence[str], *, columns: int = 120, **environ: str) -> Iterator[Pane]:
     """Run a command in a terminal; when it has ended, the terminal shows `exit status N`."""
     if shutil.which("tmux") is None:
         pytest.skip("tmux is not installed")
@@ -74,7 +74,7 @@ def terminal(command: Sequence[str], **environ: str) -> Iterator[Pane]:
     variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in environ.items())
     # Ctrl-C goes to the shell as well, which would end by it; a trap is not passed on to the command.
     script = f"trap : INT; env {variables} {shlex.join(command)}; echo {_ENDED}$?; cat"
-    _tmux(server, "new-session", "-d", "-x", "120", "-y", "40", f"sh -c {shlex.quote(script)}")
+    _tmux(server, "new-session", "-d", "-x", str(columns), "-y", "40", f"sh -c {shlex.quote(script)}")
     try:
         yield Pane(server)
     finally:

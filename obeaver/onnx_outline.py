@@ -1,19 +1,25 @@
-"""Which operators an ONNX file holds, read from its bytes without loading its weights.
+"""Which operators and inputs an ONNX file has, read from its bytes without loading its weights.
 
 A model file is a protobuf message. Of it only this much is needed (field numbers from the ONNX specification's
-onnx.proto): ModelProto.graph = 7, GraphProto.node = 1, NodeProto.input = 1, op_type = 4 and attribute = 5,
-AttributeProto.name = 1 and i = 3. Everything else is skipped by its length, so a file of gigabytes costs a few pages of
-it.
+onnx.proto): ModelProto.graph = 7, GraphProto.node = 1 and input = 11, NodeProto.input = 1, op_type = 4 and
+attribute = 5, AttributeProto.name = 1 and i = 3, ValueInfoProto.name = 1 and type = 2, TypeProto.tensor_type = 1,
+TypeProto.Tensor.elem_type = 1. Everything else is skipped by its length, so a file of gigabytes costs a few pages.
 """
 
 import mmap
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 _MODEL_GRAPH: Final = 7
 _GRAPH_NODE: Final = 1
+_GRAPH_INPUT: Final = 11
+_VALUE_NAME: Final = 1
+_VALUE_TYPE: Final = 2
+_TYPE_TENSOR: Final = 1
+_TENSOR_ELEMENT: Final = 1
 _NODE_INPUT: Final = 1
 _NODE_OP_TYPE: Final = 4
 _NODE_ATTRIBUTE: Final = 5
@@ -47,15 +53,46 @@ def read_nodes(path: Path) -> list[Node]:
         ValueError: The file is no protobuf message.
         OSError: The file cannot be read.
     """
+    with _mapped(path) as data:
+        return [_node(data, *place) for place in _parts(data, _GRAPH_NODE)]
+
+
+def read_input_types(path: Path) -> dict[str, int]:
+    """The inputs of a model file's main graph: name to element type, a value of onnx.TensorProto.DataType.
+
+    Raises:
+        ValueError: The file is no protobuf message.
+        OSError: The file cannot be read.
+    """
+    with _mapped(path) as data:
+        return dict(_input_type(data, *place) for place in _parts(data, _GRAPH_INPUT))
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[Data]:
     with path.open("rb") as file:
-        if path.stat().st_size == 0:
-            return []
+        if path.stat().st_size == 0:  # cannot be mapped
+            yield b""
+            return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return [
-                _node(data, start, stop)
-                for graph in _messages(data, 0, len(data), _MODEL_GRAPH)
-                for start, stop in _messages(data, *graph, _GRAPH_NODE)
-            ]
+            yield data
+
+
+def _parts(data: Data, wanted: int) -> Iterator[tuple[int, int]]:
+    for graph in _messages(data, 0, len(data), _MODEL_GRAPH):
+        yield from _messages(data, *graph, wanted)
+
+
+def _input_type(data: Data, start: int, stop: int) -> tuple[str, int]:
+    name, element = "", 0
+    for number, begin, end in _fields(data, start, stop):
+        if number == _VALUE_NAME:
+            name = data[begin:end].decode()
+        elif number == _VALUE_TYPE:
+            for tensor in _messages(data, begin, end, _TYPE_TENSOR):
+                for at, _ in _messages(data, *tensor, _TENSOR_ELEMENT):
+                    element = _varint(data, at, end)[0]
+    return name, element
 
 
 def _node(data: Data, start: int, stop: int) -> Node:

@@ -1,0 +1,58 @@
+"""Words of the commands that look after models."""
+
+import argparse
+from typing import Any
+
+from obeaver.cli.arguments import add_options, command, later
+
+_HOME = frozenset({"home"})
+
+
+def add_model_commands(commands: Any) -> None:
+    """Add them to the parser's sub-commands."""
+    _add_models(commands)
+    _add_show(commands)
+    _add_rm(commands)
+
+
+def _add_models(commands: Any) -> None:
+    parser = command(
+        commands,
+        "models",
+        later("obeaver.cli.model_list", "run_models"),
+        "list the models in the store, and those that can be had by name",
+        ("obeaver models", "obeaver models --json", "obeaver models --home /srv/models"),
+    )
+    _add_json(parser)
+    add_options(parser, _HOME)
+
+
+def _add_show(commands: Any) -> None:
+    parser = command(
+        commands,
+        "show",
+        later("obeaver.cli.model_show", "run_show"),
+        "tell what is known of a model: formats, context, template, licence, source, fidelity",
+        ("obeaver show smollm2-135m", "obeaver show ~/models/my-model", "obeaver show smollm2-135m --json"),
+    )
+    parser.add_argument("model", metavar="MODEL", help="a name in the store or the catalogue, or a model folder")
+    _add_json(parser)
+    add_options(parser, _HOME)
+
+
+def _add_rm(commands: Any) -> None:
+    parser = command(
+        commands,
+        "rm",
+        later("obeaver.cli.model_remove", "run_rm"),
+        "remove models from the store",
+        ("obeaver rm smollm2-135m-int4", "obeaver rm smollm2-135m all-minilm-l6-v2 --yes"),
+    )
+    parser.add_argument("models", nargs="+", metavar="NAME", help="a name that obeaver models lists")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--force", action="store_true", help="remove a model although a running obeaver uses it")
+    add_options(parser, _HOME)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
