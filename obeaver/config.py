@@ -46,6 +46,12 @@ class Settings:
         "what runs the decoder: straight onnxruntime where the graph allows it, or onnxruntime-genai",
         metavar="RUNNER",
     )
+    provider: str = _option(
+        "auto",
+        "execution provider that computes: auto, cpu, or another that is installed, such as cuda, webgpu or openvino; "
+        "NAME:DEVICE picks one of its devices, as in openvino:gpu",
+        metavar="NAME",
+    )
     max_rows: int = _option(16, "sequences computed together", minimum=1)
     max_queue: int = _option(256, "requests that may wait for a place; more are answered 429", minimum=0)
     max_input_tokens: int = _option(

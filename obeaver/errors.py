@@ -19,6 +19,7 @@
     │       └── ModelNotLoaded        503  no model is loaded yet
     ├── CommandError                  ends a command: one line on stderr, exit status 1
     │   ├── ModelError                a model folder or file is broken or unsupported
+    │   ├── ProviderError             an execution provider is not here, or takes nothing of the model
     │   ├── FetchError                a download failed
     │   └── StoreError                the model store cannot be used
     └── GrammarError                  a grammar does not compile; in `engine.grammar`, and a client's 400
@@ -197,6 +198,10 @@ class CommandError(ObeaverError):
 
 class ModelError(CommandError):
     """A model folder or file is broken, incomplete or of an unsupported kind."""
+
+
+class ProviderError(CommandError):
+    """An execution provider is not on this machine, cannot be used, or takes nothing of the model."""
 
 
 class FetchError(CommandError):

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "obeaver"
 
 FENCES = {
-    "onnxruntime": ("engine/ort_runner", "engine/ort_", "engine/embedding", "models/"),
+    "onnxruntime": ("engine/ort_runner", "engine/ort_", "engine/providers", "engine/embedding", "models/"),
     "onnxruntime_genai": ("engine/genai_runner", "models/convert"),
     "llguidance": ("engine/grammar",),
     "jsonschema": ("api/validation",),

@@ -34,8 +34,8 @@ class EmbedSystemApi:
     async def memory(self, _request: Request) -> JSONResponse:
         """`GET /api/system/memory`."""
         model = self._models.model
-        computes = model is not None and model.worker.snapshot().num_requests > 0
-        active = frozenset({"cpu"}) if computes else frozenset[str]()
+        encoder = None if model is None else model.worker.snapshot()
+        active = frozenset({encoder.placement.device}) if encoder and encoder.num_requests else frozenset[str]()
         return JSONResponse(await asyncio.to_thread(self._monitor.snapshot, active))
 
     async def metrics(self, _request: Request) -> TextResponse:
@@ -59,6 +59,8 @@ def _details(model: LoadedEncoder) -> wire.Object:
     return {
         "model": model.name,
         "engine": encoder.label,
+        "provider": encoder.placement.provider,
+        "provider_nodes": encoder.placement.nodes,
         "dimensions": model.worker.size,
         "context_length": model.context_length,
         "num_requests": encoder.num_requests,
@@ -67,9 +69,10 @@ def _details(model: LoadedEncoder) -> wire.Object:
 
 
 def _metrics(model: LoadedEncoder | None, rss_bytes: int) -> Sequence[Metric]:
-    name = "" if model is None else model.name
+    name, provider = ("", "") if model is None else (model.name, model.worker.snapshot().placement.provider)
+    info = labels(version=__version__, model=name, provider=provider)
     process = [
-        Metric("info", "gauge", "Version and model.", {labels(version=__version__, model=name): 1}),
+        Metric("info", "gauge", "Version, model and execution provider.", {info: 1}),
         Metric("process_resident_bytes", "gauge", "Memory of the process in RAM.", {"": rss_bytes}),
     ]
     return process if model is None else process + _engine_metrics(model)

@@ -29,9 +29,10 @@ class Metric(NamedTuple):
 
 def metrics_of(model: LoadedModel | None, *, version: str, rss_bytes: int) -> list[Metric]:
     """What is counted; with no model, only the process."""
-    name = "" if model is None else model.name
+    name, provider = ("", "") if model is None else (model.name, model.worker.snapshot().placement.provider)
+    info = labels(version=version, model=name, provider=provider)
     metrics = [
-        Metric("info", "gauge", "Version and model.", {labels(version=version, model=name): 1}),
+        Metric("info", "gauge", "Version, model and execution provider.", {info: 1}),
         Metric("process_resident_bytes", "gauge", "Memory of the process in RAM.", {"": rss_bytes}),
     ]
     return metrics if model is None else metrics + _engine_metrics(model)

@@ -57,11 +57,7 @@ def active_devices(model: LoadedModel | None) -> frozenset[str]:
     """The devices that compute right now."""
     if model is None or not model.worker.snapshot().num_running:
         return frozenset()
-    return frozenset({PROVIDER_DEVICES.get(model.facts.provider, "gpu")})
-
-
-PROVIDER_DEVICES = {"cpu": "cpu", "openvino": "cpu", "xnnpack": "cpu", "qnn": "npu", "vitisai": "npu"}
-"""Execution providers that are no GPU's, by the name that model folders use."""
+    return frozenset({model.worker.snapshot().placement.device})
 
 
 def _engine_details(model: LoadedModel) -> wire.Object:
@@ -70,6 +66,8 @@ def _engine_details(model: LoadedModel) -> wire.Object:
         "model": model.name,
         "engine": engine.label,
         "engine_reason": model.engine_reason,
+        "provider": engine.placement.provider,
+        "provider_nodes": engine.placement.nodes,
         "num_running": engine.num_running,
         "num_waiting": engine.num_waiting,
         "max_rows": engine.max_rows,

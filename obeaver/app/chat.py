@@ -15,6 +15,7 @@ from obeaver.config import Settings
 from obeaver.engine.chooser import Constraint
 from obeaver.engine.core import EngineCore, EngineSettings
 from obeaver.engine.grammar import GrammarCompiler, GrammarError
+from obeaver.engine.providers import AUTO, ProviderChoice, choose_provider
 from obeaver.engine.runner import CannotRun, Runner
 from obeaver.engine.sampler import Sampler
 from obeaver.engine.sequence import SamplingParams
@@ -135,24 +136,36 @@ def open_runner(facts: ModelFacts, settings: Settings, reasons: list[str]) -> Ru
 
     Args:
         facts: Of the model.
-        settings: Which runner is wanted, and the threads.
+        settings: Which runner and which provider are wanted, and the threads.
         reasons: Gets what speaks for the runner that was chosen, or against those that were passed over.
 
     Raises:
         ModelError: None takes it.
+        ProviderError: The provider is not here, or takes nothing of the model.
     """
+    provider = choose_provider(settings.provider, made_for=facts.provider)
+    runner = _open_runner(facts, settings, provider, reasons)
+    if settings.provider == AUTO and provider.name != facts.provider:
+        reasons.append(f"made for {facts.provider}, which is not here, so {provider.name} computes")
+        logger.warning("%s was %s", facts.name, reasons[-1])
+    return runner
+
+
+def _open_runner(facts: ModelFacts, settings: Settings, provider: ProviderChoice, reasons: list[str]) -> Runner:
     threads = settings.threads or None
-    if settings.runner != "genai":
+    if settings.runner == "genai":
+        reasons.append("run on onnxruntime-genai because --runner says so")
+    elif settings.runner == "auto" and not provider.in_host_memory:
+        reasons.append(f"run on onnxruntime-genai: it keeps keys and values on the {provider.device.kind}")
+    else:
         try:
-            runner = _open_ort(facts, threads)
+            runner = _open_ort(facts, threads, provider)
         except CannotRun as reason:
             reasons.append(f"not run straight on onnxruntime: {reason}")
             logger.info("%s is %s", facts.name, reasons[-1])
         else:
             reasons.append("run straight on onnxruntime: sequences of any lengths can share the steps of its graph")
             return runner
-    else:
-        reasons.append("run on onnxruntime-genai because --runner says so")
     if settings.runner == "ort":
         raise ModelError(f"{facts.name} is {reasons[-1]}; use --runner auto")
     from obeaver.engine.genai_runner import open_genai_runner
@@ -164,16 +177,22 @@ def open_runner(facts: ModelFacts, settings: Settings, reasons: list[str]) -> Ru
             vocab_size=facts.vocab_size,
             threads=threads,
             max_rows=settings.max_rows,
+            provider=provider,
+            decoder_graph=facts.decoder_graph,
         )
     except CannotRun as reason:
         raise ModelError(f"{facts.name} cannot be run: {reason}") from None
 
 
-def _open_ort(facts: ModelFacts, threads: int | None) -> Runner:
+def _open_ort(facts: ModelFacts, threads: int | None, provider: ProviderChoice) -> Runner:
     if facts.decoder_graph is None:
         raise CannotRun("the model is more than one decoder graph")
     from obeaver.engine.ort_runner import open_ort_runner
 
     return open_ort_runner(
-        facts.decoder_graph, context_length=facts.context_length, head_size=facts.head_size, threads=threads
+        facts.decoder_graph,
+        context_length=facts.context_length,
+        head_size=facts.head_size,
+        threads=threads,
+        provider=provider,
     )

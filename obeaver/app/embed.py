@@ -13,6 +13,7 @@ from obeaver.app.application import Application
 from obeaver.config import Settings
 from obeaver.engine.embedding_pooling import ACTIVATIONS, DenseLayer, VectorRecipe
 from obeaver.engine.embedding_worker import EncoderWorker
+from obeaver.engine.providers import AUTO, choose_provider
 from obeaver.engine.runner import CannotRun
 from obeaver.errors import ModelError
 from obeaver.models.encoder.layout import RERANKER, DenseFacts, EncoderFacts, is_encoder_folder, read_encoder_facts
@@ -78,7 +79,7 @@ async def load_encoder(stored: StoredModel, facts: EncoderFacts, settings: Setti
     context_length = _context_length(facts, settings)
     tokenizer = Tokenizer.from_folder(facts.folder)
     worker = EncoderWorker(
-        lambda: open_encoder(facts, settings.threads or None),
+        lambda: open_encoder(facts, settings.threads or None, settings.provider),
         max_queue=settings.max_queue,
         name=f"encoder {stored.name}",
     )
@@ -86,20 +87,21 @@ async def load_encoder(stored: StoredModel, facts: EncoderFacts, settings: Setti
     return LoadedEncoder(stored.name, facts, tokenizer, worker, context_length, time.time())
 
 
-def open_encoder(facts: EncoderFacts, threads: int | None) -> "EmbeddingSession":
+def open_encoder(facts: EncoderFacts, threads: int | None, provider: str = AUTO) -> "EmbeddingSession":
     """Load the graph.
 
     Raises:
         ModelError: The folder is broken, or onnxruntime does not take its graph.
+        ProviderError: The provider is not here, or takes nothing of the graph.
     """
     from obeaver.engine.embedding import open_embedding_session, open_scoring_session
 
-    graph = _graph(facts)
+    graph, choice = _graph(facts), choose_provider(provider)
     recipe = VectorRecipe(facts.pooling, [_dense(layer) for layer in facts.dense])
     try:
         if facts.kind == RERANKER:
-            return open_scoring_session(graph, threads=threads)
-        return open_embedding_session(graph, recipe, threads=threads)
+            return open_scoring_session(graph, threads=threads, provider=choice)
+        return open_embedding_session(graph, recipe, threads=threads, provider=choice)
     except CannotRun as reason:
         raise ModelError(f"{facts.name} cannot be run: {reason}") from None
 

@@ -69,9 +69,11 @@ def run_embed(arguments: argparse.Namespace) -> int:
     Raises:
         CommandError: Wrong settings, no model, a text that cannot be honoured.
     """
+    from obeaver.engine.providers import choose_provider
     from obeaver.models.store import Store
 
     settings = load_settings(vars(arguments), os.environ)
+    choose_provider(settings.provider)
     store = Store(settings.home)
     asked = split_words(arguments.words, store)
     stored = _stored(asked.model or DEFAULT_EMBEDDING_MODEL, store, settings, arguments.weights)

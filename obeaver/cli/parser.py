@@ -16,10 +16,10 @@ EMBED_PORT = 18001
 
 _WEIGHTS_HELP = "format of the weights where the model is imported (default: fp32, exact; int8 is faster and smaller)"
 
-_EMBED_OPTIONS = frozenset({"threads", "max_input_tokens"})
+_EMBED_OPTIONS = frozenset({"threads", "max_input_tokens", "provider"})
 _CHAT_OPTIONS = frozenset({"runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "keep_alive_s"})
 _SERVER_OPTIONS = frozenset(row.name for row in options()) - _CHAT_OPTIONS
-_ENGINE_OPTIONS = frozenset({"threads", "runner", "kv_cache_mb", "prefix_cache_mb"})
+_ENGINE_OPTIONS = frozenset({"threads", "provider", "runner", "kv_cache_mb", "prefix_cache_mb"})
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,6 +51,7 @@ def _add_serve(commands: Any) -> None:
             "obeaver serve",
             "obeaver serve smollm2-135m --port 8080",
             "obeaver serve ~/models/my-onnx-folder --threads 4",
+            "obeaver serve --provider openvino",
             "obeaver serve ~/Downloads/model.gguf",
             "obeaver serve --host 0.0.0.0 --api-key secret",
         ),

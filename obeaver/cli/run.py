@@ -45,9 +45,11 @@ def run_run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from obeaver.engine.providers import choose_provider
     from obeaver.models.store import Store
 
     settings = load_settings(vars(arguments), os.environ)
+    choose_provider(settings.provider)
     sampling = _checked(given_sampling(arguments))
     store = Store(settings.home)
     asked = _asked(arguments.words, store)

@@ -16,6 +16,7 @@ import uvicorn
 
 from obeaver.cli.parser import EMBED_PORT
 from obeaver.config import Settings, load_settings
+from obeaver.engine.providers import choose_provider
 from obeaver.errors import CommandError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
 
 def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
     settings.check()
+    choose_provider(settings.provider)  # a model may be fetched first, and for nothing
     _log_to_stderr(settings.log_level)
     # Bound before the model is fetched and loaded, so that a port in use is told at once.
     listener = _bind(settings)

@@ -16,8 +16,12 @@ import numpy.typing as npt
 
 from obeaver.engine.embedding_batches import BatchLimits, TokenisedText
 from obeaver.engine.embedding_pooling import FloatArray, IntArray, VectorRecipe
+from obeaver.engine.ort_session import open_session
+from obeaver.engine.placement import Placement
+from obeaver.engine.providers import CPU, ProviderChoice, choose_provider
 from obeaver.engine.runner import CannotRun
 from obeaver.engine.threads import TELEMETRY_OFF, default_threads
+from obeaver.errors import ProviderError
 from obeaver.onnx_outline import read_nodes
 
 os.environ.update(TELEMETRY_OFF)
@@ -64,12 +68,22 @@ class EmbeddingSession:
 
     Attributes:
         label: What runs the model, for people.
+        placement: Which execution provider computes, and how much of the graph.
         limits: How large its batches may be.
         size: Numbers in a row of its results.
     """
 
-    def __init__(self, session: Any, output: str, limits: BatchLimits, recipe: VectorRecipe | None, label: str) -> None:
+    def __init__(
+        self,
+        session: Any,
+        output: str,
+        limits: BatchLimits,
+        recipe: VectorRecipe | None,
+        label: str,
+        placement: Placement,
+    ) -> None:
         self.label = label
+        self.placement = placement
         self.limits = limits
         self._session = session
         self._output = output
@@ -98,34 +112,44 @@ class EmbeddingSession:
         return self._recipe.vectors(output, _counted(texts, columns["attention_mask"]))
 
 
-def open_embedding_session(graph: Path, recipe: VectorRecipe, *, threads: int | None = None) -> EmbeddingSession:
-    """Load a graph whose output becomes vectors.
+def open_embedding_session(
+    graph: Path, recipe: VectorRecipe, *, threads: int | None = None, provider: ProviderChoice | None = None
+) -> EmbeddingSession:
+    """Load a graph whose output becomes vectors; onnxruntime's CPU provider computes if no other is given.
 
     Raises:
+        ProviderError: The provider takes nothing of the graph.
         CannotRun: onnxruntime does not take it, or it has inputs or outputs of other kinds of models.
     """
-    return _opened(graph, threads, _vector_output, recipe)
+    return _opened(graph, threads, provider, _vector_output, recipe)
 
 
-def open_scoring_session(graph: Path, *, threads: int | None = None) -> EmbeddingSession:
+def open_scoring_session(
+    graph: Path, *, threads: int | None = None, provider: ProviderChoice | None = None
+) -> EmbeddingSession:
     """Load a cross-encoder, which gives scores for a pair of texts.
 
     Raises:
+        ProviderError: The provider takes nothing of the graph.
         CannotRun: As for `open_embedding_session`.
     """
-    return _opened(graph, threads, _score_output, None)
+    return _opened(graph, threads, provider, _score_output, None)
 
 
 def _opened(
-    graph: Path, threads: int | None, choose_output: Callable[[Any], str], recipe: VectorRecipe | None
+    graph: Path,
+    threads: int | None,
+    provider: ProviderChoice | None,
+    choose_output: Callable[[Any], str],
+    recipe: VectorRecipe | None,
 ) -> EmbeddingSession:
     num_threads = threads or default_threads()
     try:
-        session = ort.InferenceSession(graph, _options(num_threads), providers=["CPUExecutionProvider"])
+        session, placement = open_session(graph, _options(num_threads), provider or choose_provider(CPU))
         limits = _limits({node.op_type for node in read_nodes(graph)})
-        label = f"onnxruntime {ort.__version__} on cpu, {num_threads} threads"
-        return EmbeddingSession(session, choose_output(session), limits, recipe, label)
-    except CannotRun:
+        label = f"onnxruntime {ort.__version__}, {placement}, {num_threads} threads"
+        return EmbeddingSession(session, choose_output(session), limits, recipe, label, placement)
+    except (CannotRun, ProviderError):
         raise
     except Exception as error:  # the library's classes have no common one
         raise CannotRun(f"onnxruntime does not run {graph.name}: {error}") from error

@@ -11,6 +11,7 @@ import numpy as np
 
 from obeaver.engine.embedding_batches import BatchItem, BatchLimits, BatchQueue, TokenisedText
 from obeaver.engine.embedding_pooling import FloatArray
+from obeaver.engine.placement import Placement
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,10 @@ class Encoder(Protocol):
     @property
     def label(self) -> str:
         """What runs the model, for people."""
+
+    @property
+    def placement(self) -> Placement:
+        """Which execution provider computes, and how much of the model."""
 
     @property
     def limits(self) -> BatchLimits:
@@ -41,6 +46,7 @@ class EncoderShape(NamedTuple):
 
     label: str
     size: int
+    placement: Placement
 
 
 class Submit(NamedTuple):
@@ -151,7 +157,7 @@ class EncoderThread:
 
     def _live(self, encoder: Encoder) -> None:
         try:
-            self._post(self._listener.on_built, EncoderShape(encoder.label, encoder.size))
+            self._post(self._listener.on_built, EncoderShape(encoder.label, encoder.size, encoder.placement))
             queue = BatchQueue(encoder.limits)
             while self._take_messages(queue):
                 if queue:

@@ -23,6 +23,7 @@ import numpy as np
 from obeaver.engine.embedding_batches import TokenisedText
 from obeaver.engine.embedding_pooling import FloatArray, normalised
 from obeaver.engine.embedding_thread import Drop, Encoder, EncoderShape, EncoderThread, Message, Stop, Submit
+from obeaver.engine.placement import Placement
 from obeaver.errors import ApiError, EngineFailed, QueueFull, Unavailable
 
 MAX_WAITING_TOKENS: Final = 4_000_000
@@ -80,6 +81,7 @@ class EncoderSnapshot:
     Attributes:
         healthy: Whether requests are computed.
         label: What runs the model, for people.
+        placement: Which execution provider computes, and how much of the model.
         num_requests: Requests that are not answered yet.
         waiting_tokens: Tokens of theirs, those being computed included.
         totals: Counters since the start.
@@ -87,6 +89,7 @@ class EncoderSnapshot:
 
     healthy: bool
     label: str
+    placement: Placement
     num_requests: int
     waiting_tokens: int
     totals: EncoderTotals
@@ -124,7 +127,7 @@ class EncoderWorker:
         self._max_queue = max_queue
         self._name = name
         self._state = _State.NEW
-        self._shape = EncoderShape("", 0)
+        self._shape = EncoderShape("", 0, Placement())
         self._inbox: SimpleQueue[Message] = SimpleQueue()
         self._ids = itertools.count(1)
         self._open: dict[int, _Open] = {}
@@ -177,6 +180,7 @@ class EncoderWorker:
         return EncoderSnapshot(
             healthy=self._state is _State.READY,
             label=self._shape.label,
+            placement=self._shape.placement,
             num_requests=len(self._open),
             waiting_tokens=self._waiting_tokens,
             totals=self._totals,

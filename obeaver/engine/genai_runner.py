@@ -5,6 +5,7 @@ cannot grow: a generator's length is fixed when it is made. A row that outgrows 
 one. Buffers grow by large steps, so that happens rarely.
 """
 
+import functools
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -15,18 +16,31 @@ from typing import Any
 
 import numpy as np
 
+from obeaver.engine.ort_session import placement_of
+from obeaver.engine.placement import Placement
+from obeaver.engine.providers import CPU, ProviderChoice, choose_provider
 from obeaver.engine.runner import CannotRun, KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.threads import TELEMETRY_OFF, default_threads
-from obeaver.errors import EngineFailed
+from obeaver.errors import EngineFailed, ProviderError
 
 # The cache's element type does not stand in genai_config.json; float32 is the largest in use.
 _KV_ELEMENT_BYTES = 4
 
 
 def open_genai_runner(
-    folder: Path, *, context_length: int, vocab_size: int, threads: int | None = None, max_rows: int = 16
+    folder: Path,
+    *,
+    context_length: int,
+    vocab_size: int,
+    threads: int | None = None,
+    max_rows: int = 16,
+    provider: ProviderChoice | None = None,
+    decoder_graph: Path | None = None,
 ) -> "GenaiRunner":
     """Load a model folder.
+
+    With a provider that is not the CPU's, the decoder is loaded twice, one after the other: first by onnxruntime alone,
+    which can be asked what the provider takes of it; this library cannot.
 
     Args:
         folder: Holds genai_config.json and what it names.
@@ -34,28 +48,35 @@ def open_genai_runner(
         vocab_size: Width of the logits that the sampler sees.
         threads: Physical cores by default: the library's own choice is one thread on some machines.
         max_rows: Most rows.
+        provider: What computes; onnxruntime's CPU provider by default.
+        decoder_graph: The .onnx file where one graph is the whole model; without it nobody knows what a provider takes.
 
     Raises:
+        ProviderError: The provider takes nothing of the model.
         CannotRun: onnxruntime-genai does not load it.
     """
     os.environ.update(TELEMETRY_OFF)
     import onnxruntime_genai as og
 
     num_threads = threads or default_threads()
+    choice = provider or choose_provider(CPU)
+    placement = _placement(decoder_graph, choice)
     try:
         described = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
         config = og.Config(str(folder))
         config.overlay(json.dumps(_thread_options(num_threads)))
+        _use_provider(config, choice, described)
         model = og.Model(config)
     except Exception as error:
         raise CannotRun(f"onnxruntime-genai cannot load it: {_first_line(error)}") from error
     info = RunnerInfo(
-        label=f"onnxruntime-genai {og.__version__}, {model.device_type}, {num_threads} threads",
+        label=f"onnxruntime-genai {og.__version__}, {placement}, {num_threads} threads",
         vocab_size=vocab_size,
         context_length=context_length,
         kv_bytes_per_token=_kv_bytes_per_token(described),
         max_rows=max_rows,
         can_copy_kv=False,
+        placement=placement,
     )
     return GenaiRunner(og, model, info)
 
@@ -173,6 +194,39 @@ def _as_engine_failure() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise EngineFailed("onnxruntime-genai could not compute a step.") from error
+
+
+def _placement(graph: Path | None, choice: ProviderChoice) -> Placement:
+    """What the provider takes of the graph."""
+    if choice.is_cpu or graph is None:
+        return Placement(choice.name, choice.device.kind)
+    try:
+        return placement_of(graph, choice)
+    except ProviderError:
+        raise
+    except Exception as error:
+        raise CannotRun(f"onnxruntime cannot load it on {choice.name}: {_first_line(error)}") from error
+
+
+def _use_provider(config: Any, choice: ProviderChoice, described: dict[str, Any]) -> None:
+    """Let the library use the provider; a folder that was made for it has options for it, which stay."""
+    if choice.provider.library is not None:
+        _register(choice.provider.package, choice.provider.library)
+    session_options = described["model"]["decoder"].get("session_options", {})
+    made_for = {name.lower() for options in session_options.get("provider_options", []) for name in options}
+    if choice.name in made_for:
+        return
+    config.clear_providers()
+    if not choice.is_cpu:
+        config.append_provider(choice.name)
+
+
+@functools.cache
+def _register(package: str, library: str) -> None:
+    """Load a plugin once: this library has providers of its own, beside those of onnxruntime's module."""
+    import onnxruntime_genai as og
+
+    og.register_execution_provider_library(package, library)
 
 
 def _thread_options(num_threads: int) -> dict[str, Any]:

@@ -23,11 +23,13 @@ import numpy.typing as npt
 
 from obeaver.engine.decoder_graph import DecoderGraph, check_operators, describe
 from obeaver.engine.kv_buffers import KvBuffers
+from obeaver.engine.ort_session import copied_inputs, open_session
+from obeaver.engine.providers import CPU, ProviderChoice, choose_provider
 from obeaver.engine.row_bindings import RowBindings, bind_input, last_output
 from obeaver.engine.runner import CannotRun, KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.step_inputs import StepInputs
 from obeaver.engine.threads import TELEMETRY_OFF, default_threads
-from obeaver.errors import EngineFailed
+from obeaver.errors import EngineFailed, ProviderError
 from obeaver.onnx_outline import read_nodes
 
 # Errors come back as exceptions with the same text; on stderr they would stand twice.
@@ -64,6 +66,7 @@ def open_ort_runner(
     threads: int | None = None,
     max_rows: int = _MAX_ROWS,
     choices: SessionChoices | None = None,
+    provider: ProviderChoice | None = None,
 ) -> "OrtRunner":
     """Load a decoder graph.
 
@@ -74,8 +77,10 @@ def open_ort_runner(
         threads: Physical cores by default.
         max_rows: Most rows.
         choices: How to compute; `threads` wins over the choice of the same name.
+        provider: What computes; onnxruntime's CPU provider by default.
 
     Raises:
+        ProviderError: The provider takes nothing of the graph.
         CannotRun: The graph is not of the kind that this runner takes, or ONNX Runtime does not load it.
     """
     os.environ.update(TELEMETRY_OFF)
@@ -86,17 +91,19 @@ def open_ort_runner(
     try:
         nodes = read_nodes(graph)
         check_operators(nodes)
-        session = ort.InferenceSession(
-            str(graph), _session_options(ort, choices, num_threads), providers=["CPUExecutionProvider"]
+        session, placement = open_session(
+            graph, _session_options(ort, choices, num_threads), provider or choose_provider(CPU)
         )
-    except CannotRun:
+    except (CannotRun, ProviderError):
         raise
     except Exception as error:
         raise CannotRun(f"onnxruntime cannot load it: {str(error).partition(chr(10))[0]}") from error
     inputs = [*session.get_inputs(), *session.get_overridable_initializers()]
     decoder = describe(inputs, session.get_outputs(), nodes, head_size=head_size)
+    if any(name in copied_inputs(session) for name, _ in decoder.cache_names):
+        raise CannotRun(f"{placement.provider} keeps keys and values in memory of its own")
     info = RunnerInfo(
-        label=f"onnxruntime {ort.__version__}, CPU, {num_threads} threads, {np.dtype(decoder.kv_type).name} KV",
+        label=f"onnxruntime {ort.__version__}, {placement}, {num_threads} threads, {np.dtype(decoder.kv_type).name} KV",
         vocab_size=decoder.vocab_size,
         context_length=context_length,
         kv_bytes_per_token=decoder.kv_bytes_per_token,
@@ -104,6 +111,7 @@ def open_ort_runner(
         can_copy_kv=decoder.decodes_as_prefill or not decoder.has_pruned_head,
         decodes_as_prefill=decoder.decodes_as_prefill,
         gives_all_logits=not decoder.has_pruned_head,
+        placement=placement,
     )
     without_logits = ort.RunOptions()
     without_logits.only_execute_path_to_fetches = True
@@ -118,6 +126,7 @@ class OrtRunner:
         self._decoder = decoder
         self._info = info
         self._without_logits = without_logits
+        self._copied = copied_inputs(session)
         self._kv = KvBuffers(decoder)
         self._last_ids: list[int] = []
         self._bind_anew(0)
@@ -192,7 +201,9 @@ class OrtRunner:
         mask_width = min(self._kv.shape.tokens, self._info.context_length)
         self._inputs = StepInputs(num_rows, mask_width)
         self._logits = np.empty((num_rows, 1, self._decoder.vocab_size), self._decoder.logits_type)
-        self._bindings = RowBindings(self._session, self._decoder, self._kv.arrays, self._inputs, self._logits)
+        self._bindings = RowBindings(
+            self._session, self._decoder, self._kv.arrays, self._inputs, self._logits, self._copied
+        )
         self._last_ids = [*self._last_ids[:num_rows], *[0] * (num_rows - len(self._last_ids))]
 
     def _needs_second_token(self, num_tokens: int, start: int) -> bool:

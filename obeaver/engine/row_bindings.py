@@ -16,16 +16,31 @@ class RowBindings:
     """Bindings to buffers that stay where they are; new buffers need new bindings.
 
     A binding holds addresses, no references: whoever runs it must keep the arrays.
+
+    Args:
+        session: Runs the graph.
+        decoder: What the graph takes and gives.
+        caches: Keys and values of all rows.
+        inputs: The small tensors.
+        logits: Gets those of a step of decoding.
+        copied: Inputs whose contents the session copies when they are bound, so that they are bound for each run.
     """
 
     def __init__(
-        self, session: Any, decoder: DecoderGraph, caches: Sequence[KvArray], inputs: StepInputs, logits: Array
+        self,
+        session: Any,
+        decoder: DecoderGraph,
+        caches: Sequence[KvArray],
+        inputs: StepInputs,
+        logits: Array,
+        copied: frozenset[str] = frozenset(),
     ) -> None:
         self._session = session
         self._decoder = decoder
         self._caches = caches
         self._inputs = inputs
         self._logits = logits
+        self._copied = copied
         self._decodes: dict[int, Any] = {}
         self._prefills: dict[tuple[int, bool], Any] = {}
 
@@ -34,10 +49,13 @@ class RowBindings:
         binding = self._decodes.get(num_rows)
         if binding is None:
             binding = self._decodes[num_rows] = self._rows(0, num_rows)
-            bind_input(binding, "input_ids", self._inputs.ids[:num_rows])
-            if self._decoder.has_position_ids:
-                bind_input(binding, "position_ids", self._inputs.positions[:num_rows])
+            for name, array in self._small_inputs(num_rows).items():
+                bind_input(binding, name, array)
             _bind_output(binding, "logits", self._logits[:num_rows])
+        elif self._copied:
+            small = self._small_inputs(num_rows)
+            for name in self._copied:
+                bind_input(binding, name, small[name])
         return binding
 
     def prefill(self, row: int, want_logits: bool) -> Any:
@@ -46,9 +64,20 @@ class RowBindings:
         binding = self._prefills.get(key)
         if binding is None:
             binding = self._prefills[key] = self._rows(row, 1)
+        elif "attention_mask" in self._copied:
+            bind_input(binding, "attention_mask", self._inputs.mask[row : row + 1])
         if want_logits:
             binding.bind_output("logits", "cpu")
         return binding
+
+    def _small_inputs(self, num_rows: int) -> dict[str, Array]:
+        inputs: dict[str, Array] = {"input_ids": self._inputs.ids[:num_rows]}
+        inputs["attention_mask"] = self._inputs.mask[:num_rows]
+        if self._decoder.has_position_ids:
+            inputs["position_ids"] = self._inputs.positions[:num_rows]
+        if self._decoder.has_logits_from:
+            inputs["logits_from"] = self._inputs.logits_from
+        return inputs
 
     def _rows(self, first: int, num_rows: int) -> Any:
         binding = self._session.io_binding()

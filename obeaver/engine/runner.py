@@ -7,11 +7,13 @@ Rows are compact: `decode` advances rows 0 to n-1 together, so that their keys a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from obeaver.engine.placement import Placement
 
 Logits = npt.NDArray[np.float32]
 KvBlock = npt.NDArray[np.generic]
@@ -43,6 +45,7 @@ class RunnerInfo:
         gives_all_logits: Whether `prefill_with_logits` works.
         decodes_as_prefill: Whether `decode` writes, to the bit, the keys and values that `prefill` would. Without it,
             what decoding wrote may serve no other prompt: the answer would depend on what was cached.
+        placement: Which execution provider computes, and how much of the model.
     """
 
     label: str
@@ -53,6 +56,7 @@ class RunnerInfo:
     can_copy_kv: bool
     decodes_as_prefill: bool = False
     gives_all_logits: bool = False
+    placement: Placement = field(default_factory=Placement)
 
 
 class Runner(Protocol):

@@ -6,12 +6,16 @@ import numpy as np
 
 
 class StepInputs:
-    """Token ids and positions, [rows, 1] each, and the attention mask, [rows, mask_width]; all int64."""
+    """Token ids and positions, [rows, 1] each, and the attention mask, [rows, mask_width]; all int64.
+
+    `logits_from` says of a step of decoding that all its logits are wanted.
+    """
 
     def __init__(self, num_rows: int, mask_width: int) -> None:
         self.ids = np.zeros((num_rows, 1), np.int64)
         self.positions = np.zeros((num_rows, 1), np.int64)
         self.mask = np.zeros((num_rows, mask_width), np.int64)
+        self.logits_from = np.zeros(1, np.int64)
         self._lengths = [0] * num_rows
 
     def write_decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, Self, TypeVarTuple
 
 from obeaver.engine.admission import Admission
 from obeaver.engine.core import EngineCore
+from obeaver.engine.placement import Placement
 from obeaver.engine.plan import StepOutcome
 from obeaver.engine.sequence import Sequence, SequenceId
 from obeaver.engine.stats import EngineStats
@@ -40,12 +41,14 @@ class EngineFacts(NamedTuple):
     gives_all_logits: bool
     kv_budget_bytes: int
     stats: EngineStats
+    placement: Placement
 
     @classmethod
     def of(cls, core: EngineCore) -> Self:
         """The facts of a core."""
         info, settings = core.info, core.settings
-        return cls(core.admission, info.label, info.gives_all_logits, settings.kv_budget_bytes, core.stats())
+        stats = core.stats()
+        return cls(core.admission, info.label, info.gives_all_logits, settings.kv_budget_bytes, stats, info.placement)
 
 
 class Listener(Protocol):

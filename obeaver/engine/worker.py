@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from obeaver.engine import sequence as engine
 from obeaver.engine.core import EngineCore
+from obeaver.engine.placement import Placement
 from obeaver.engine.plan import Ended, StepOutcome
 from obeaver.engine.sequence import Finished, SampledToken, SamplingParams, SequenceId
 from obeaver.engine.stats import EngineStats, EngineTotals
@@ -57,6 +58,7 @@ class EngineSnapshot:
     Attributes:
         healthy: Whether the engine computes; false once it died, whatever it still holds.
         label: What runs the model, for people.
+        placement: Which execution provider computes, and how much of the model.
         num_running: Sequences in prefill or decode.
         num_waiting: Sequences that have not begun.
         max_rows: Most sequences that run together.
@@ -68,6 +70,7 @@ class EngineSnapshot:
 
     healthy: bool
     label: str
+    placement: Placement = field(default_factory=Placement)
     num_running: int = 0
     num_waiting: int = 0
     max_rows: int = 0
@@ -182,6 +185,7 @@ class EngineWorker:
         return EngineSnapshot(
             healthy=self._state in {_State.READY, _State.DRAINING},
             label=facts.label if facts else "",
+            placement=facts.placement if facts else Placement(),
             num_running=stats.num_running,
             num_waiting=max(0, len(self._streams) - stats.num_running),
             max_rows=facts.admission.max_rows if facts else 0,

@@ -16,6 +16,7 @@ from support.scripted_model import TEMPLATE, Reply, ScriptedRunner, says, start_
 from obeaver.api.routes import routes
 from obeaver.api.state import ApiState, LoadedModel, ModelHost
 from obeaver.engine.grammar import GrammarCompiler
+from obeaver.engine.placement import Placement
 from obeaver.engine.worker import EngineWorker
 from obeaver.models.facts import read_facts
 from obeaver.monitor import Monitor
@@ -108,11 +109,14 @@ def serve(tmp_path: Path) -> Serve:
         add_bos: bool = False,
         gives_all_logits: bool = True,
         step_s: float = 0.0,
+        placement: Placement | None = None,
         **options: int,
     ) -> AsyncIterator[Served]:
         facts = read_facts(write_model_folder(tmp_path, template, add_bos=add_bos))
         tokenizer = Tokenizer.from_folder(tmp_path)
-        runner = ScriptedRunner(reply, fails=fails, gives_all_logits=gives_all_logits, step_s=step_s)
+        runner = ScriptedRunner(
+            reply, fails=fails, gives_all_logits=gives_all_logits, step_s=step_s, placement=placement
+        )
         worker = await start_worker(runner, grammars=grammars, **options)
         chat_template = ChatTemplate(
             template, special_tokens=facts.special_tokens, control_tokens=tokenizer.control_tokens

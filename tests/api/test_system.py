@@ -1,7 +1,6 @@
 """What the server says about itself."""
 
 import asyncio
-import dataclasses
 import re
 from typing import Any
 
@@ -14,6 +13,7 @@ from obeaver import __version__
 from obeaver.api.operations import SERVE
 from obeaver.api.system import active_devices, health_status
 from obeaver.api.validation import request_schema
+from obeaver.engine.placement import Placement
 
 
 def check(name: str, value: object) -> None:
@@ -62,6 +62,8 @@ async def test_health_tells_of_model_engine_and_memory(serve: Any) -> None:
         "model": "scripted",
         "engine": "scripted",
         "engine_reason": "the test wants it",
+        "provider": "cpu",
+        "provider_nodes": {},
         "num_running": 0,
         "num_waiting": 0,
         "max_rows": 8,
@@ -107,13 +109,21 @@ async def test_memory_is_told_for_every_kind_of_device(serve: Any) -> None:
     assert reply.json()["gpu"]["status"] == "unavailable"
 
 
-@pytest.mark.parametrize(("provider", "device"), [("cpu", "cpu"), ("cuda", "gpu"), ("dml", "gpu"), ("qnn", "npu")])
+async def test_health_and_metrics_tell_what_the_provider_took_of_the_model(serve: Any) -> None:
+    async with serve(placement=Placement("openvino", "cpu", 310, {"GroupQueryAttention": 30})) as served:
+        health = (await served.get("/health")).json()
+        metrics = (await served.get("/metrics")).body.decode()
+    check("Health", health)
+    assert (health["provider"], health["provider_nodes"]) == ("openvino", {"openvino": 280, "cpu": 30})
+    assert f'obeaver_info{{version="{__version__}",model="scripted",provider="openvino"}} 1' in metrics
+
+
+@pytest.mark.parametrize(("provider", "device"), [("cpu", "cpu"), ("cuda", "gpu"), ("qnn", "npu")])
 async def test_the_device_of_the_models_provider_is_active_while_it_computes(
     serve: Any, provider: str, device: str
 ) -> None:
-    async with serve(says("x" * 3900), step_s=SLOW_STEP_S) as served:
+    async with serve(says("x" * 3900), step_s=SLOW_STEP_S, placement=Placement(provider, device)) as served:
         model = served.state.models.model
-        model = dataclasses.replace(model, facts=dataclasses.replace(model.facts, provider=provider))
         assert active_devices(model) == set()
         asking = asyncio.create_task(served.chat(max_tokens=4000))
         async with asyncio.timeout(60):
@@ -135,7 +145,7 @@ async def test_metrics_are_in_prometheus_format_and_count(serve: Any) -> None:
     names = {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
     assert {line.split()[2] for line in lines if line.startswith("# HELP")} == names
     assert {line.split()[2] for line in lines if line.startswith("# TYPE")} == names
-    assert values[f'obeaver_info{{version="{__version__}",model="scripted"}}'] == "1"
+    assert values[f'obeaver_info{{version="{__version__}",model="scripted",provider="cpu"}}'] == "1"
     assert values['obeaver_sequences_finished_total{reason="stop"}'] == "1"
     assert values['obeaver_sequences_finished_total{reason="length"}'] == "1"
     assert int(values["obeaver_prompt_tokens_total"]) == 2 * answer["usage"]["prompt_tokens"]

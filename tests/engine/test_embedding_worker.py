@@ -10,6 +10,7 @@ import pytest
 from obeaver.engine.embedding_batches import BatchLimits, TokenisedText
 from obeaver.engine.embedding_pooling import FloatArray
 from obeaver.engine.embedding_worker import MAX_WAITING_TOKENS, EncoderWorker
+from obeaver.engine.placement import Placement
 from obeaver.errors import EngineFailed, QueueFull, Unavailable
 
 POISON = 666
@@ -23,6 +24,7 @@ class CountingEncoder:
     limits = BatchLimits(max_tokens=16, max_padded_tokens=16, max_rows=4)
 
     def __init__(self) -> None:
+        self.placement = Placement()
         self.gate = threading.Event()
         self.gate.set()
         self.entered = threading.Event()

@@ -12,6 +12,7 @@ import numpy as np
 
 from obeaver.engine.core import EngineCore, EngineSettings
 from obeaver.engine.grammar import GrammarCompiler, Matcher
+from obeaver.engine.placement import Placement
 from obeaver.engine.runner import KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.sampler import Sampler
 from obeaver.engine.sequence import SamplingParams
@@ -123,6 +124,7 @@ class ScriptedRunner:
         reply: What to answer.
         fails: Asked before each decode run with the number of runs so far; true makes it raise.
         gives_all_logits: As in `RunnerInfo`.
+        placement: As in `RunnerInfo`.
         step_s: Seconds that a decode run takes at least. An answer that must still be under way when the test looks
             needs it: without it, thousands of tokens take a fast machine a fraction of a second.
     """
@@ -134,6 +136,7 @@ class ScriptedRunner:
         fails: Callable[[int], bool] = lambda num_runs: False,
         gives_all_logits: bool = True,
         step_s: float = 0.0,
+        placement: Placement | None = None,
     ) -> None:
         self.info = RunnerInfo(
             label="scripted",
@@ -143,6 +146,7 @@ class ScriptedRunner:
             max_rows=8,
             can_copy_kv=False,
             gives_all_logits=gives_all_logits,
+            placement=placement or Placement(),
         )
         self._reply = reply
         self._fails = fails
