@@ -1,6 +1,7 @@
 """Settings: the one table of options. The command line, the environment, `--help` and the docs all read it.
 
-Precedence: a command-line flag, then the environment variable, then the default.
+Precedence: a command-line flag, then the environment variable, then the default. For the model store's folder, what
+`obeaver init` remembers stands before the default.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from obeaver.errors import CommandError
+from obeaver.home import DEFAULT_HOME, remembered_home
 
-_DEFAULT_HOME = Path("~/.obeaver")
 DEFAULT_MODEL = "smollm2-135m"
 """What the chat commands use when no model is named."""
 
@@ -29,7 +30,7 @@ def _option(default: Any, help: str, *, metavar: str = "N", minimum: float | Non
 class Settings:
     """What a server is told. Each field is a flag (`--max-queue`) and a variable (`OBEAVER_MAX_QUEUE`)."""
 
-    home: Path = _option(_DEFAULT_HOME, "folder of the model store", metavar="DIR")
+    home: Path = _option(DEFAULT_HOME, "folder of the model store, unless obeaver init chose another", metavar="DIR")
     host: str = _option("127.0.0.1", "address to listen on", metavar="ADDRESS")
     port: int = _option(18000, "port to listen on; 0 picks a free one", minimum=0)
     api_key: str = _option("", "key that clients must send as a bearer token; empty: no key", metavar="KEY")
@@ -167,7 +168,8 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], **defaul
         defaults: Defaults of one command that differ from the table, such as its port.
 
     Raises:
-        CommandError: A variable cannot be understood; names it.
+        CommandError: A variable cannot be understood; names it. Or nobody says where the model store is, and it is
+            being moved.
     """
     values: dict[str, Any] = dict(defaults)
     for row in options():
@@ -175,7 +177,7 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], **defaul
             values[row.name] = tuple(given) if row.repeated else given
         elif row.env in environ:
             values[row.name] = _from_environment(row, environ[row.env])
-    values["home"] = Path(values.get("home", Settings().home)).expanduser()
+    values["home"] = Path(values.get("home") or remembered_home()).expanduser()
     return Settings(**values)
 
 

@@ -13,6 +13,7 @@ def add_model_commands(commands: Any) -> None:
     _add_models(commands)
     _add_show(commands)
     _add_rm(commands)
+    _add_init(commands)
 
 
 def _add_models(commands: Any) -> None:
@@ -51,6 +52,24 @@ def _add_rm(commands: Any) -> None:
     parser.add_argument("models", nargs="+", metavar="NAME", help="a name that obeaver models lists")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--force", action="store_true", help="remove a model although a running obeaver uses it")
+    add_options(parser, _HOME)
+
+
+def _add_init(commands: Any) -> None:
+    parser = command(
+        commands,
+        "init",
+        later("obeaver.cli.init", "run_init"),
+        "make the model store, or move it with all that is in it to another folder",
+        ("obeaver init", "obeaver init /srv/models", "obeaver init /mnt/shared/models --no-move"),
+    )
+    parser.add_argument(
+        "directory",
+        nargs="?",
+        metavar="DIR",
+        help="the store's new folder; without one, an interrupted move is finished",
+    )
+    parser.add_argument("--no-move", action="store_true", help="use DIR from now on, and leave what is elsewhere there")
     add_options(parser, _HOME)
 
 

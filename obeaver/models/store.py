@@ -1,6 +1,6 @@
 """The model store: one folder, complete entries or none.
 
-    OBEAVER_HOME/                 `~/.obeaver` unless told otherwise
+    OBEAVER_HOME/                 `~/.obeaver` unless told otherwise; `obeaver.home` says how
       models/<name>/              one complete model: its files, and `store.json`, which lists them
       models/.staging/<name>-*/   one being made, by the process that holds its lock
       models/.removed/<name>-*/   one on its way out: removed, or replaced (a damaged one is, when it is made anew)
