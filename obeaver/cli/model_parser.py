@@ -14,6 +14,7 @@ def add_model_commands(commands: Any) -> None:
     _add_show(commands)
     _add_rm(commands)
     _add_init(commands)
+    _add_check(commands)
 
 
 def _add_models(commands: Any) -> None:
@@ -70,6 +71,19 @@ def _add_init(commands: Any) -> None:
         help="the store's new folder; without one, an interrupted move is finished",
     )
     parser.add_argument("--no-move", action="store_true", help="use DIR from now on, and leave what is elsewhere there")
+    add_options(parser, _HOME)
+
+
+def _add_check(commands: Any) -> None:
+    parser = command(
+        commands,
+        "check",
+        later("obeaver.cli.check", "run_check"),
+        "report what obeaver has to work with here, and what is wrong; status 1 if something that matters is broken",
+        ("obeaver check", "obeaver check --deep", "HF_HUB_OFFLINE=1 obeaver check --json"),
+    )
+    parser.add_argument("--deep", action="store_true", help="read all content of all models in the store")
+    _add_json(parser)
     add_options(parser, _HOME)
 
 

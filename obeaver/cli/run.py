@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from obeaver.cli.conversation import Conversation
 from obeaver.cli.lines import clean, piped_text, typed_lines
 from obeaver.cli.sampling_flags import given_sampling
-from obeaver.cli.terminal import Terminal, discard
+from obeaver.cli.terminal import Terminal
 from obeaver.cli.words import Asked, split_words
 from obeaver.config import DEFAULT_MODEL, Settings, load_settings
 from obeaver.errors import BadRequest, CommandError
@@ -21,9 +21,6 @@ from obeaver.errors import BadRequest, CommandError
 if TYPE_CHECKING:
     from obeaver.api.state import LoadedModel
     from obeaver.models.store import Store, StoredModel
-
-READER_LEFT: Final = 141
-"""Exit status when nobody reads the answer any longer: what a shell reports of a program that SIGPIPE ended."""
 
 
 def run_run(arguments: argparse.Namespace) -> int:
@@ -36,11 +33,7 @@ def run_run(arguments: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # an old encoding must not end an answer
             stream.reconfigure(errors="replace")
-    try:
-        _run(arguments)
-    except BrokenPipeError:
-        discard(sys.stdout)
-        return READER_LEFT
+    _run(arguments)
     return 0
 
 
