@@ -4,7 +4,8 @@ Precedence: a command-line flag, then the environment variable, then the default
 `obeaver init` remembers stands before the default.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -22,8 +23,32 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
 
-def _option(default: Any, help: str, *, metavar: str = "N", minimum: float | None = None) -> Any:  # noqa: A002
-    return field(default=default, metadata={"help": help, "metavar": metavar, "minimum": minimum})
+_SECONDS_OF: Mapping[str, float] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _option(
+    default: Any,
+    help: str,  # noqa: A002
+    *,
+    metavar: str = "N",
+    minimum: float | None = None,
+    parse: Callable[[str], Any] | None = None,
+) -> Any:
+    return field(default=default, metadata={"help": help, "metavar": metavar, "minimum": minimum, "parse": parse})
+
+
+def duration(text: str) -> float:
+    """Seconds that a person means by `90`, `30s`, `10m`, `1.5h` or `1d`; `never` is 0.
+
+    Raises:
+        ValueError: It is no such thing; the message says what is.
+    """
+    if text.lower() == "never":
+        return 0.0
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text.lower())
+    if found is None:
+        raise ValueError("must be a time such as 30s, 10m or 1h, or never")
+    return float(found[1]) * _SECONDS_OF[found[2]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +91,17 @@ class Settings:
     )
     max_body_mb: float = _option(10.0, "largest request body", minimum=0.001)
     keep_alive_s: float = _option(
-        10.0, "silence after which a stream gets a keep-alive comment", metavar="S", minimum=0.1
+        0.0,
+        "unload a model that nobody has used for so long (30s, 10m, 1h); the next request loads it again; 0 or never: "
+        "it stays",
+        metavar="TIME",
+        parse=duration,
+    )
+    strict_model: bool = _option(
+        False, "answer 404 to a request that names another model, where else the first model answers"
+    )
+    stream_keep_alive_s: float = _option(
+        10.0, "silence after which a stream gets a comment that keeps its connection", metavar="S", minimum=0.1
     )
     shutdown_timeout_s: float = _option(
         30.0, "how long running answers may go on after a stop signal", metavar="S", minimum=0
@@ -103,6 +138,7 @@ class Option:
     choices: tuple[str, ...]
     repeated: bool
     minimum: float | None
+    parser: Callable[[str], Any] | None
 
     @property
     def flag(self) -> str:
@@ -120,6 +156,8 @@ class Option:
         Raises:
             ValueError: The text is not such a value; the message says what is.
         """
+        if self.parser is not None:
+            return self.parser(text)
         if self.kind is bool:
             return _parse_bool(text)
         if self.choices and text not in self.choices:
@@ -154,6 +192,7 @@ def options() -> tuple[Option, ...]:
                 choices=get_args(item.type) if origin is Literal else (),
                 repeated=origin is tuple,
                 minimum=item.metadata["minimum"],
+                parser=item.metadata["parse"],
             )
         )
     return tuple(rows)

@@ -14,11 +14,13 @@
     │   ├── UnsupportedMediaType      415  the body is not JSON
     │   ├── QueueFull                 429  with `Retry-After`
     │   ├── InternalError             500  our fault; the message holds no detail
-    │   │   └── EngineFailed          500  a step of the engine failed
+    │   │   ├── EngineFailed          500  a step of the engine failed
+    │   │   └── ModelLoadFailed       500  a model could not be loaded; the message says why
     │   └── Unavailable               503  not ready, unhealthy, or draining
     │       └── ModelNotLoaded        503  no model is loaded yet
     ├── CommandError                  ends a command: one line on stderr, exit status 1
     │   ├── ModelError                a model folder or file is broken or unsupported
+    │   │   └── NotEnoughMemory       a model needs more than there is
     │   ├── ProviderError             an execution provider is not here, or takes nothing of the model
     │   ├── FetchError                a download failed
     │   └── StoreError                the model store cannot be used
@@ -178,6 +180,12 @@ class EngineFailed(InternalError):
     default_code = "engine_failed"
 
 
+class ModelLoadFailed(InternalError):
+    """A model could not be loaded. The message says why, without this machine's paths."""
+
+    default_code = "model_load_failed"
+
+
 class Unavailable(ApiError):
     """Not ready, unhealthy, or shutting down."""
 
@@ -198,6 +206,10 @@ class CommandError(ObeaverError):
 
 class ModelError(CommandError):
     """A model folder or file is broken, incomplete or of an unsupported kind."""
+
+
+class NotEnoughMemory(ModelError):
+    """A model needs more memory than there is; the message has both numbers."""
 
 
 class ProviderError(CommandError):

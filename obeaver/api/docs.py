@@ -75,9 +75,14 @@ def _section(path: str, method: str, item: Object, base_url: str) -> str:
     takes = f"<p>Body: {_type(body['schema'])}</p>" if body else ""
     return (
         f'<h2 id="{item["operationId"]}"><span class="method">{method.upper()}</span> {escape(path)}</h2>'
-        f"<p>{_text(item['summary'])}.</p>{takes}<pre>{escape(_curl(path, body, base_url))}</pre>"
+        f"<p>{_text(item['summary'])}.</p>{takes}{_queries(item)}<pre>{escape(_curl(path, body, base_url))}</pre>"
         f"<table><tr><th>status</th><th></th><th>body</th></tr>{answers}</table>"
     )
+
+
+def _queries(item: Object) -> str:
+    queries = [parameter for parameter in item.get("parameters", []) if parameter["in"] == "query"]
+    return "".join(f"<p><code>?{escape(query['name'])}=</code> {_text(query['description'])}</p>" for query in queries)
 
 
 def _curl(path: str, body: Object | None, base_url: str) -> str:

@@ -14,7 +14,7 @@ from obeaver.web.router import Handler, Route
 def embed_routes(state: EmbedState, *, reranks: bool) -> list[Route]:
     """The routes of `obeaver serve-embed`, for an embedding model or a reranker."""
     operations = SERVE_RERANK if reranks else SERVE_EMBED
-    models, system = ModelsApi(lambda: state.models.model), EmbedSystemApi(state, operations)
+    models, system = ModelsApi(lambda: state.models.served), EmbedSystemApi(state, operations)
     docs = DocsApi(operations, title="obeaver", version=__version__)
     handlers: dict[str, Handler] = {
         "createEmbedding": EmbeddingsApi(state).create,

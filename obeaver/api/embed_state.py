@@ -53,6 +53,11 @@ class EncoderHost:
     model: LoadedEncoder | None = None
     draining: bool = False
 
+    @property
+    def served(self) -> Sequence[LoadedEncoder]:
+        """The same, as a list of none or one."""
+        return [] if self.model is None else [self.model]
+
     def current(self) -> LoadedEncoder:
         """The model that answers.
 

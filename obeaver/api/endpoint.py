@@ -28,14 +28,17 @@ class Endpoint:
     async def prepare(self, request: Request, prepare: Callable[[LoadedModel, object], T]) -> T:
         """What `prepare` makes of the model that answers and the body's JSON value.
 
+        The model is leased until this returns: whoever goes on to its worker does so before the next `await`.
+
         Raises:
-            ApiError: The body is no JSON, no model is loaded, or whatever `prepare` raises.
+            ApiError: The body is no JSON, there is no model to answer, or whatever `prepare` raises.
         """
         body = await request.json()
-        model = self._state.models.current()
-        if len(await request.body()) <= INLINE_BYTES and not takes_compiling(body):
-            return prepare(model, body)
-        return await self._state.in_text_thread(lambda: prepare(model, body))
+        asked = body.get("model") if isinstance(body, dict) else None
+        async with self._state.models.lease(asked) as model:
+            if len(await request.body()) <= INLINE_BYTES and not takes_compiling(body):
+                return prepare(model, body)
+            return await self._state.in_text_thread(lambda: prepare(model, body))
 
     def head(self, model: LoadedModel, id_prefix: str) -> wire.Head:
         """The beginning of an answer of this model."""
@@ -50,7 +53,7 @@ class Endpoint:
 
     def streamed(self, generation: Generation, chunks: Chunks) -> EventStream:
         """A submitted generation as a stream."""
-        return EventStream(AnswerStream(generation, chunks), keep_alive_s=self._state.keep_alive_s)
+        return EventStream(AnswerStream(generation, chunks), keep_alive_s=self._state.stream_keep_alive_s)
 
     async def whole(
         self, request: Request, generation: Generation, answer: Coroutine[Any, Any, wire.Object]

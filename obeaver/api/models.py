@@ -1,6 +1,6 @@
 """`/v1/models`: what answers now, whatever kind of model it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from obeaver.api import wire
@@ -10,7 +10,7 @@ from obeaver.web.response import JSONResponse
 
 
 class ServedModel(Protocol):
-    """What `/v1/models` tells of a loaded model."""
+    """What `/v1/models` tells of a model."""
 
     @property
     def name(self) -> str:
@@ -29,27 +29,26 @@ class ModelsApi:
     """Handlers that tell of models.
 
     Args:
-        current: The model that answers now, if there is one.
+        served: The models that answer now, the default first.
     """
 
-    def __init__(self, current: Callable[[], ServedModel | None]) -> None:
-        self._current = current
+    def __init__(self, served: Callable[[], Sequence[ServedModel]]) -> None:
+        self._served = served
 
     async def list(self, _request: Request) -> JSONResponse:
-        """`GET /v1/models`: the loaded model, or an empty list."""
-        model = self._current()
-        return JSONResponse(wire.object_list([] if model is None else [_model_object(model)]))
+        """`GET /v1/models`: the models that answer, or an empty list."""
+        return JSONResponse(wire.object_list([_model_object(model) for model in self._served()]))
 
     async def retrieve(self, request: Request) -> JSONResponse:
         """`GET /v1/models/{id}`.
 
         Raises:
-            NotFound: It is not the loaded model.
+            NotFound: It is none of the models that answer.
         """
-        model = self._current()
-        if model is None or request.path_params["id"] != model.name:
-            raise NotFound("No such model is loaded; /v1/models lists what is.", param="model", code="model_not_found")
-        return JSONResponse(_model_object(model))
+        for model in self._served():
+            if model.name == request.path_params["id"]:
+                return JSONResponse(_model_object(model))
+        raise NotFound("No such model is served here; /v1/models lists what is.", param="model", code="model_not_found")
 
 
 def _model_object(model: ServedModel) -> wire.Object:

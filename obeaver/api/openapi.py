@@ -13,9 +13,11 @@ from obeaver.api.validation import request_schema
 from obeaver.errors import (
     ApiError,
     BadRequest,
+    Conflict,
     Forbidden,
     InternalError,
     MethodNotAllowed,
+    ModelLoadFailed,
     NotFound,
     Unauthorized,
     Unavailable,
@@ -38,7 +40,9 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
         "unsupported_parameter",
         "unsupported_value",
     ),
+    Conflict: ("load_in_progress",),
     Forbidden: ("host_not_allowed", "origin_not_allowed"),
+    ModelLoadFailed: ("insufficient_memory",),
     NotFound: ("model_not_found",),
     Unavailable: ("shutting_down",),
 }
@@ -79,18 +83,32 @@ def _operation(operation: Operation) -> Object:
     result: Object = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "responses": {"200": _answer(operation)} | _error_answers(operation),
+        "responses": {"200": _answer(operation)} | _accepted(operation) | _error_answers(operation),
     }
-    names = _PATH_PARAM.findall(operation.path)
-    if names:
-        result["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-        ]
+    parameters = _parameters(operation)
+    if parameters:
+        result["parameters"] = parameters
     if operation.request is not None:
         schema = _reference(request_schema(operation.request).document["title"])
         body: Object = {"schema": schema} | ({"example": json.loads(operation.example)} if operation.example else {})
         result["requestBody"] = {"required": True, "content": {JSON: body}}
     return result
+
+
+def _parameters(operation: Operation) -> list[Object]:
+    string = {"schema": {"type": "string"}}
+    in_path = _PATH_PARAM.findall(operation.path)
+    return [
+        *({"name": name, "in": "path", "required": True} | string for name in in_path),
+        *({"name": name, "in": "query", "description": text} | string for name, text in operation.query),
+    ]
+
+
+def _accepted(operation: Operation) -> Object:
+    if operation.accepted is None:
+        return {}
+    content = {JSON: {"schema": _reference(operation.accepted)}}
+    return {"202": {"description": "It goes on after this answer.", "content": content}}
 
 
 def _answer(operation: Operation) -> Object:
@@ -116,7 +134,7 @@ def _schemas(operations: Iterable[Operation]) -> Object:
     for name in {operation.request: None for operation in operations if operation.request}:
         document = request_schema(name).document
         schemas[document["title"]] = _published(_without_definitions(document), nullable=True)
-        schemas |= {key: _published(item, nullable=True) for key, item in document["$defs"].items()}
+        schemas |= {key: _published(item, nullable=True) for key, item in document.get("$defs", {}).items()}
     answers = request_schema(_RESPONSES).document["$defs"]
     for name in _reachable(answers, ["Error", *_answer_names(operations)]):
         schemas[name] = _published(answers[name], nullable=False)
@@ -124,7 +142,8 @@ def _schemas(operations: Iterable[Operation]) -> Object:
 
 
 def _answer_names(operations: Iterable[Operation]) -> list[str]:
-    return [name for operation in operations for name in (operation.response, operation.event) if name is not None]
+    names = ((operation.response, operation.event, operation.accepted) for operation in operations)
+    return [name for row in names for name in row if name is not None]
 
 
 def _reachable(definitions: Mapping[str, Any], names: Iterable[str]) -> list[str]:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from obeaver.errors import (
     ApiError,
     BadRequest,
+    Conflict,
     ContextLengthExceeded,
     EngineFailed,
+    ModelLoadFailed,
     ModelNotLoaded,
     NotFound,
     PayloadTooLarge,
@@ -22,6 +24,8 @@ PROMETHEUS = "text/plain"
 
 BODY_ERRORS = (BadRequest, PayloadTooLarge, UnsupportedMediaType)
 ENGINE_ERRORS = (QueueFull, EngineFailed, Unavailable, ModelNotLoaded)
+CHOICE_ERRORS = (NotFound, ModelLoadFailed)
+"""Of the model that a request names: not served here, under `--strict-model`; unloaded, and cannot be loaded again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Operation:
         media_type: Of the answer.
         request: Name of the body's schema.
         event: Name in `schemas/responses.json` of one event, where the answer may be a stream.
+        accepted: Name in `schemas/responses.json` of a 202's body, where there may be one.
+        query: Parameters of the query, each with its description.
         errors: What it may answer beside what every route may.
         example: A body to try it with.
     """
@@ -49,6 +55,8 @@ class Operation:
     media_type: str = JSON
     request: str | None = None
     event: str | None = None
+    accepted: str | None = None
+    query: tuple[tuple[str, str], ...] = ()
     errors: tuple[type[ApiError], ...] = ()
     example: str | None = None
 
@@ -62,7 +70,7 @@ CHAT = (
         request="chat_completion",
         response="ChatCompletion",
         event="ChatCompletionChunk",
-        errors=(*BODY_ERRORS, ContextLengthExceeded, TemplateFailed, *ENGINE_ERRORS),
+        errors=(*BODY_ERRORS, ContextLengthExceeded, TemplateFailed, *CHOICE_ERRORS, *ENGINE_ERRORS),
         example='{"messages": [{"role": "user", "content": "Why is the sky blue?"}], "max_tokens": 64}',
     ),
 )
@@ -76,7 +84,7 @@ COMPLETIONS = (
         request="completion",
         response="Completion",
         event="CompletionChunk",
-        errors=(*BODY_ERRORS, ContextLengthExceeded, *ENGINE_ERRORS),
+        errors=(*BODY_ERRORS, ContextLengthExceeded, *CHOICE_ERRORS, *ENGINE_ERRORS),
         example='{"prompt": "The beaver is", "max_tokens": 16}',
     ),
 )
@@ -89,7 +97,7 @@ TOKENS = (
         summary="Tokens of a text or a conversation",
         request="tokenize",
         response="Tokenized",
-        errors=(*BODY_ERRORS, TemplateFailed, ModelNotLoaded),
+        errors=(*BODY_ERRORS, TemplateFailed, *CHOICE_ERRORS, ModelNotLoaded),
         example='{"prompt": "The beaver is"}',
     ),
     Operation(
@@ -99,15 +107,35 @@ TOKENS = (
         summary="The text of tokens",
         request="detokenize",
         response="Detokenized",
-        errors=(*BODY_ERRORS, ModelNotLoaded),
+        errors=(*BODY_ERRORS, *CHOICE_ERRORS, ModelNotLoaded),
         example='{"tokens": [1, 2, 3]}',
     ),
 )
 
 MODELS = (
-    Operation("listModels", "GET", "/v1/models", "The model that answers", response="ModelList"),
+    Operation("listModels", "GET", "/v1/models", "The models that answer, the default first", response="ModelList"),
     Operation(
         "retrieveModel", "GET", "/v1/models/{id:path}", "One model by its id", response="Model", errors=(NotFound,)
+    ),
+)
+
+LOADING = (
+    Operation(
+        "availableModels", "GET", "/api/models/available", "The models that could be loaded", response="AvailableModels"
+    ),
+    Operation(
+        id="loadModel",
+        method="POST",
+        path="/api/models/load",
+        summary="Load a model beside those that answer, and make it the default",
+        request="load_model",
+        response="ModelLoaded",
+        accepted="ModelLoading",
+        query=(
+            ("wait", "`false` answers 202 at once; `load` of `/health` then tells how far it is, and how it ended."),
+        ),
+        errors=(*BODY_ERRORS, NotFound, Conflict, ModelLoadFailed),
+        example='{"alias": "smollm2-135m"}',
     ),
 )
 
@@ -150,7 +178,7 @@ EMBED_SYSTEM = tuple(
     replace(operation, response="EmbedHealth") if operation.id == "health" else operation for operation in SYSTEM
 )
 
-SERVE = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *SYSTEM)
+SERVE = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *SYSTEM)
 """`obeaver serve`."""
 
 SERVE_EMBED = (*EMBEDDINGS, *MODELS, *EMBED_SYSTEM)

@@ -6,6 +6,7 @@ from obeaver import __version__
 from obeaver.api.chat import ChatApi
 from obeaver.api.completions import CompletionsApi
 from obeaver.api.docs import DocsApi
+from obeaver.api.model_loading import ModelLoadingApi
 from obeaver.api.models import ModelsApi
 from obeaver.api.operations import SERVE, Operation
 from obeaver.api.state import ApiState
@@ -16,19 +17,21 @@ from obeaver.web.router import Handler, Route
 
 def routes(state: ApiState) -> list[Route]:
     """The routes of `obeaver serve`."""
-    tokens = TokensApi(state)
+    tokens, loading = TokensApi(state), ModelLoadingApi(state)
     handlers: dict[str, Handler] = {
         "createChatCompletion": ChatApi(state).create,
         "createCompletion": CompletionsApi(state).create,
         "tokenize": tokens.tokenize,
         "detokenize": tokens.detokenize,
+        "availableModels": loading.available,
+        "loadModel": loading.load,
     }
     return _bound(SERVE, handlers | _shared_handlers(state, SERVE))
 
 
 def _shared_handlers(state: ApiState, operations: Sequence[Operation]) -> dict[str, Handler]:
     """Handlers of what every server answers."""
-    models, system = ModelsApi(lambda: state.models.model), SystemApi(state, operations)
+    models, system = ModelsApi(lambda: state.models.held), SystemApi(state, operations)
     docs = DocsApi(operations, title="obeaver", version=__version__)
     return {
         "listModels": models.list,

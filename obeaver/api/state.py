@@ -6,20 +6,27 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from obeaver.engine.grammar import GrammarCompiler
 from obeaver.engine.worker import EngineWorker
-from obeaver.errors import ModelNotLoaded
 from obeaver.models.facts import ModelFacts
+from obeaver.models.library import ChatLibrary
 from obeaver.monitor import Monitor
 from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from obeaver.api.model_host import ModelHost
 
 T = TypeVar("T")
 
 NUM_TEXT_THREADS = 2
 """One long prompt must not hold up another; more would take the engine's cores."""
+
+
+def _nothing() -> None:
+    """Default of `on_released`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class LoadedModel:
         engine_reason: Why this runner runs it, for people.
         grammars: Compiles what its answers must hold to, for its tokenizer; the worker's engine has the same one. None
             where its answers cannot be held to anything.
+        on_released: Called in a thread when its worker is closed and this object is gone.
     """
 
     name: str
@@ -46,36 +54,12 @@ class LoadedModel:
     loaded_at: float
     engine_reason: str = ""
     grammars: GrammarCompiler | None = None
+    on_released: Callable[[], None] = _nothing
 
     @property
     def context_length(self) -> int:
         """Tokens of prompt and answer together."""
         return self.facts.context_length
-
-
-@dataclass(slots=True)
-class ModelHost:
-    """Holds the model that answers now. A request keeps the model that it began with.
-
-    Attributes:
-        model: The model, None before one is loaded.
-        loading: A model is on its way.
-        draining: The server shuts down.
-    """
-
-    model: LoadedModel | None = None
-    loading: bool = False
-    draining: bool = False
-
-    def current(self) -> LoadedModel:
-        """The model that answers new requests.
-
-        Raises:
-            ModelNotLoaded: There is none yet.
-        """
-        if self.model is None:
-            raise ModelNotLoaded("The model is still being loaded." if self.loading else "No model is loaded.")
-        return self.model
 
 
 def _text_threads() -> ThreadPoolExecutor:
@@ -91,17 +75,19 @@ class ApiState:
     """The collaborators of all handlers.
 
     Attributes:
-        models: Which model answers.
+        models: Which models answer.
+        library: Which models could be loaded.
         monitor: Memory of machine and process.
-        keep_alive_s: Silence in a stream before a comment is sent.
+        stream_keep_alive_s: Silence in a stream before a comment is sent.
         text_threads: Where long prompts are made; shut down by `close`.
         clock: Seconds since 1970.
         random_hex: Makes the random part of an answer's id.
     """
 
-    models: ModelHost
+    models: "ModelHost"
+    library: ChatLibrary
     monitor: Monitor
-    keep_alive_s: float = 10.0
+    stream_keep_alive_s: float = 10.0
     text_threads: ThreadPoolExecutor = field(default_factory=_text_threads)
     clock: Callable[[], float] = time.time
     random_hex: Callable[[], str] = _random_hex

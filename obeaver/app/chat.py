@@ -1,70 +1,179 @@
 """The chat server: from settings and a model's folder to an application."""
 
+import asyncio
 import contextlib
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
-import psutil
-
+from obeaver.api.model_host import ModelHost, OnStage
 from obeaver.api.routes import routes
-from obeaver.api.state import ApiState, LoadedModel, ModelHost
+from obeaver.api.state import ApiState, LoadedModel
 from obeaver.app.application import MB, Application
+from obeaver.app.memory import available_bytes, give_back, kv_budget_bytes, needed_bytes, require_memory
 from obeaver.config import Settings
 from obeaver.engine.chooser import Constraint
 from obeaver.engine.core import EngineCore, EngineSettings
 from obeaver.engine.grammar import GrammarCompiler, GrammarError
-from obeaver.engine.providers import AUTO, ProviderChoice, choose_provider
-from obeaver.engine.runner import CannotRun, Runner
+from obeaver.engine.providers import AUTO, ProviderChoice, available_providers, choose_provider, described
+from obeaver.engine.runner import CannotRun, KvShape, Runner
 from obeaver.engine.sampler import Sampler
 from obeaver.engine.sequence import SamplingParams
 from obeaver.engine.worker import EngineWorker
-from obeaver.errors import ModelError
+from obeaver.errors import BadRequest, EngineFailed, ModelError, ProviderError
 from obeaver.models.facts import ModelFacts, read_facts
-from obeaver.models.store import StoredModel
+from obeaver.models.library import ChatLibrary
+from obeaver.models.store import Store, StoredModel
 from obeaver.monitor import Monitor
 from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.tokenizer import Tokenizer
 
 logger = logging.getLogger("obeaver")
 
+_WARM_UP_TOKENS = 8
+
 MAX_DEFAULT_PREFIX_CACHE_BYTES = 512 * MB
 """More is taken only when it is asked for: a laptop has other uses for its memory."""
 
 
-def chat_application(settings: Settings, stored: StoredModel) -> Application:
-    """`obeaver serve`: the chat API over one model.
+def chat_application(settings: Settings, *models: StoredModel) -> Application:
+    """`obeaver serve`: the chat API over some models.
 
     Args:
         settings: What the server was told.
-        stored: The model to serve.
+        models: Those to load at the start; the first one answers requests that name none of them.
     """
-    models = ModelHost(loading=True)
-    state = ApiState(models=models, monitor=Monitor(), keep_alive_s=settings.keep_alive_s)
+    store = Store(settings.home)
+    host = ModelHost(ChatLoader(settings, store), keep_alive_s=settings.keep_alive_s, strict=settings.strict_model)
+    state = ApiState(
+        models=host,
+        library=ChatLibrary(store, known=models),
+        monitor=Monitor(),
+        stream_keep_alive_s=settings.stream_keep_alive_s,
+    )
 
     @contextlib.asynccontextmanager
     async def life() -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(state.close)
-            model = await load_model(stored, settings)
-            stack.push_async_callback(model.worker.close)
-            models.model, models.loading = model, False
-            logger.info("%s runs on %s", model.name, model.worker.snapshot().label)
+            stack.push_async_callback(host.close)
+            for stored in models:
+                await host.hold(stored)
             yield
 
-    def on_drain() -> None:
-        models.draining = True
-
-    return Application(settings, routes(state), life, on_drain=on_drain)
+    return Application(settings, routes(state), life, on_drain=host.drain)
 
 
-async def load_model(stored: StoredModel, settings: Settings) -> LoadedModel:
-    """Load a model and start its engine.
+class ChatLoader:
+    """Loads stored chat models.
+
+    Args:
+        settings: What the server was told.
+        store: Where it shows which of its models are in use.
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._promised_bytes: list[int] = []
+
+    def check_device(self, device: str) -> None:
+        """See that models can be loaded on this device: `auto`, or what `--provider` takes.
+
+        Raises:
+            BadRequest: They cannot; lists the devices that there are.
+        """
+        try:
+            choose_provider(device)
+        except ProviderError:
+            here = described(available_providers())
+            message = f"`device` must be auto or an execution provider that is here: {here}."
+            raise BadRequest(message, param="device", code="unknown_value") from None
+
+    async def load(self, stored: StoredModel, device: str, on_stage: OnStage) -> LoadedModel:
+        """Load a model, start its engine and try it.
+
+        Args:
+            stored: The model.
+            device: As for `check_device`; `auto` is what the settings say.
+            on_stage: Hears what is being done, from any thread.
+
+        Raises:
+            NotEnoughMemory: It does not fit beside what is loaded and what is being loaded.
+            ModelError: The folder is broken, its tokenizer is of a kind not known here, or no runner takes it.
+            ProviderError: The device takes nothing of the model.
+        """
+        settings = self._settings
+        if device != AUTO:
+            settings = dataclasses.replace(settings, provider=device)
+        on_stage("read the folder")
+        facts = await asyncio.to_thread(read_facts, stored.folder)
+        needed = needed_bytes(facts, settings)
+        require_memory(needed, available_bytes() - sum(self._promised_bytes))
+        self._promised_bytes.append(needed)
+        try:
+            with contextlib.ExitStack() as stack:
+                stack.callback(give_back)
+                stack.enter_context(self._store.use(stored))
+                model = await load_model(stored, settings, on_stage=on_stage)
+                return dataclasses.replace(model, on_released=stack.pop_all().close)
+        finally:
+            self._promised_bytes.remove(needed)
+
+
+def _unheard(_stage: str) -> None:
+    """Default of `on_stage`."""
+
+
+async def load_model(stored: StoredModel, settings: Settings, *, on_stage: OnStage = _unheard) -> LoadedModel:
+    """Load a model and start its engine. The event loop stays free.
+
+    Args:
+        stored: The model.
+        settings: Threads, memory, runner.
+        on_stage: Hears what is being done, from any thread.
 
     Raises:
         ModelError: The folder is broken, its tokenizer is of a kind not known here, or no runner takes it.
     """
+    on_stage("read the tokenizer")
+    text = await asyncio.to_thread(_read_text_side, stored)
+    reasons: list[str] = []
+    worker = EngineWorker(
+        lambda: make_engine(text.facts, settings, reasons, text.grammars, on_stage),
+        max_queue=settings.max_queue,
+        name=f"engine {stored.name}",
+    )
+    try:
+        await worker.start()
+    except asyncio.CancelledError:
+        await worker.close()  # a thread that is still in native code when the process ends would crash it
+        raise
+    return LoadedModel(
+        name=stored.name,
+        facts=dataclasses.replace(text.facts, name=stored.name),
+        tokenizer=text.tokenizer,
+        template=text.template,
+        worker=worker,
+        loaded_at=time.time(),
+        engine_reason="; ".join(reasons),
+        grammars=text.grammars,
+    )
+
+
+class _TextSide(NamedTuple):
+    """What of a model is not its engine."""
+
+    facts: ModelFacts
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    grammars: GrammarCompiler | None
+
+
+def _read_text_side(stored: StoredModel) -> _TextSide:
     facts = read_facts(stored.folder)
     if facts.chat_template is None:
         raise ModelError(f"{stored.name} has no chat template, so it cannot answer chat requests")
@@ -74,24 +183,7 @@ async def load_model(stored: StoredModel, settings: Settings) -> LoadedModel:
     template = ChatTemplate(
         facts.chat_template, special_tokens=facts.special_tokens, control_tokens=tokenizer.control_tokens
     )
-    grammars = _grammar_compiler(facts)
-    reasons: list[str] = []
-    worker = EngineWorker(
-        lambda: make_engine(facts, settings, reasons, grammars),
-        max_queue=settings.max_queue,
-        name=f"engine {stored.name}",
-    )
-    await worker.start()
-    return LoadedModel(
-        name=stored.name,
-        facts=dataclasses.replace(facts, name=stored.name),
-        tokenizer=tokenizer,
-        template=template,
-        worker=worker,
-        loaded_at=time.time(),
-        engine_reason="; ".join(reasons),
-        grammars=grammars,
-    )
+    return _TextSide(facts, tokenizer, template, _grammar_compiler(facts))
 
 
 def _grammar_compiler(facts: ModelFacts) -> GrammarCompiler | None:
@@ -103,25 +195,33 @@ def _grammar_compiler(facts: ModelFacts) -> GrammarCompiler | None:
 
 
 def make_engine(
-    facts: ModelFacts, settings: Settings, reasons: list[str], grammars: GrammarCompiler | None = None
+    facts: ModelFacts,
+    settings: Settings,
+    reasons: list[str],
+    grammars: GrammarCompiler | None = None,
+    on_stage: OnStage = _unheard,
 ) -> EngineCore:
-    """Load the weights and build the engine round them. Takes seconds: for the engine's own thread.
+    """Load the weights, try them, and build the engine round them. Takes seconds: for the engine's own thread.
 
     Args:
         facts: Of the model.
         settings: Threads, memory, runner.
         reasons: Gets what speaks for the runner that was chosen, or against those that were passed over.
         grammars: Compiles the grammars of sequences that have one.
+        on_stage: Hears what is being done.
 
     Raises:
-        ModelError: No runner takes the model.
+        ModelError: No runner takes the model, or it computes nothing.
     """
 
     def make_constraint(params: SamplingParams) -> Constraint | None:
         return grammars.compile(params.grammar) if grammars and params.grammar else None
 
+    on_stage("load the weights")
     runner = open_runner(facts, settings, reasons)
-    budget_bytes = settings.kv_cache_mb * MB or psutil.virtual_memory().available // 4
+    on_stage("warm up")
+    warm_up(runner, facts.name)
+    budget_bytes = kv_budget_bytes(settings)
     prefix_bytes = settings.prefix_cache_mb * MB
     if settings.prefix_cache_mb < 0:
         prefix_bytes = min(budget_bytes // 4, MAX_DEFAULT_PREFIX_CACHE_BYTES)
@@ -129,6 +229,24 @@ def make_engine(
         kv_budget_bytes=budget_bytes, prefix_cache_bytes=min(prefix_bytes, budget_bytes), max_rows=settings.max_rows
     )
     return EngineCore(runner, limits, make_sampler=Sampler, make_constraint=make_constraint)
+
+
+def warm_up(runner: Runner, name: str) -> None:
+    """Compute a few tokens, so that a model that cannot is found out now, and the first request waits for no set-up.
+
+    Raises:
+        ModelError: It computes no numbers.
+    """
+    num_tokens = min(_WARM_UP_TOKENS, runner.info.context_length - 1)
+    try:
+        runner.resize(KvShape(1, num_tokens + 1))
+        runner.prefill(0, [0] * num_tokens, 0, True)
+        logits = runner.decode([0], [num_tokens])
+        runner.release_row(0)
+    except EngineFailed as error:
+        raise ModelError(f"{name} cannot be run: {error}") from error
+    if math.isnan(float(logits.sum())):
+        raise ModelError(f"{name} cannot be run: it computes no numbers, so its weights must be damaged")
 
 
 def open_runner(facts: ModelFacts, settings: Settings, reasons: list[str]) -> Runner:

@@ -17,7 +17,9 @@ EMBED_PORT = 18001
 _WEIGHTS_HELP = "format of the weights where the model is imported (default: fp32, exact; int8 is faster and smaller)"
 
 _EMBED_OPTIONS = frozenset({"threads", "max_input_tokens", "provider"})
-_CHAT_OPTIONS = frozenset({"runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "keep_alive_s"})
+_CHAT_OPTIONS = frozenset(
+    {"runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "keep_alive_s", "strict_model", "stream_keep_alive_s"}
+)
 _SERVER_OPTIONS = frozenset(row.name for row in options()) - _CHAT_OPTIONS
 _ENGINE_OPTIONS = frozenset({"threads", "provider", "runner", "kv_cache_mb", "prefix_cache_mb"})
 
@@ -50,6 +52,7 @@ def _add_serve(commands: Any) -> None:
         (
             "obeaver serve",
             "obeaver serve smollm2-135m --port 8080",
+            "obeaver serve smollm2-135m ~/Downloads/model.gguf --keep-alive 10m",
             "obeaver serve ~/models/my-onnx-folder --threads 4",
             "obeaver serve --provider openvino",
             "obeaver serve ~/Downloads/model.gguf",
@@ -57,11 +60,11 @@ def _add_serve(commands: Any) -> None:
         ),
     )
     parser.add_argument(
-        "model",
-        nargs="?",
-        default=DEFAULT_MODEL,
+        "models",
+        nargs="*",
         metavar="MODEL",
-        help=f"a catalogue name, a model folder or a GGUF file (default: {DEFAULT_MODEL})",
+        help=f"a catalogue name, a model folder or a GGUF file (default: {DEFAULT_MODEL}); of several, a request's "
+        "`model` chooses one, and the first answers those that name none of them",
     )
     _add_options(parser, frozenset(row.name for row in options()) - {"max_input_tokens"})
 

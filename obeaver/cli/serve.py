@@ -8,14 +8,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from obeaver.cli.parser import EMBED_PORT
-from obeaver.config import Settings, load_settings
+from obeaver.config import DEFAULT_MODEL, Settings, load_settings
 from obeaver.engine.providers import choose_provider
 from obeaver.errors import CommandError
 
@@ -46,7 +46,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         CommandError: Wrong settings, a port in use, no model, a model that does not load.
     """
     settings = load_settings(vars(arguments), os.environ)
-    return _serve(settings, lambda: _compose_chat(settings, arguments.model))
+    return _serve(settings, lambda: _compose_chat(settings, arguments.models or [DEFAULT_MODEL]))
 
 
 def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
@@ -59,10 +59,15 @@ def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
         return _run(compose(), settings, listener)
 
 
-def _compose_chat(settings: Settings, model: str) -> "Application":
+def _compose_chat(settings: Settings, models: Sequence[str]) -> "Application":
     from obeaver.app.chat import chat_application
 
-    return chat_application(settings, _stored(settings, model, None))
+    found = [_stored(settings, model, None) for model in models]
+    names = [stored.name for stored in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise CommandError(f"{name} is given twice: each of several models needs a name of its own")
+    return chat_application(settings, *found)
 
 
 def _compose_embed(settings: Settings, model: str, weights: str | None) -> "Application":

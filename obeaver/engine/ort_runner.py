@@ -192,8 +192,8 @@ class OrtRunner:
 
     def close(self) -> None:
         """Give back weights and buffers."""
+        self._session = None  # first, or the bindings would keep it
         self.resize(KvShape(0, 0))
-        self._session = None
 
     def _bind_anew(self, num_rows: int) -> None:
         """Make the small tensors, and forget all bindings: their addresses are void."""

@@ -102,13 +102,17 @@ class EngineThread:
         self._thread.join()
 
     def _main(self) -> None:
+        self._build_and_live()
+        # The core is gone with that call: whoever hears this can count on its memory.
+        self._post(self._listener.on_gone)
+
+    def _build_and_live(self) -> None:
         try:
             core = self._make_core()
         except Exception as error:  # noqa: BLE001 - goes to whoever awaits the start
             self._post(self._listener.on_build_failed, error)
         else:
             self._live(core)
-        self._post(self._listener.on_gone)
 
     def _live(self, core: EngineCore) -> None:
         try:

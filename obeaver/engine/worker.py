@@ -195,6 +195,15 @@ class EngineWorker:
             totals=stats.totals,
         )
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no stream is open."""
+        return not self._streams
+
+    async def idle(self) -> None:
+        """Return as soon as no stream is open; the next one may come at once."""
+        await self._idle.wait()
+
     async def drain(self, timeout_s: float) -> None:
         """Take no more sequences; wait for those under way, and after `timeout_s` abort them."""
         if self._state is _State.READY:

@@ -19,6 +19,7 @@ _TOKENIZER: Final = "tokenizer.json"
 _TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 _SPECIAL_TOKENS: Final = "special_tokens_map.json"
 _TEMPLATE: Final = "chat_template.jinja"
+_KV_ELEMENT_BYTES: Final[Mapping[str, int]] = {"int8": 1, "float16": 2, "float32": 4}
 # Sections of a genai_config beside the decoder: with one of them the model is more than one decoder graph.
 _OTHER_PARTS: Final = ("encoder", "vision", "speech", "embedding")
 
@@ -35,6 +36,7 @@ class ModelFacts:
         context_length: Tokens of prompt and answer together.
         vocab_size: Columns of the logits.
         head_size: Elements of one head of the attention; None where the folder does not say it.
+        kv_bytes_per_token: Bytes of one token's keys and values; None where the folder does not say it.
         eos_ids: Each of them ends an answer.
         bos_id: None where the model has none.
         chat_template: Jinja source; None for a model that has none.
@@ -59,6 +61,7 @@ class ModelFacts:
     context_length: int
     vocab_size: int
     head_size: int | None
+    kv_bytes_per_token: int | None
     eos_ids: tuple[int, ...]
     bos_id: int | None
     chat_template: str | None
@@ -101,6 +104,7 @@ def read_facts(folder: Path) -> ModelFacts:
         context_length=model.positive("context_length"),
         vocab_size=model.positive("vocab_size"),
         head_size=decoder.positive("head_size") if "head_size" in decoder else None,
+        kv_bytes_per_token=_kv_bytes_per_token(decoder, provenance.text_or_none("kv")),
         eos_ids=model.ids("eos_token_id"),
         bos_id=next(iter(model.ids("bos_token_id")), None),
         chat_template=template,
@@ -162,6 +166,11 @@ class _Fields:
         if not _is_int(value) or value < 1:
             raise self._wrong(key, "must be a whole number above 0")
         return value
+
+    def positive_or_none(self, key: str) -> int | None:
+        """None as well where it is no such number: for what is told and not needed."""
+        value = self._data.get(key)
+        return value if _is_int(value) and value > 0 else None
 
     def ids(self, key: str) -> tuple[int, ...]:
         """One id, a list of them, or none."""
@@ -250,6 +259,14 @@ def _decoder_graph(folder: Path, model: _Fields, decoder: _Fields) -> Path | Non
 def _provider(decoder: _Fields) -> str:
     options = decoder.section("session_options").objects("provider_options") if "session_options" in decoder else []
     return next((name.lower() for option in options for name in option), "cpu")
+
+
+def _kv_bytes_per_token(decoder: _Fields, kv: str | None) -> int | None:
+    layers, heads, head_size = map(decoder.positive_or_none, ("num_hidden_layers", "num_key_value_heads", "head_size"))
+    if layers is None or heads is None or head_size is None:
+        return None
+    # Where the folder does not tell an element's size, the largest in use.
+    return 2 * _KV_ELEMENT_BYTES.get(kv or "", 4) * layers * heads * head_size
 
 
 def _created(folder: Path, provenance: _Fields) -> int:

@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 from support import asgi
 from support.event_stream import read_events, read_json_events
-from support.scripted_model import TEMPLATE, Reply, ScriptedRunner, says, start_worker, write_model_folder
+from support.scripted_loader import Script, ScriptedLoader, folder_model
+from support.scripted_model import HELLO, TEMPLATE, Reply, ScriptedRunner, write_model_folder
 
+from obeaver.api.model_host import ModelHost
 from obeaver.api.routes import routes
-from obeaver.api.state import ApiState, LoadedModel, ModelHost
+from obeaver.api.state import ApiState
 from obeaver.engine.grammar import GrammarCompiler
 from obeaver.engine.placement import Placement
 from obeaver.engine.worker import EngineWorker
-from obeaver.models.facts import read_facts
+from obeaver.models.library import ChatLibrary
+from obeaver.models.store import Store
 from obeaver.monitor import Monitor
-from obeaver.text.chat_template import ChatTemplate
-from obeaver.text.tokenizer import Tokenizer
 from obeaver.web.middleware import ErrorBoundary, RequestId
 from obeaver.web.router import Router
 from obeaver.web.types import ASGIApp
 
 USER = [{"role": "user", "content": "Hi"}]
-HELLO = says("Hello")
 CHAT = "/v1/chat/completions"
 
 
@@ -112,31 +112,32 @@ def serve(tmp_path: Path) -> Serve:
         placement: Placement | None = None,
         **options: int,
     ) -> AsyncIterator[Served]:
-        facts = read_facts(write_model_folder(tmp_path, template, add_bos=add_bos))
-        tokenizer = Tokenizer.from_folder(tmp_path)
-        runner = ScriptedRunner(
-            reply, fails=fails, gives_all_logits=gives_all_logits, step_s=step_s, placement=placement
-        )
-        worker = await start_worker(runner, grammars=grammars, **options)
-        chat_template = ChatTemplate(
-            template, special_tokens=facts.special_tokens, control_tokens=tokenizer.control_tokens
-        )
-        model = LoadedModel(
-            name="scripted",
-            facts=facts,
-            tokenizer=tokenizer,
-            template=chat_template,
-            worker=worker,
-            loaded_at=1_700_000_000.5,
-            engine_reason="the test wants it",
+        write_model_folder(tmp_path, template, add_bos=add_bos)
+        script = Script(
+            reply=reply,
+            fails=fails,
+            gives_all_logits=gives_all_logits,
+            step_s=step_s,
+            placement=placement,
+            template=template,
             grammars=grammars,
+            options=options,
         )
-        state = ApiState(models=ModelHost(model), monitor=Monitor(lambda: None), clock=lambda: 1_800_000_000.9)
+        host = ModelHost(ScriptedLoader({"scripted": script}))
+        stored = folder_model("scripted", tmp_path)
+        await host.hold(stored)
+        assert host.model is not None
+        state = ApiState(
+            models=host,
+            library=ChatLibrary(Store(tmp_path / "home"), known=[stored]),
+            monitor=Monitor(lambda: None),
+            clock=lambda: 1_800_000_000.9,
+        )
         app = RequestId(ErrorBoundary(Router(routes(state))))
         try:
-            yield Served(app, state, worker, runner)
+            yield Served(app, state, host.model.worker, script.runners[0])
         finally:
-            await worker.close()
+            await host.close()
             state.close()
 
     return serving

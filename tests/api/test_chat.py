@@ -302,13 +302,3 @@ async def test_a_full_queue_is_a_429_that_says_when_to_come_back(serve: Any) -> 
             assert int(reply.headers["retry-after"]) >= 1
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_without_a_model_there_is_a_503(serve: Any) -> None:
-    async with serve() as served:
-        served.state.models.model = None
-        reply = await served.chat()
-        assert (reply.status, reply.error["code"]) == (503, "model_not_loaded")
-        assert "No model" in reply.error["message"]
-        served.state.models.loading = True
-        assert "still being loaded" in (await served.chat()).error["message"]

@@ -2,16 +2,19 @@
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from support import asgi
+from support.hosted import hosting, until
+from support.scripted_loader import Script
 from support.scripted_model import BYTES_PER_TOKEN, CONTEXT_LENGTH, SLOW_STEP_S, says
 
 from obeaver import __version__
 from obeaver.api.operations import SERVE
-from obeaver.api.system import active_devices, health_status
+from obeaver.api.system import active_devices
 from obeaver.api.validation import request_schema
 from obeaver.engine.placement import Placement
 
@@ -71,34 +74,53 @@ async def test_health_tells_of_model_engine_and_memory(serve: Any) -> None:
         "kv_budget_bytes": 8 * CONTEXT_LENGTH * BYTES_PER_TOKEN,
         "kv_used_bytes": health["kv_used_bytes"],
         "prefix_cache_bytes": 0,
+        "models": [{"id": "scripted", "status": "loaded", "engine": "scripted", "num_running": 0, "num_waiting": 0}],
+        "load": None,
+        "leaving": [],
     }
 
 
 async def test_health_is_503_while_requests_are_not_answered(serve: Any) -> None:
     async with serve() as served:
-        models, model = served.state.models, served.state.models.model
-        models.model, models.loading = None, True
-        reply = await served.get("/health")
-        assert (reply.status, reply.json()) == (503, {"status": "loading", "model": None, "engine": None})
-        models.model, models.loading = model, False
-        models.draining = True
+        served.state.models.draining = True
         reply = await served.get("/health")
         assert (reply.status, reply.json()["status"]) == (503, "draining")
-        models.draining = False
+        served.state.models.draining = False
         await served.worker.close()
         reply = await served.get("/health")
         assert (reply.status, reply.json()["status"]) == (503, "unhealthy")
 
 
-async def test_a_server_that_holds_no_model_is_well(serve: Any) -> None:
-    async with serve() as served:
-        served.state.models.model = None
-        reply = await served.get("/health")
-        assert (reply.status, reply.json()) == (200, {"status": "ok", "model": None, "engine": None})
-        assert health_status(served.state.models) == "ok"
-        assert (await served.get("/v1/models")).json() == {"object": "list", "data": []}
-        assert active_devices(None) == frozenset()
-        assert "obeaver_steps_total" not in (await served.get("/metrics")).body.decode()
+async def test_health_is_503_while_the_first_model_is_on_its_way(tmp_path: Path) -> None:
+    script = Script(gate=asyncio.Event())
+    async with hosting(tmp_path, {"slow": script}) as served:
+        stored = served.store.find("slow")
+        assert stored is not None
+        holding = asyncio.create_task(served.host.hold(stored))
+        await until(lambda: script.num_loads == 1)
+        reply = await asgi.request(served.app, "GET", "/health")
+        assert (reply.status, reply.json()["status"], reply.json()["engine"]) == (503, "loading", None)
+        script.gate.set()
+        await holding
+        assert (await asgi.request(served.app, "GET", "/health")).status == 200
+
+
+async def test_a_server_that_holds_no_model_is_well(tmp_path: Path) -> None:
+    async with hosting(tmp_path, {}) as served:
+        reply = await asgi.request(served.app, "GET", "/health")
+        check("Health", reply.json())
+        assert reply.status == 200
+        assert reply.json() == {
+            "status": "ok",
+            "model": None,
+            "engine": None,
+            "models": [],
+            "load": None,
+            "leaving": [],
+        }
+        assert (await served.get("/v1/models")) == {"object": "list", "data": []}
+        assert active_devices(served.host.in_memory) == frozenset()
+        assert "obeaver_steps_total" not in (await asgi.request(served.app, "GET", "/metrics")).body.decode()
 
 
 async def test_memory_is_told_for_every_kind_of_device(serve: Any) -> None:
@@ -124,12 +146,12 @@ async def test_the_device_of_the_models_provider_is_active_while_it_computes(
 ) -> None:
     async with serve(says("x" * 3900), step_s=SLOW_STEP_S, placement=Placement(provider, device)) as served:
         model = served.state.models.model
-        assert active_devices(model) == set()
+        assert active_devices([model]) == set()
         asking = asyncio.create_task(served.chat(max_tokens=4000))
         async with asyncio.timeout(60):
             while not served.worker.snapshot().num_running:  # noqa: ASYNC110  # another thread counts
                 await asyncio.sleep(0.001)
-        assert active_devices(model) == {device}
+        assert active_devices([model]) == {device}
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
 
@@ -146,10 +168,10 @@ async def test_metrics_are_in_prometheus_format_and_count(serve: Any) -> None:
     assert {line.split()[2] for line in lines if line.startswith("# HELP")} == names
     assert {line.split()[2] for line in lines if line.startswith("# TYPE")} == names
     assert values[f'obeaver_info{{version="{__version__}",model="scripted",provider="cpu"}}'] == "1"
-    assert values['obeaver_sequences_finished_total{reason="stop"}'] == "1"
-    assert values['obeaver_sequences_finished_total{reason="length"}'] == "1"
-    assert int(values["obeaver_prompt_tokens_total"]) == 2 * answer["usage"]["prompt_tokens"]
-    assert int(values["obeaver_generated_tokens_total"]) == answer["usage"]["completion_tokens"] + 2
+    assert values['obeaver_sequences_finished_total{model="scripted",reason="stop"}'] == "1"
+    assert values['obeaver_sequences_finished_total{model="scripted",reason="length"}'] == "1"
+    assert int(values['obeaver_prompt_tokens_total{model="scripted"}']) == 2 * answer["usage"]["prompt_tokens"]
+    assert int(values['obeaver_generated_tokens_total{model="scripted"}']) == answer["usage"]["completion_tokens"] + 2
     assert int(values["obeaver_process_resident_bytes"]) > 1_000_000
 
 

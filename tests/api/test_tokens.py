@@ -99,11 +99,3 @@ async def test_bad_bodies(serve: Any, path: str, body: dict[str, Any], param: st
     async with serve() as served:
         reply = await served.post(path, **body)
     assert (reply.status, reply.error["param"], reply.error["code"]) == (400, param, code)
-
-
-@pytest.mark.parametrize("path", [TOKENIZE, DETOKENIZE])
-async def test_without_a_model_there_is_a_503(serve: Any, path: str) -> None:
-    async with serve() as served:
-        served.state.models.model = None
-        reply = await served.post(path, prompt="a", tokens=[1])
-    assert (reply.status, reply.error["code"]) == (503, "model_not_loaded")

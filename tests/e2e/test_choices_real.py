@@ -24,7 +24,10 @@ STORY: list[ChatCompletionMessageParam] = [
 def counters(server: ServerProcess) -> dict[str, int]:
     with urlopen(server.url + "/metrics", timeout=60) as answer:  # noqa: S310
         text = answer.read().decode()
-    return {name: int(value) for name, value in re.findall(r"^obeaver_(\w+_total) (\d+)$", text, re.MULTILINE)}
+    return {
+        name: int(value)
+        for name, value in re.findall(r"^obeaver_(\w+_total)\{model=\"[^\"]+\"\} (\d+)$", text, re.MULTILINE)
+    }
 
 
 def ask(client: openai.OpenAI, **parameters: Any) -> Any:

@@ -58,6 +58,9 @@ def says(text: str) -> Reply:
     return lambda _prompt: ids_of(text)
 
 
+HELLO = says("Hello")
+
+
 def write_model_folder(folder: Path, template: str = TEMPLATE, *, add_bos: bool = False) -> Path:
     """Everything about the model but its weights."""
     model = {
