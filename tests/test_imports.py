@@ -16,7 +16,7 @@ FENCES = {
     "jsonschema": ("api/validation",),
     "tokenizers": ("text/tokenizer", "models/sample_text"),
     "jinja2": ("text/chat_template",),
-    "uvicorn": ("cli/serve",),
+    "uvicorn": ("cli/serve", "cli/http_protocol"),
     "onnx": ("models/gguf/", "models/encoder/"),
     "gguf": ("models/gguf/",),
     "psutil": ("monitor", "models/", "app", "engine/threads", "engine/ort_", "engine/genai_runner"),

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from obeaver.config import Settings
 from obeaver.web.access import ApiKey, HostCheck
 from obeaver.web.cors import Cors
+from obeaver.web.http10 import WholeForHttp10
 from obeaver.web.in_flight import Drain, InFlight
 from obeaver.web.lifespan import Lifespan
 from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
@@ -66,4 +67,4 @@ class Application:
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
         app = ErrorBoundary(app)
         app = Cors(app, origins=settings.cors_origin)
-        return RequestId(AccessLog(app))
+        return WholeForHttp10(RequestId(AccessLog(app)))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from obeaver.cli.http_protocol import HttpProtocol
 from obeaver.cli.parser import EMBED_PORT
 from obeaver.config import DEFAULT_MODEL, Settings, load_settings
 from obeaver.engine.providers import choose_provider
@@ -104,6 +105,8 @@ def _run(application: "Application", settings: Settings, listener: socket.socket
     host, port = listener.getsockname()[:2]
     config = uvicorn.Config(
         application,
+        http=HttpProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

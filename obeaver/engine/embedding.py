@@ -39,11 +39,8 @@ _TYPES: Final = {
 }
 # One scale for a whole activation tensor: a text's numbers then depend on what stands beside it.
 _SHARED_SCALE_OPS: Final = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "QAttention"})
-PACKING_OP: Final = "NonZero"
-MAX_BATCH_TOKENS: Final = 1024
+MAX_BATCH_TOKENS: Final = 512
 """Above some hundred tokens a core's arithmetic is saturated; a larger batch only makes everybody wait longer."""
-PACKED_WIDTH: Final = 4
-"""Graphs that drop padding still have it inside attention, which is a tenth of the work."""
 MAX_ROWS: Final = 64
 # Errors come back as exceptions with the same text; on stderr they would stand twice.
 _FATAL_ONLY: Final = 4
@@ -171,9 +168,6 @@ def _options(num_threads: int) -> Any:
 
 def _limits(ops: set[str]) -> BatchLimits:
     max_rows = 1 if ops & _SHARED_SCALE_OPS else MAX_ROWS
-    # Only graphs of our own import look for the mask's ones, and they do it to compute nothing else.
-    if PACKING_OP in ops:
-        return BatchLimits(MAX_BATCH_TOKENS, PACKED_WIDTH * MAX_BATCH_TOKENS, max_rows, max_padding=1.0)
     return BatchLimits(MAX_BATCH_TOKENS, MAX_BATCH_TOKENS, max_rows)
 
 

@@ -3,6 +3,7 @@
 Pure ASGI apps, for HTTP scopes only. From the outside in, they and those of the neighbouring modules stand like this:
 
     Lifespan         takes the lifespan protocol; hands only HTTP on
+    WholeForHttp10   an old client gets streams in one piece
     RequestId        every answer has an id, those of the layers below too
     AccessLog        every answer is logged, with that id
     Cors             pages that may call can read every answer, errors too; preflights need no key

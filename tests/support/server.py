@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
+from obeaver.cli.http_protocol import HttpProtocol
 from obeaver.web.types import ASGIApp
 
 
@@ -35,7 +36,15 @@ async def serve(app: ASGIApp) -> AsyncIterator[int]:
         The port on 127.0.0.1.
     """
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
+        app,
+        host="127.0.0.1",
+        port=0,
+        http=HttpProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve())

@@ -1,6 +1,7 @@
 """The layers under a real server: what only sockets can show."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,6 +9,7 @@ from support.event_stream import read_events
 from support.server import connect, serve
 
 from obeaver.web import sse
+from obeaver.web.http10 import WholeForHttp10
 from obeaver.web.in_flight import Drain, InFlight
 from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
 from obeaver.web.request import Request
@@ -38,7 +40,8 @@ class Application:
             Route("POST", "/wait", self.wait),
         ]
         router = Router(routes, max_body_bytes=LIMIT)
-        self.app: ASGIApp = RequestId(AccessLog(ErrorBoundary(Drain(router, in_flight=self.in_flight))))
+        layers = RequestId(AccessLog(ErrorBoundary(Drain(router, in_flight=self.in_flight))))
+        self.app: ASGIApp = WholeForHttp10(layers)
 
     async def hello(self, request: Request) -> Response:
         return JSONResponse("hello")
@@ -229,9 +232,67 @@ async def test_a_drain_ends_a_stream_with_an_error_event_and_its_connection() ->
 async def test_an_event_stream_is_read_back_whole() -> None:
     application = Application()
     async with serve(application.app) as port, connect(port) as client:
-        # HTTP/1.0 has no chunks: the body is what comes until the connection's end.
+        # HTTP/1.0 has no chunks.
         await client.send("POST /torrent HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}")
-        await client.head()
+        head = await client.head()
         body = await client.reader.read()
 
+    assert b"transfer-encoding" not in head
+    assert f"content-length: {len(body)}\r\n".encode() in head
     assert [event.split()[0] for event in read_events(body)] == [str(number) for number in range(NUM_CHUNKS)]
+
+
+H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAA")
+
+
+async def test_an_offer_of_http_2_is_declined_and_the_body_is_read() -> None:
+    async with serve(Application().app) as port, connect(port) as client:
+        await client.post("/echo", b"[1]", *H2C)
+        assert await client.response() == (200, b"[1]")
+
+        await client.post("/echo", b"[2]")
+        assert await client.response() == (200, b"[2]")
+
+
+async def test_an_offer_may_come_in_pieces() -> None:
+    lines = ["POST /echo HTTP/1.1", "Host: 127.0.0.1", "Content-Length: 3", *H2C, "", ""]
+    async with serve(Application().app) as port, connect(port) as client:
+        for piece in ("\r\n".join(lines[:5]), "\r\n" + "\r\n".join(lines[5:]), "[1", "]"):
+            await client.send(piece)
+            await asyncio.sleep(0.02)
+        assert await client.response() == (200, b"[1]")
+
+
+async def test_a_websocket_handshake_is_answered_as_the_request_that_it_also_is() -> None:
+    handshake = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: eA==")
+    async with serve(Application().app) as port, connect(port) as client:
+        await client.send("\r\n".join(["GET /echo HTTP/1.1", "Host: 127.0.0.1", *handshake, "", ""]))
+        assert (await client.response())[0] == 405
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"POST /echo HTTP/9.9\r\n\r\n",
+        b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: x\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 70_000,
+        b"GET /" + b"x" * 70_000,
+    ],
+    ids=["TLS", "version", "CONNECT", "length", "smuggling", "endless header", "endless path"],
+)
+async def test_what_is_no_http_gets_an_error_object_and_the_connection_ends(sent: bytes) -> None:
+    async with serve(Application().app) as port, connect(port) as client:
+        await client.send(sent)
+        status, body = await client.response()
+        assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_http")
+        assert await client.reader.read() == b""
+
+
+async def test_a_head_and_a_large_body_may_come_at_once() -> None:
+    body = b'"' + b"x" * (LIMIT - 2) + b'"'
+    async with serve(Application().app) as port, connect(port) as client:
+        await client.post("/echo", body)
+        assert await client.response() == (200, body)
