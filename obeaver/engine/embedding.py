@@ -98,7 +98,7 @@ class EmbeddingSession:
         Returns:
             [texts, dimensions], or [texts, labels].
         """
-        columns = _columns(texts)
+        columns = _columns(texts, with_positions="position_ids" in self._text_inputs)
         feed = {name: columns[name].astype(dtype, copy=False) for name, dtype in self._text_inputs.items()}
         for item in self._other_inputs:
             feed[item.name] = item.empty(len(texts))
@@ -207,7 +207,7 @@ def _score_output(session: Any) -> str:
     return "logits"
 
 
-def _columns(texts: Sequence[TokenisedText]) -> dict[str, IntArray]:
+def _columns(texts: Sequence[TokenisedText], *, with_positions: bool) -> dict[str, IntArray]:
     """The inputs of a batch, each [rows, longest], zeros behind each row's end."""
     shape = len(texts), max(len(text.ids) for text in texts)
     ids, mask, types = (np.zeros(shape, np.int64) for _ in range(3))
@@ -216,8 +216,10 @@ def _columns(texts: Sequence[TokenisedText]) -> dict[str, IntArray]:
         ids[row, :length] = text.ids
         mask[row, :length] = 1
         types[row, : len(text.type_ids)] = text.type_ids
-    positions = np.maximum(mask.cumsum(axis=1) - 1, 0)
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types, "position_ids": positions}
+    columns = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    if with_positions:
+        columns["position_ids"] = np.maximum(mask.cumsum(axis=1) - 1, 0)
+    return columns
 
 
 def _counted(texts: Sequence[TokenisedText], mask: IntArray) -> IntArray:
