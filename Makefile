@@ -52,9 +52,12 @@ coverage: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
 	$(BIN)/python tests/check_coverage.py .coverage.json
 
-bench: $(VENV)/.installed-dev ## Measure tokens per second and fidelity on this machine
+$(VENV)/.installed-bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	$(BIN)/python -m benchmarks
+	@touch $@
+
+bench: $(VENV)/.installed-bench ## Measure every provider, runner and peer here (QUICK=1: within 3 minutes; ARGS=)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick,--out benchmarks) $(ARGS)
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,26 +1,65 @@
-"""Run the measurements one after the other: `python -m benchmarks [NAME …] [--rounds N]`; all of them without names."""
+"""Measure obeaver and its peers on this machine."""
 
 import argparse
-import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-MEASUREMENTS = ("engine", "serve", "constrained")
+from benchmarks import check
+from benchmarks.options import add_run_arguments, run_options
+from benchmarks.results.compare import FLOOR, Verdict, compare, print_changes
+from benchmarks.results.document import NotResults, read_results
+from obeaver.errors import ObeaverError
 
 
-def main() -> int:
-    """Run each in a process of its own; the first failure ends it."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each question (default 3)")
-    asked = parser.parse_args()
-    if unknown := set(asked.names) - set(MEASUREMENTS):
-        parser.error(f"there is no measurement named {', '.join(sorted(unknown))}")
-    for name in asked.names or MEASUREMENTS:
-        print(f"\n{name}\n")
-        command = [sys.executable, "-m", f"benchmarks.{name}", "--rounds", str(asked.rounds)]
-        if status := subprocess.run(command, check=False).returncode:
-            return status
-    return 0
+def main(words: Sequence[str] | None = None) -> int:
+    """Run, compare or check; the exit status."""
+    words = sys.argv[1:] if words is None else words
+    try:
+        if words[:1] == ["compare"]:
+            return _compare(words[1:])
+        if words[:1] == ["check"]:
+            return check.main(words[1:])
+        return _run(words)
+    except (ObeaverError, NotResults) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what was measured is written, and --continue goes on", file=sys.stderr)
+        return 130
+
+
+def _run(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, usage="python -m benchmarks [compare | check] [OPTION …]"
+    )
+    add_run_arguments(parser)
+    arguments = parser.parse_args(words)
+    # What follows loads numpy and the product: not for --help.
+    from benchmarks.suite import run, show_questions
+
+    options = run_options(arguments)
+    return show_questions(options) if arguments.list else run(options)
+
+
+def _compare(words: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks compare",
+        description="Say what moved between two runs, beyond the noise.",
+        epilog="example: python -m benchmarks compare before.json after.json --fail-on-worse",
+    )
+    parser.add_argument("before", type=Path, help="results.json of the first run")
+    parser.add_argument("after", type=Path, help="results.json of the second run")
+    parser.add_argument(
+        "--floor", type=float, default=100 * FLOOR, metavar="PERCENT", help="smallest change (default 3)"
+    )
+    parser.add_argument("--fail-on-worse", action="store_true", help="exit with status 1 if something got worse")
+    arguments = parser.parse_args(words)
+    changes = compare(read_results(arguments.before), read_results(arguments.after), floor=arguments.floor / 100)
+    if not changes:
+        raise NotResults("the two runs have no row in common")
+    print_changes(changes)
+    return int(arguments.fail_on_worse and any(change.verdict is Verdict.WORSE for change in changes))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from benchmarks import environment
+from benchmarks.results import environment
 
 FORMATS = ("int8:float32", "int8:int8", "int4:float32", "int4:int8", "fp32:float32", "fp32:int8")
 COLUMNS = ("size_mb", "perplexity", "reference_perplexity", "mean_kl", "same_top1")
@@ -36,7 +36,7 @@ def main() -> None:
     with _folders(options) as folders:
         rows = _measured(options, folders)
     _print_table(rows)
-    document = {"environment": environment.describe(options.source), "rows": rows}
+    document = {"environment": environment.describe([options.source]), "rows": rows}
     tqdm.write(json.dumps(document, indent=2))
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.server_process import ServerProcess, serve
 from support.tiny_encoder import bert_config, bert_weights, write_sentence_transformer
 
-from benchmarks.http_keep_alive import KeepAliveClient
+from benchmarks.load.http_keep_alive import KeepAliveClient
 from obeaver.models.encoder.importer import import_encoder
 from obeaver.models.progress import SilentProgress
 

@@ -1,0 +1,1 @@
+"""What is measured: servers on free ports, and engines in processes of their own."""

@@ -1,0 +1,96 @@
+"""Which contenders are on this machine: obeaver on each provider and runner, peers on the PATH, peers at URLs."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from benchmarks.contenders.child import child
+from benchmarks.contenders.fleet import Contender
+from benchmarks.contenders.servers import Server, at_url, is_on_path, llama_server, obeaver, ollama
+from benchmarks.options import Options
+from benchmarks.results.environment import program_version
+
+SLOTS, CONTEXT = 16, 4608
+CPU = "cpu"
+
+
+def chat_contenders(options: Options, folder: Path, source: Path | None) -> list[Contender]:
+    """All that take part; obeaver on its default provider and runner first.
+
+    Args:
+        options: What is asked for.
+        folder: Of the model.
+        source: The GGUF file that it was imported from, which peers get.
+    """
+    found = [
+        _obeaver(options, folder, provider, runner) for provider in providers(options) for runner in options.runners
+    ]
+    files = [*([source] if source else []), *options.gguf]
+    if is_on_path("llama-server"):
+        found += [_llama_server(options, path, files) for path in files]
+    else:
+        tqdm.write("llama-server is not on the PATH: it does not take part", file=sys.stderr)
+    if is_on_path("ollama") and source:
+        found.append(_ollama(options, source))
+    return found + [_at_url(name, url) for name, url in options.peers]
+
+
+class ProviderNames:
+    """Asks onnxruntime, in a process of its own: plugins stay loaded once they are."""
+
+    def usable(self) -> list[str]:
+        """Names of the execution providers that can be used, the CPU's first."""
+        from obeaver.engine.providers import available_providers
+
+        return sorted((each.name for each in available_providers() if each.devices), key=lambda name: name != CPU)
+
+
+def providers(options: Options) -> Sequence[str]:
+    """The execution providers that take part: those that are asked for, else all that can be used here."""
+    if options.providers:
+        return options.providers
+    with child(ProviderNames) as names:
+        found: list[str] = names.call("usable")
+    return found
+
+
+def _obeaver(options: Options, folder: Path, provider: str, runner: str) -> Contender:
+    flags = ["--threads", str(options.threads), "--provider", provider, "--runner", runner]
+    settings = {"threads": options.threads, "provider": provider, "runner": runner}
+    name = f"obeaver {provider}/{runner}"
+    return Contender(
+        name,
+        lambda timeout_s: obeaver(str(folder), *flags, name=name, timeout_s=timeout_s),
+        {"kind": "obeaver", "provider": provider, "runner": runner, "settings": settings},
+        is_ours=True,
+    )
+
+
+def _llama_server(options: Options, path: Path, files: Sequence[Path]) -> Contender:
+    name = "llama-server" if path == files[0] else f"llama-server {path.stem}"
+    return Contender(
+        name,
+        lambda timeout_s: llama_server(
+            path, threads=options.threads, slots=SLOTS, context=CONTEXT, name=name, timeout_s=timeout_s
+        ),
+        {"kind": "peer", "version": program_version("llama-server", "--version"), "file": path.name},
+    )
+
+
+def _ollama(options: Options, path: Path) -> Contender:
+    return Contender(
+        "ollama",
+        lambda timeout_s: ollama(path, threads=options.threads, slots=SLOTS, context=CONTEXT, timeout_s=timeout_s),
+        {"kind": "peer", "version": program_version("ollama", "--version"), "file": path.name},
+    )
+
+
+def _at_url(name: str, url: str) -> Contender:
+    @contextlib.contextmanager
+    def start(_timeout_s: float) -> Iterator[Server]:
+        yield at_url(name, url)
+
+    return Contender(name, start, {"kind": "peer", "url": url}, is_fresh=False)

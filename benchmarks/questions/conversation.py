@@ -1,0 +1,90 @@
+"""Group `conversation`: what people notice when they talk to a busy server. Each figure is a ratio on one server."""
+
+import asyncio
+import statistics
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any
+
+from benchmarks.bench import Ask, Bench
+from benchmarks.conductor import Question
+from benchmarks.contenders.servers import Server
+from benchmarks.load.chat_stream import StreamTrace, stream_chat
+from benchmarks.load.generator import LoadFailed
+from benchmarks.load.prompts import fresh_messages, next_turn
+from benchmarks.questions.chat import streams
+from benchmarks.results.document import Metric
+
+_EVENTS_UNTIL_STEADY = 8
+
+
+def questions(bench: Bench) -> Iterator[Question]:
+    """The questions of the group."""
+    for name, title, ratio in (
+        ("second-turn", "first token of turn 2 after 1,500 tokens, against cold", _second_turn),
+        ("newcomer", "first token of a newcomer among 7 streams, against alone", _newcomer),
+        ("stall", "longest gap while 2,000 tokens are admitted, against the usual", _stall),
+    ):
+        metric = Metric(f"{name}.ratio", title, "×", higher_is_better=False)
+        yield bench.ask(name, "conversation", [metric], _as_figures(metric.id, ratio))
+
+
+def _as_figures(metric_id: str, ratio: Callable[[Server], Coroutine[Any, Any, float]]) -> Ask:
+    async def ask(server: Server) -> Mapping[str, float]:
+        return {metric_id: await ratio(server)}
+
+    return ask
+
+
+async def _second_turn(server: Server) -> float:
+    history = fresh_messages(1440)
+    cold = await stream_chat(server.url, history, model=server.model, max_tokens=24)
+    turn = next_turn(history, cold.text, "And what comes next?")
+    second = await stream_chat(server.url, turn, model=server.model, max_tokens=2)
+    return second.first_token_s / cold.first_token_s
+
+
+async def _newcomer(server: Server) -> float:
+    (alone,) = await streams(server, 1, 34, 2)
+    others = [_Running(server, 192) for _ in range(7)]
+    await asyncio.gather(*(other.steady() for other in others))
+    (among,) = await streams(server, 1, 34, 2)
+    ends = [(await other.task).arrivals[-1] for other in others]
+    if min(ends) < among.arrivals[0]:
+        raise LoadFailed("a stream ended before the newcomer was served")
+    return among.first_token_s / alone.first_token_s
+
+
+async def _stall(server: Server) -> float:
+    running = _Running(server, 400)
+    await running.steady()
+    (admitted,) = await streams(server, 1, 1950, 2)
+    trace = await running.task
+    # A server that computes the whole prompt first stalls the stream until then, and not longer.
+    if trace.arrivals[-1] < admitted.arrivals[0]:
+        raise LoadFailed("the stream ended before the prompt was read")
+    return max(trace.gaps_s) / statistics.median(trace.gaps_s)
+
+
+class _Running:
+    """A stream that goes on beside what is measured."""
+
+    def __init__(self, server: Server, num_tokens: int) -> None:
+        self._num_events = 0
+        self._is_steady = asyncio.Event()
+        call = stream_chat(
+            server.url, fresh_messages(24), model=server.model, on_event=self._count, max_tokens=num_tokens
+        )
+        self.task: asyncio.Task[StreamTrace] = asyncio.create_task(call)
+
+    def _count(self) -> None:
+        self._num_events += 1
+        if self._num_events >= _EVENTS_UNTIL_STEADY:
+            self._is_steady.set()
+
+    async def steady(self) -> None:
+        """Until it has sent some tokens, or has ended."""
+        waiting = asyncio.create_task(self._is_steady.wait())
+        await asyncio.wait({waiting, self.task}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not self._is_steady.is_set():
+            await self.task

@@ -1,0 +1,1 @@
+"""What came out: rows, their statistics, and how they are told."""
