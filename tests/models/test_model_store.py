@@ -1,15 +1,20 @@
+import json
 import logging
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
 from obeaver.errors import StoreError
+from obeaver.models.origin import Origin
 from obeaver.models.record import Recipe
+from obeaver.models.source_cache import KEPT_S
 from obeaver.models.store import Store
 
 RECIPE = Recipe("ab" * 32, "int8", "float32")
@@ -190,7 +195,7 @@ def leave_work(home: Path, ready: Event) -> None:
     store = Store(home)
     with (
         store.locked("tiny") as claim,
-        store.sources.locked("ef" * 32, on_wait=lambda: None),
+        store.sources.downloading("ef" * 32, on_wait=lambda: None),
         store.sources.work_folder("ef" * 32) as downloads,
         claim.staging() as staging,
     ):
@@ -223,9 +228,65 @@ def test_what_a_killed_process_left_is_removed_by_clean_alone(store: Store) -> N
 
 def test_what_a_killed_process_left_is_removed_by_the_next_to_work_on_it(store: Store) -> None:
     killed_at_work(store)
-    with store.locked("tiny"), store.sources.locked("ef" * 32, on_wait=lambda: None):
+    with store.locked("tiny"), store.sources.downloading("ef" * 32, on_wait=lambda: None):
         assert files_below(store.home / "models") == []
         assert files_below(store.home / "downloads") == []
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = time.time()
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def interrupt_download(store: Store, key: str, *, is_resumable: bool = True) -> None:
+    with suppress(ConnectionError), store.sources.work_folder(key, is_resumable=is_resumable) as folder:
+        (folder / "a.gguf.part").write_bytes(b"half")
+        raise ConnectionError
+
+
+def test_a_download_that_can_be_resumed_waits_for_a_week(tmp_path: Path) -> None:
+    clock = Clock()
+    store, key = Store(tmp_path / "home", clock=clock), "ef" * 32
+    interrupt_download(store, key)
+    store.clean()
+    assert store.sources.fetched_bytes(key) == 4
+    with store.sources.work_folder(key, is_resumable=True) as folder:
+        assert (folder / "a.gguf.part").read_bytes() == b"half"
+    assert files_below(store.home / "downloads") == [], "it is done"
+    interrupt_download(store, key)
+    clock.now_s += KEPT_S + 1
+    with store.sources.downloading(key, on_wait=lambda: None):
+        Store(store.home, clock=clock).clean()
+        assert store.sources.fetched_bytes(key) == 4, "somebody goes on with it"
+    store.clean()
+    assert files_below(store.home / "downloads") == []
+
+
+def test_what_cannot_be_resumed_goes_at_once(store: Store) -> None:
+    interrupt_download(store, "ef" * 32, is_resumable=False)
+    assert files_below(store.home / "downloads") == []
+
+
+def test_where_a_model_comes_from_is_recorded(store: Store) -> None:
+    origin = Origin("hub", "hf:org/tiny", "hf:org/tiny@1234567:tiny.gguf", "1234567", "mit")
+    with store.locked("tiny") as claim, claim.staging(RECIPE, origin=origin, made_by="gguf/1") as folder:
+        (folder / "model.onnx").write_bytes(b"onnx")
+    stored = Store(store.home).find("tiny")
+    assert stored is not None
+    assert (stored.origin, stored.made_by, stored.recipe) == (origin, "gguf/1", RECIPE)
+
+
+def test_a_record_from_before_origins_were_told_is_read(store: Store) -> None:
+    make(store)
+    path = store.home / "models" / "tiny" / "store.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({key: record[key] for key in ("version", "created", "recipe", "files")}))
+    stored = store.find("tiny")
+    assert stored is not None
+    assert (stored.origin, stored.made_by, stored.recipe) == (None, None, RECIPE)
 
 
 def test_the_second_to_lock_a_model_is_told_and_waits(store: Store) -> None:

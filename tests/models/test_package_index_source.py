@@ -69,7 +69,7 @@ class StepRecorder(SilentProgress):
     def __init__(self) -> None:
         self.steps: list[tuple[str, int]] = []
 
-    def stage(self, title: str, total: int | None, unit: str = "B") -> "RecordedStage":  # type: ignore[override]
+    def stage(self, title: str, total: int | None, unit: str = "B", *, done: int = 0) -> "RecordedStage":  # type: ignore[override]
         return RecordedStage(title, self.steps)
 
     def of(self, title: str) -> list[int]:

@@ -8,8 +8,10 @@ from support.pull_process import PausingImporter
 
 from obeaver.errors import CommandError, FetchError, ModelError, StoreError
 from obeaver.models.catalog import CatalogEntry, load_catalog
+from obeaver.models.origin import Origin
 from obeaver.models.progress import Progress, SilentProgress
 from obeaver.models.pull import ensure_model, import_file
+from obeaver.models.sources.source import Offer, Source
 from obeaver.models.store import Store, StoredModel
 
 Catalog = Mapping[str, CatalogEntry]
@@ -144,18 +146,30 @@ class Notes(SilentProgress):
 class FailingSource:
     """A place that has the file and does not give it."""
 
-    sha256: str
+    of: Source
     error: Exception
-    size_bytes: int = 1
-    space_bytes: int = 1
+    asks: bool = False
 
-    def fetch(self, folder: Path, *, progress: Progress) -> Path:
+    @property
+    def sha256(self) -> str | None:
+        return self.of.sha256
+
+    def gave(self, origin: Origin) -> bool:
+        return False
+
+    def name_of(self, origin: Origin) -> str:
+        return "failing"
+
+    def offer(self, progress: Progress) -> Offer:
+        return dataclasses.replace(self.of.offer(progress), fetch=self._fail)
+
+    def _fail(self, folder: Path, progress: Progress) -> Path:
         raise self.error
 
 
 def with_first_source(catalog: Catalog, error: Exception, *, alone: bool) -> Catalog:
     entry = catalog["tiny"]
-    failing = FailingSource(entry.sources[0].sha256, error)
+    failing = FailingSource(entry.sources[0], error)
     return {"tiny": dataclasses.replace(entry, sources=(failing,) if alone else (failing, *entry.sources))}
 
 
@@ -261,9 +275,9 @@ def test_a_name_wins_over_a_folder_of_that_name(
     [
         (
             "smollm2-135",
-            r"there is no model named 'smollm2-135': did you mean smollm2-135m\? known are all-minilm-l6-v2",
+            r"there is no model named 'smollm2-135': did you mean smollm2-135m\? obeaver models lists all",
         ),
-        ("zzz", r"there is no model named 'zzz': known are all-minilm-l6-v2, smollm2-135m, or give a path"),
+        ("zzz", r"there is no model named 'zzz': obeaver models lists all; or give a path"),
         ("", "there is no model named ''"),
         ("~nobody-at-all/model", "there is no file or folder ~nobody-at-all/model"),
         ("nowhere/model", "there is no file or folder nowhere/model"),

@@ -88,7 +88,7 @@ class EndsAfter(SilentProgress):
         self._left = num_reports
 
     @contextmanager
-    def stage(self, title: str, total: int | None, unit: str = "B") -> Iterator[Stage]:
+    def stage(self, title: str, total: int | None, unit: str = "B", *, done: int = 0) -> Iterator[Stage]:
         yield self
 
     def advance(self, n: int) -> None:

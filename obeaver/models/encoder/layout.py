@@ -36,7 +36,7 @@ EMBEDDING: Final = "embedding"
 RERANKER: Final = "reranker"
 
 # The exact one first, then by how near the usual quantisations are to it.
-_GRAPHS: Final = (
+GRAPHS: Final = (
     "model.onnx",
     "model_optimized.onnx",
     "model_O3.onnx",
@@ -50,6 +50,8 @@ _GRAPHS: Final = (
     "model_q4.onnx",
     "model_q4f16.onnx",
 )
+"""Names of graphs."""
+
 _FOLDERS: Final = ("", "onnx")
 _PREFIX: Final = "pooling_mode_"
 # In the order in which sentence-transformers joins the results.
@@ -183,7 +185,7 @@ def read_encoder_facts(folder: Path) -> EncoderFacts:
 def find_graph(folder: Path) -> Path | None:
     """The folder's ONNX graph, the exact one before quantised ones; None if there is none."""
     for place in _FOLDERS:
-        for name in _GRAPHS:
+        for name in GRAPHS:
             if (folder / place / name).is_file():
                 return folder / place / name
     found = sorted(path for place in _FOLDERS for path in (folder / place).glob("*.onnx"))

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obeaver.errors import ModelError
+from obeaver.models.names import name_from
+from obeaver.models.origin import LOCAL, Form, Origin
 from obeaver.models.progress import Progress
 from obeaver.models.record import sha256_of, tree_sha256
+from obeaver.models.sources.source import Offer
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,56 @@ class LocalFile:
     path: Path
     sha256: str
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSource:
+    """A file or a folder that stays where it is.
+
+    Attributes:
+        path: Where that is.
+        form: What it is.
+        sha256: Of its content.
+        size_bytes: Of all files that count.
+    """
+
+    path: Path
+    form: Form
+    sha256: str
+    size_bytes: int
+
+    @property
+    def asks(self) -> bool:
+        """See `Source.asks`."""
+        return False
+
+    @property
+    def name(self) -> str:
+        """What a model of it is called: files of one name differ in content, so the hash is part of it."""
+        return name_from(self.path.stem if self.path.is_file() else self.path.name, self.sha256[:8])
+
+    def gave(self, origin: Origin) -> bool:  # noqa: ARG002
+        """See `Source.gave`: the hash tells."""
+        return False
+
+    def name_of(self, origin: Origin) -> str:  # noqa: ARG002
+        """See `Source.name_of`."""
+        return self.name
+
+    def offer(self, progress: Progress) -> Offer:  # noqa: ARG002
+        """See `Source.offer`."""
+        return Offer(
+            form=self.form,
+            key=self.sha256,
+            sha256=self.sha256,
+            name=self.name,
+            origin=Origin(LOCAL, str(self.path), str(self.path)),
+            size_bytes=self.size_bytes,
+            space_bytes=0,
+            is_remote=False,
+            is_resumable=False,
+            fetch=lambda folder, progress: self.path,  # noqa: ARG005
+        )
 
 
 def open_local(path: Path, known: Path, *, progress: Progress) -> LocalFile:

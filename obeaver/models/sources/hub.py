@@ -1,0 +1,138 @@
+"""A model in a repository of the Hugging Face hub."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from obeaver.errors import FetchError, ModelError
+from obeaver.models.names import slug
+from obeaver.models.origin import GGUF, HUB, Form, Origin
+from obeaver.models.progress import Progress, amount
+from obeaver.models.sources.address import HubAddress, parse_address
+from obeaver.models.sources.hub_choice import Choice, choose
+from obeaver.models.sources.hub_repo import HubRepo, Listing
+from obeaver.models.sources.patience import USUAL_PATIENCE, Patience
+from obeaver.models.sources.source import Offer
+from obeaver.models.sources.transfer import RemoteFile, download
+
+_MIN_COMMIT = 7
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """What an address of the hub means.
+
+    Attributes:
+        address: The repository, its revision and what of it.
+        sha256: Of the file, where that was said before.
+        patience: How much the hub may fail.
+    """
+
+    address: HubAddress
+    sha256: str | None = None
+    patience: Patience = USUAL_PATIENCE
+
+    @property
+    def asks(self) -> bool:
+        """See `Source.asks`."""
+        return True
+
+    def gave(self, origin: Origin) -> bool:
+        """See `Source.gave`. The same words gave it, or what they were found to mean."""
+        if origin.kind != HUB:
+            return False
+        asked, found = parse_address(origin.asked), parse_address(origin.address)
+        if not (isinstance(asked, HubAddress) and isinstance(found, HubAddress)):
+            return False
+        revision = self.address.revision
+        is_commit = (
+            revision is not None and len(revision) >= _MIN_COMMIT and (found.revision or "").startswith(revision)
+        )
+        return (
+            found.repo.lower() == self.address.repo.lower()
+            and (revision == asked.revision or is_commit)
+            and self.address.path in (asked.path, found.path)
+        )
+
+    def name_of(self, origin: Origin) -> str:
+        """See `Source.name_of`."""
+        found = parse_address(origin.address)
+        return _name(found.repo, found.path or "") if isinstance(found, HubAddress) else slug(origin.address)
+
+    def offer(self, progress: Progress) -> Offer:
+        """See `Source.offer`."""
+        repo = HubRepo(self.address.repo, self.address.revision, progress=progress, patience=self.patience)
+        listing = repo.listing()
+        sizes = {path: file.size_bytes for path, file in listing.files.items()}
+        choice = choose(listing.repo, sizes, self.address.path, partial(repo.read_json, listing.commit))
+        size_bytes = sum(sizes[path] for path in choice.paths)
+        sha256 = self._sha256(listing, choice)
+        progress.note(_told(listing, choice, size_bytes))
+        return Offer(
+            form=choice.form,
+            key=sha256 or _key(listing, choice),
+            sha256=sha256,
+            name=_name(listing.repo, choice.base),
+            origin=Origin(
+                HUB,
+                str(self.address),
+                str(HubAddress(listing.repo, listing.commit, choice.base or None)),
+                listing.commit,
+                listing.licence,
+            ),
+            size_bytes=size_bytes,
+            space_bytes=size_bytes,
+            is_remote=True,
+            is_resumable=True,
+            fetch=partial(_fetch, repo, listing, choice),
+        )
+
+    def _sha256(self, listing: Listing, choice: Choice) -> str | None:
+        if choice.form != GGUF:
+            if self.sha256 is not None:
+                raise ModelError(f"{self.address} is a folder, which has no one hash")
+            return None
+        digest = listing.files[choice.base].digest
+        if digest.algorithm != "sha256":
+            return None
+        if self.sha256 not in (None, digest.value):
+            raise FetchError(
+                f"{choice.base} of {listing.repo} is not the file it should be: "
+                f"its SHA-256 is {digest.value}, expected {self.sha256}"
+            )
+        return digest.value
+
+
+def _fetch(repo: HubRepo, listing: Listing, choice: Choice, folder: Path, progress: Progress) -> Path:
+    files = [_remote(repo, listing, choice, path) for path in choice.paths]
+    target = folder / "files"
+    download(files, target, repo.manners(), title=f"download {listing.repo}", progress=progress)
+    return target / files[0].path if choice.form == GGUF else target
+
+
+def _remote(repo: HubRepo, listing: Listing, choice: Choice, path: str) -> RemoteFile:
+    if choice.form == GGUF:
+        return repo.remote(listing, path, PurePosixPath(path).name)
+    return repo.remote(listing, path, path.removeprefix(f"{choice.base}/") if choice.base else path)
+
+
+def _key(listing: Listing, choice: Choice) -> str:
+    """The same files have the same key, whatever they are called and whichever commit they were found in."""
+    form: Form = choice.form
+    lines = [f"{path} {listing.files[path].digest.value}" for path in sorted(choice.paths)]
+    return hashlib.sha256("\n".join([form, listing.repo, choice.base, *lines]).encode()).hexdigest()
+
+
+def _name(repo: str, base: str) -> str:
+    """A GGUF file's own name, which tells its quantisation; a folder's with that of its repository."""
+    part, name = PurePosixPath(base), repo.rpartition("/")[2]
+    if part.suffix.lower() == ".gguf":
+        return slug(part.stem)
+    return slug(f"{name}-{part.name}" if base else name)
+
+
+def _told(listing: Listing, choice: Choice, size_bytes: int) -> str:
+    what = f"{choice.base} of {listing.repo}" if choice.base else listing.repo
+    because = f" ({choice.reason})" if choice.reason else ""
+    return f"{what}, {amount(size_bytes)}, licence: {listing.licence or 'not stated'}{because}"

@@ -1,0 +1,251 @@
+"""Which files of a hub repository are the model. Pure: from a listing to a choice.
+
+In this order: a folder for onnxruntime-genai, a GGUF file, an encoder. Where several would do, a person has to say
+which; the message lists them and how to ask for one.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from obeaver.errors import ModelError
+from obeaver.models.encoder.architecture import FAMILIES, is_classifier
+from obeaver.models.encoder.layout import CONFIG as ENCODER_CONFIG
+from obeaver.models.encoder.layout import GRAPHS
+from obeaver.models.encoder.safetensors import SHARD_INDEX, SINGLE_FILE
+from obeaver.models.facts import CONFIG as GENAI_CONFIG
+from obeaver.models.origin import ENCODER, FOLDER, GGUF, Form
+from obeaver.models.progress import amount
+
+QUANTISATIONS: Final = (
+    *("Q8_0", "Q6_K", "Q5_K_M", "Q5_K", "Q5_K_S", "Q5_1", "Q5_0"),
+    *("Q4_K_M", "Q4_K", "Q4_K_S", "Q4_1", "Q4_0", "F16", "BF16", "F32"),
+)
+"""What an import can read, best first: imports are int8 unless asked otherwise, and what is larger than Q8_0 adds
+download time and hardly any fidelity to that."""
+
+_QUANTISATION: Final = re.compile(r"(?:^|[-._])(I?Q\d\w*?|B?F(?:P)?\d\d|TQ\d_0|MXFP4\w*)(?=$|[-.])", re.IGNORECASE)
+_SPLIT: Final = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
+# Files beside a model that are none: the eye of a vision model, statistics for quantisation.
+_BESIDE: Final = ("mmproj", "imatrix")
+# Words in folder names that tell what a folder is for.
+_DEVICES: Final = frozenset(
+    {"cpu", "cuda", "gpu", "directml", "dml", "webgpu", "openvino", "ov", "qnn", "npu", "trt", "tensorrt"}
+    | {"nvtensorrtrtx", "vitisai", "rocm", "migraphx", "coreml"}
+)
+_NOT_SERVED: Final = re.compile(
+    r"(^|/)\.|\.(md|png|jpe?g|gif|svg|webp|pdf|gguf|safetensors|pth?|h5|msgpack|ckpt)$|(^|/)pytorch_model[^/]*\.bin$",
+    re.IGNORECASE,
+)
+_MODULE_FILE: Final = re.compile(r"\d+_\w+/(?:config\.json|model\.safetensors)")
+_SHARD: Final = re.compile(r"model-\d+-of-\d+\.safetensors")
+_SHOWN: Final = 8
+
+ReadJson = Callable[[str], Any]
+"""Reads a small file of the repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of a repository is to be fetched.
+
+    Attributes:
+        form: What it is.
+        base: The folder that becomes the model's, empty for the repository's own; the file itself for a GGUF file.
+        paths: All files, in the repository's paths.
+        reason: Why this one, where there were others; None where there was no choice.
+    """
+
+    form: Form
+    base: str
+    paths: tuple[str, ...]
+    reason: str | None = None
+
+
+def choose(repo: str, files: Mapping[str, int], asked: str | None, read_json: ReadJson) -> Choice:
+    """Choose the files of one model.
+
+    Args:
+        repo: Its name, for messages.
+        files: Every path to its bytes.
+        asked: A file, a folder, a pattern or a quantisation; None leaves it open.
+        read_json: Reads a configuration, where the names alone do not tell.
+
+    Raises:
+        ModelError: There is no model that can be served, or there are several; says what to do.
+    """
+    chooser = _Chooser(repo, files, read_json)
+    if asked is None:
+        return chooser.within("")
+    if asked in files:
+        return chooser.file(asked)
+    if any(path.startswith(f"{asked}/") for path in files):
+        return chooser.within(asked)
+    return chooser.pattern(asked)
+
+
+def quantisation(path: str) -> str | None:
+    """`Q4_K_M` of `x/model-q4_k_m.gguf`; None where the name does not say it."""
+    found = _QUANTISATION.findall(PurePosixPath(path).stem)
+    return re.sub(r"^FP(?=\d)", "F", str(found[-1]).upper()) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Chooser:
+    repo: str
+    files: Mapping[str, int]
+    read_json: ReadJson
+
+    def file(self, path: str) -> Choice:
+        if not _is_gguf(path):
+            raise ModelError(f"{path} of {self.repo} is no GGUF file: name one, or a folder")
+        if _SPLIT.search(path):
+            raise ModelError(
+                f"{path} of {self.repo} is one of several parts, which cannot be imported: take a whole file"
+            )
+        return Choice(GGUF, path, (path,))
+
+    def pattern(self, asked: str) -> Choice:
+        ggufs = [path for path in self._ggufs("") if _fits(path, asked)]
+        folders = [folder for folder in self._genai_folders("") if fnmatchcase(folder, asked)]
+        if len(ggufs) + len(folders) == 0:
+            held = [path for path in self.files if not path.startswith(".")]
+            raise ModelError(f"{self.repo} has nothing called {asked}: it has {_listed(held)}")
+        if len(ggufs) + len(folders) > 1:
+            raise self._several(f"models called {asked}", [*ggufs, *folders])
+        return self.file(ggufs[0]) if ggufs else self._folder(folders[0], None)
+
+    def within(self, scope: str) -> Choice:
+        if folders := self._genai_folders(scope):
+            return self._best_folder(folders, scope)
+        if ggufs := self._ggufs(scope):
+            return self._best_gguf(ggufs)
+        return self._encoder(scope)
+
+    def _genai_folders(self, scope: str) -> list[str]:
+        configs = [path for path in self._below(scope) if PurePosixPath(path).name == GENAI_CONFIG]
+        return sorted(_parent(path) for path in configs)
+
+    def _best_folder(self, folders: Sequence[str], scope: str) -> Choice:
+        if len(folders) == 1:
+            return self._folder(folders[0], None)
+        if scope in folders and scope:
+            return self._folder(scope, None)
+        devices = {folder: _DEVICES & set(re.split(r"[^a-z0-9]+", folder.lower())) for folder in folders}
+        named = [folder for folder in folders if "cpu" in devices[folder]]
+        fitting = named or [folder for folder in folders if not devices[folder]]
+        if len(fitting) == 1:
+            return self._folder(fitting[0], "it is the one for a CPU")
+        if fitting:
+            raise self._several("models for a CPU", fitting)
+        raise self._several("models, none of them for a CPU", folders)
+
+    def _folder(self, folder: str, reason: str | None) -> Choice:
+        others = [other for other in self._genai_folders(folder) if other != folder]
+        paths = [
+            path
+            for path in self._below(folder)
+            if not _NOT_SERVED.search(path) and not any(path.startswith(f"{other}/") for other in others)
+        ]
+        return Choice(FOLDER, folder, tuple(paths), reason)
+
+    def _ggufs(self, scope: str) -> list[str]:
+        paths = [path for path in self._below(scope) if _is_gguf(path)]
+        return [path for path in paths if not any(word in path.lower() for word in _BESIDE)]
+
+    def _best_gguf(self, paths: Sequence[str]) -> Choice:
+        whole = [path for path in paths if not _SPLIT.search(path)]
+        if len(paths) == 1 or not whole:
+            return self.file(paths[0])
+        for kind in QUANTISATIONS:
+            of_kind = [path for path in whole if quantisation(path) == kind]
+            if len(of_kind) == 1:
+                return Choice(
+                    GGUF, of_kind[0], (of_kind[0],), f"of {len(paths)} GGUF files {kind} suits an import best"
+                )
+            if of_kind:
+                raise self._several(f"GGUF files of the kind {kind}", of_kind)
+        raise self._several("GGUF files", whole)
+
+    def _encoder(self, scope: str) -> Choice:
+        base = f"{scope}/" if scope else ""
+        if base + ENCODER_CONFIG not in self.files:
+            raise ModelError(
+                f"{self.repo} has nothing that can be served: no {GENAI_CONFIG}, no GGUF file, no {ENCODER_CONFIG}"
+            )
+        names = [path.removeprefix(base) for path in self._below(scope)]
+        config = self.read_json(base + ENCODER_CONFIG)
+        config = config if isinstance(config, dict) else {}
+        family = str(config.get("model_type", "unknown"))
+        weights = _weights(names)
+        graph = _graph(names)
+        if not (family in FAMILIES or is_classifier(config) or {"modules.json", "1_Pooling/config.json"} & set(names)):
+            raise ModelError(
+                f"{self.repo} holds a {family} model as it was trained, which has to be converted: "
+                f"run `obeaver convert {self.repo}`, or look for a GGUF or ONNX version of it"
+            )
+        small = [name for name in names if _is_root_json(name) or _MODULE_FILE.fullmatch(name)]
+        if weights and family in FAMILIES:
+            return Choice(ENCODER, scope, tuple(base + name for name in _unique([*small, *weights])))
+        if graph is not None:
+            data = [name for name in names if name.startswith((f"{graph}_data", f"{graph}.data"))]
+            return Choice(FOLDER, scope, tuple(base + name for name in _unique([*small, graph, *data])))
+        raise ModelError(
+            f"{self.repo} holds a {family} model without an ONNX graph; "
+            f"safetensors are imported of {', '.join(FAMILIES)}"
+        )
+
+    def _below(self, scope: str) -> list[str]:
+        return [path for path in self.files if not scope or path.startswith(f"{scope}/")]
+
+    def _several(self, what: str, places: Sequence[str]) -> ModelError:
+        sized = [f"{place or 'its own folder'} ({amount(self._bytes(place))})" for place in places]
+        example = next((place for place in places if place), "FOLDER")
+        return ModelError(f"{self.repo} has several {what}: {_listed(sized)}; choose one: hf:{self.repo}:{example}")
+
+    def _bytes(self, place: str) -> int:
+        return self.files.get(place) or sum(self.files[path] for path in self._below(place))
+
+
+def _fits(path: str, asked: str) -> bool:
+    name = PurePosixPath(path).name
+    return fnmatchcase(path, asked) or fnmatchcase(name, asked) or quantisation(path) == asked.upper()
+
+
+def _is_gguf(path: str) -> bool:
+    return path.lower().endswith(".gguf")
+
+
+def _is_root_json(name: str) -> bool:
+    return "/" not in name and name.endswith(".json") and not name.endswith(".index.json")
+
+
+def _weights(names: Sequence[str]) -> list[str]:
+    if SINGLE_FILE in names:
+        return [SINGLE_FILE]
+    if SHARD_INDEX in names:
+        return [SHARD_INDEX, *(name for name in names if _SHARD.fullmatch(name))]
+    return []
+
+
+def _graph(names: Sequence[str]) -> str | None:
+    places = [place + name for place in ("", "onnx/") for name in GRAPHS]
+    return next((place for place in places if place in names), None)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _listed(items: Sequence[str]) -> str:
+    if not items:
+        return "no files"
+    more = len(items) - _SHOWN
+    return ", ".join(items[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
