@@ -18,7 +18,7 @@ from obeaver.engine.runner import CannotRun
 from obeaver.errors import ModelError
 from obeaver.models.encoder.layout import RERANKER, DenseFacts, EncoderFacts, is_encoder_folder, read_encoder_facts
 from obeaver.models.encoder.safetensors import Tensors
-from obeaver.models.store import StoredModel
+from obeaver.models.store import Store, StoredModel
 from obeaver.monitor import Monitor
 from obeaver.text.tokenizer import Tokenizer
 
@@ -46,6 +46,7 @@ def embed_application(settings: Settings, stored: StoredModel) -> Application:
     async def life() -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(state.close)
+            stack.enter_context(Store(settings.home).use(stored))
             model = await load_encoder(stored, facts, settings)
             stack.push_async_callback(model.worker.close)
             models.model = model

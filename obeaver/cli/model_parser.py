@@ -3,18 +3,46 @@
 import argparse
 from typing import Any
 
-from obeaver.cli.arguments import add_options, command, later
+from obeaver.cli.arguments import STORE_OPTIONS, add_options, command, later
 
 _HOME = frozenset({"home"})
 
 
 def add_model_commands(commands: Any) -> None:
     """Add them to the parser's sub-commands."""
+    _add_convert(commands)
     _add_models(commands)
     _add_show(commands)
     _add_rm(commands)
     _add_init(commands)
     _add_check(commands)
+
+
+def _add_convert(commands: Any) -> None:
+    parser = command(
+        commands,
+        "convert",
+        later("obeaver.cli.convert", "run_convert"),
+        "turn a Hugging Face checkpoint into a model folder in the store (needs obeaver[convert])",
+        (
+            "obeaver convert ~/checkpoints/my-llama -p int4",
+            "obeaver convert ORG/REPO -p int8 --name mine",
+            "obeaver convert ORG/REPO@v1.0 -p fp16 -e cuda",
+        ),
+    )
+    parser.add_argument("source", metavar="DIR | ORG/REPO", help="folder of a checkpoint, or a repository of the hub")
+    parser.add_argument(
+        "-p", "--precision", required=True, metavar="FORMAT", help="format of the weights: int4, int8, fp16, fp32"
+    )
+    parser.add_argument(
+        "-e",
+        "--execution-provider",
+        default="cpu",
+        metavar="NAME",
+        help="what the model is made for: cpu, cuda, dml, webgpu, trt-rtx (default: cpu)",
+    )
+    parser.add_argument("--name", metavar="NAME", help="name in the store (default: the checkpoint's, with the format)")
+    add_options(parser, STORE_OPTIONS)
 
 
 def _add_models(commands: Any) -> None:

@@ -122,7 +122,7 @@ def _folder_rows(summary: "ModelSummary", *, licence: str | None = None) -> Rows
 
 
 def _source_text(source: Mapping[str, Any]) -> str:
-    parts = [str(source.get(key)) for key in ("kind", "repo", "file", "folder") if source.get(key)]
+    parts = [str(source.get(key)) for key in ("kind", "file", "place", "builder") if source.get(key)]
     types = source.get("tensor_types")
     if isinstance(types, dict):
         parts.append("(" + ", ".join(f"{number} × {kind}" for kind, number in types.items()) + ")")
