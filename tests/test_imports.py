@@ -14,6 +14,7 @@ FENCES = {
     "onnxruntime_genai": ("engine/genai_runner", "models/convert"),
     "llguidance": ("engine/grammar",),
     "jsonschema": ("api/validation",),
+    "jsonschema_rs": ("api/validation",),
     "tokenizers": ("text/tokenizer", "models/sample_text"),
     "jinja2": ("text/chat_template",),
     "uvicorn": ("cli/serve", "cli/http_protocol"),

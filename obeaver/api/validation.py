@@ -6,12 +6,16 @@ words what a pattern asks for. A property whose schema is `"not": {}` is refused
 `description`.
 
 The first error in the schema's own order is reported: evaluation stops there, and the report is the same every time.
+
+jsonschema is the judge, and slow: 10 ms for 50 messages and ten tools, in which no token reaches anybody. So a compiled
+validator looks at each body first, in microseconds, and what it accepts is not looked at again.
 """
 
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import jsonschema_rs
 from jsonschema import Draft202012Validator, ValidationError
 
 from obeaver.api.normalise import Schema, completed, without_nulls
@@ -26,6 +30,7 @@ class RequestSchema:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
         self._validator = Draft202012Validator(document)
+        self._compiled = jsonschema_rs.Draft202012Validator(document)
 
     def parse(self, body: object) -> dict[str, Any]:
         """The request with all its parameters: as given, by default, or None.
@@ -36,8 +41,9 @@ class RequestSchema:
             BadRequest: The body breaks the schema; `param` is the path of the first parameter that does.
         """
         given = without_nulls(body, self.document, self.document)
-        for error in self._validator.iter_errors(given):
-            raise self._report(error)
+        if not self._compiled.is_valid(given):
+            for error in self._validator.iter_errors(given):
+                raise self._report(error)
         request = completed(given, self.document, self.document)
         return {name: request.get(name) for name in self.document["properties"]}
 
