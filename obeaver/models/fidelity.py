@@ -18,6 +18,8 @@ FloatArray = npt.NDArray[np.float32]
 # Positions whose logits are in memory at once.
 CHUNK: Final = 128
 _ERRORS_ONLY: Final = 3
+# As the engine does: without VNNI, sums of products of bytes would overflow.
+_EXACT_BYTES: Final = "session.x64quantprecision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def folder_logits(graph: Path, token_ids: Sequence[int], *, threads: int = 0) ->
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry(_EXACT_BYTES, "1")
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     cache = _empty_cache(session)
     names = ["logits", *(name.replace("past_key_values", "present") for name in cache)]

@@ -12,14 +12,14 @@ from obeaver.models.origin import ENCODER, GGUF
 from obeaver.models.progress import Progress
 
 # Raise one when its importer makes another folder of the same source than before.
-VERSIONS: Final[Mapping[str, int]] = {GGUF: 1, ENCODER: 1}
+VERSIONS: Final[Mapping[str, int]] = {GGUF: 2, ENCODER: 1}
 
 USUAL: Final[Mapping[str, tuple[str, str]]] = {GGUF: ("int8", "int8"), ENCODER: ("fp32", "float32")}
 """Formats of weights and KV cache where nothing else is asked for. Encoders keep no keys and values."""
 
 # Bytes of the result for each byte of the source, at most. A GGUF file has at least 4.5 bits a weight (Q4_0 and its
 # kin), safetensors at least 16.
-_GGUF_GROWTH: Final = {"int4": 1.5, "int8": 2.5, "fp32": 8.0}
+_GGUF_GROWTH: Final = {"int4": 1.5, "int8": 4.0, "fp32": 8.0}
 _ENCODER_GROWTH: Final = 2.1
 
 

@@ -17,7 +17,7 @@ from support.tiny_encoder import bert_config, bert_weights, write_sentence_trans
 from obeaver.errors import CommandError, FetchError, ModelError, StoreError
 from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.encoder.layout import read_encoder_facts
-from obeaver.models.importers import import_source
+from obeaver.models.importers import import_source, maker
 from obeaver.models.origin import Origin
 from obeaver.models.progress import SilentProgress
 from obeaver.models.pull import ensure_model, import_file
@@ -54,7 +54,7 @@ def test_a_gguf_file_of_the_hub_is_imported_and_its_record_says_all(get: Get, st
     assert stored == store.find("tiny-q8_0")
     assert (stored.folder / "model.onnx").read_bytes() == Q8
     assert stored.recipe == Recipe(SHA256, "int8", "int8")
-    assert stored.made_by == "gguf/1"
+    assert stored.made_by == maker("gguf")
     assert stored.origin == Origin(
         "hub", "hf:Org/Tiny-GGUF", f"hf:Org/Tiny-GGUF@{COMMIT}:tiny-Q8_0.gguf", COMMIT, "apache-2.0"
     )
@@ -424,7 +424,7 @@ def test_a_model_of_an_older_importer_whose_source_is_gone_is_fetched_again(
     of_an_older_version(store, stored)
     [source] = (store.home / "sources").glob("*.gguf")
     source.unlink()
-    assert get(asked).made_by == "gguf/1"
+    assert get(asked).made_by == maker("gguf")
     assert len(hub.gets("/cdn/")) == 2
 
 
@@ -452,7 +452,7 @@ def test_a_url_and_a_file_are_found_again_for_a_new_import(
         of_an_older_version(store, stored)
     for source in (store.home / "sources").glob("*.gguf"):
         source.unlink()
-    assert get("local").made_by == get("my-model").made_by == "gguf/1"
+    assert get("local").made_by == get("my-model").made_by == maker("gguf")
     of_an_older_version(store, local)
     file.write_bytes(Q8)
     notes = Notes()

@@ -30,7 +30,7 @@ class Provenance:
         source_types: How many of its tensors are stored in which type.
         weights: `int8`, `int4` or `fp32`.
         kv: `int8` or `float32`.
-        formats: Block formats of the matrices.
+        formats: Formats of the matrices.
         fidelity: What was measured; None where the weights are the source's own.
         licence: As the file's metadata name it.
     """
@@ -88,7 +88,7 @@ def write_provenance(folder: Path, provenance: Provenance) -> None:
                 "tensor_types": dict(provenance.source_types),
             },
             "weights": provenance.weights,
-            "blocks": {part: form for part, form in formats.items() if form is not None},
+            "matrices": {part: form for part, form in formats.items() if form is not None},
             "kv": provenance.kv,
             "licence": provenance.licence,
             "fidelity": None if provenance.fidelity is None else asdict(provenance.fidelity),

@@ -1,4 +1,9 @@
-"""Weights stored beside the graph, as float32 or in blocks of few bits."""
+"""Weights stored beside the graph: as float32, in blocks of few bits, or as rows of int8.
+
+Rows of int8 meet activations that are rounded to int8 as well, with one scale for each token. Such a product is a sum
+of integers: exact, so the same in whatever order and beside whatever other tokens it is computed, and what processors
+multiply fastest.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,17 +11,22 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from onnx import numpy_helper
 
 from obeaver.models.gguf.graph import LOGITS, MICROSOFT, Nodes
-from obeaver.models.gguf.quantize import BlockFormat, quantise
+from obeaver.models.gguf.quantize import BlockFormat, RowFormat, quantise, quantise_rows
 from obeaver.models.gguf.reader import FloatArray
-from obeaver.models.gguf.weights import Weights
+from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
 from obeaver.models.gguf.writer import TensorWriter
 
-EMBEDDING: Final = "token_embd"
-HEAD: Final = "output"
 # Activations are quantised to int8 in blocks as well, which is what the fast kernels multiply.
 _INT8_ACTIVATIONS: Final = 4
+# The kernels want activations unsigned: 128 stands for 0, and 1 to 255 for a token's range.
+_ACTIVATION_ZERO: Final = 128
+_ACTIVATION_TOP: Final = 127
+# Columns of a matrix that are transposed at once.
+_TRANSPOSED_AT_ONCE: Final = 256
+_FIRST_DOWN: Final = "blk.0.ffn_down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +35,20 @@ class MatrixFormats:
 
     Attributes:
         layers: Projections inside the layers.
-        head: The head, and the embedding: one table when the model ties them.
+        head: The head.
+        embedding: The embedding; one table with the head where the model ties them and both have this format.
+        first_down: The first layer's down projection.
     """
 
-    layers: BlockFormat | None
-    head: BlockFormat | None
+    layers: BlockFormat | RowFormat | None
+    head: BlockFormat | RowFormat | None
+    embedding: BlockFormat | None
+    first_down: BlockFormat | RowFormat | None
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether activations are rounded too, so that it matters how large they become."""
+        return isinstance(self.layers, RowFormat) or isinstance(self.head, RowFormat)
 
 
 class StoredParameters:
@@ -55,9 +74,10 @@ class StoredParameters:
         self._weights = weights
         self._writer = writer
         self._formats = formats
-        self._head = EMBEDDING if tied_head else HEAD
+        self._head = EMBEDDING if tied_head and formats.head == formats.embedding else HEAD
         self._advance = advance
         self._stored: set[str] = set()
+        self._zeros = ""
 
     def array(self, name: str, values: npt.NDArray[np.generic]) -> str:
         """See `graph.Parameters`."""
@@ -76,22 +96,29 @@ class StoredParameters:
     def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
         """See `graph.Parameters`."""
         bias_name = self.array(f"{name}.bias", self._weights.bias(parts)) if self._weights.has_bias(parts) else ""
-        if self._formats.layers is None:
+        form = self._formats.first_down if name == _FIRST_DOWN else self._formats.layers
+        if form is None:
             return self._float_product(nodes, name, x, self._float_matrix(name, parts), bias_name)
-        form = self._formats.layers
+        if isinstance(form, RowFormat):
+            # All tokens of a run share this tensor of zero points, whatever the matrix.
+            self._zeros = self._zeros or self._row_zeros(nodes, "activation_zeros", x)
+            return self._row_product(nodes, name, x, self._row_matrix(name, parts), parts, self._zeros, bias_name)
         return self._block_product(nodes, name, x, self._block_matrix(name, parts, form), parts, form, bias_name)
 
     def embed(self, nodes: Nodes, ids: str) -> str:
         """See `graph.Parameters`."""
-        if self._formats.head is None:
+        if self._formats.embedding is None:
             return nodes.one("embedding", "Gather", self._float_matrix(EMBEDDING, [EMBEDDING]), ids, axis=0)
-        return self._block_lookup(nodes, ids, self._formats.head)
+        return self._block_lookup(nodes, ids, self._formats.embedding)
 
     def head(self, nodes: Nodes, x: str) -> str:
         """See `graph.Parameters`."""
-        if self._formats.head is None:
-            return self._float_product(nodes, LOGITS, x, self._float_matrix(self._head, [self._head]), "")
         parts, form = [self._head], self._formats.head
+        if form is None:
+            return self._float_product(nodes, LOGITS, x, self._float_matrix(self._head, parts), "")
+        if isinstance(form, RowFormat):
+            zeros = self._row_zeros(nodes, "wanted_zeros", x)
+            return self._row_product(nodes, LOGITS, x, self._row_matrix(self._head, parts), parts, zeros)
         return self._block_product(nodes, LOGITS, x, self._block_matrix(self._head, parts, form), parts, form)
 
     def _is_new(self, name: str) -> bool:
@@ -117,6 +144,54 @@ class StoredParameters:
         product = f"{name}.product" if bias else name
         nodes.one(product, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
         return nodes.one(name, "Add", product, bias) if bias else name
+
+    def _row_matrix(self, name: str, parts: Sequence[str]) -> list[str]:
+        """Quantise and store matrices, transposed; returns the names of values [columns, rows] and scales [rows]."""
+        names = [f"{name}.integers", f"{name}.scales"]
+        if self._is_new(names[0]):
+            values, scales = map(np.concatenate, zip(*map(quantise_rows, self._chunks(parts)), strict=True))
+            columns = (
+                values[:, at : at + _TRANSPOSED_AT_ONCE].T for at in range(0, values.shape[1], _TRANSPOSED_AT_ONCE)
+            )
+            self._writer.add_chunks(names[0], values.dtype, values.shape[::-1], columns)
+            self._writer.add(names[1], scales)
+        return names
+
+    def _row_zeros(self, nodes: Nodes, name: str, x: str) -> str:
+        """Zero points for the tokens of x: [batch, tokens, 1]."""
+        one = self.array("one", np.array([1], np.int64))
+        tokens = nodes.one(f"{name}.tokens", "Shape", x, start=0, end=2)
+        shape = nodes.one(f"{name}.shape", "Concat", tokens, one, axis=0)
+        zero = numpy_helper.from_array(np.array([_ACTIVATION_ZERO], np.uint8))
+        return nodes.one(name, "ConstantOfShape", shape, value=zero)
+
+    def _row_product(
+        self,
+        nodes: Nodes,
+        name: str,
+        x: str,
+        matrix: Sequence[str],
+        parts: Sequence[str],
+        zeros: str,
+        bias: str = "",
+    ) -> str:
+        """Round x to integers token by token, multiply, and scale back.
+
+        The bias comes last, by itself: a kernel that adds it on the way may round differently for one token and many.
+        """
+        axis = self.array("last_axis", np.array([-1], np.int64))
+        unit = self.array("activation_unit", np.array(1 / _ACTIVATION_TOP, np.float32))
+        one = self.array("unscaled", np.array(1, np.float32))
+        zero = self.array("activation_zero", np.array(_ACTIVATION_ZERO, np.uint8))
+        highest = nodes.one(f"{name}.highest", "ReduceMax", nodes.one(f"{name}.size", "Abs", x), axis, keepdims=1)
+        scale = nodes.one(f"{name}.scale", "Mul", highest, unit)
+        width = self._weights.num_columns(parts)
+        rounded = nodes.one(f"{name}.rounded", "QuantizeLinear", x, scale, zeros, axis=2, block_size=width)
+        inputs = [rounded, matrix[0], one, matrix[1], zero]
+        product = nodes.one(f"{name}.product", "MatMulIntegerToFloat", *inputs, domain=MICROSOFT)
+        if not bias:
+            return nodes.one(name, "Mul", product, scale)
+        return nodes.one(name, "Add", nodes.one(f"{name}.unbiased", "Mul", product, scale), bias)
 
     def _block_matrix(self, name: str, parts: Sequence[str], form: BlockFormat) -> list[str]:
         """Quantise and store matrices once; returns the names of packed values, scales and, if any, zero points."""

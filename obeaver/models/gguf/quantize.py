@@ -6,13 +6,15 @@ Each row is cut into blocks along K; a block has one float32 scale and one unsig
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
+
+_INT8_TOP: Final = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,19 @@ class BlockFormat:
     def blocks(self, columns: int) -> int:
         """Blocks that a row of `columns` takes; the last may be padded."""
         return -(-columns // self.block_size)
+
+
+@dataclass(frozen=True, slots=True)
+class RowFormat:
+    """A matrix of signed integers with one scale for each row, for integer products with activations rounded alike.
+
+    Attributes:
+        bits: 8.
+        per: What shares a scale.
+    """
+
+    bits: int = 8
+    per: str = "row"
 
 
 class Quantised(NamedTuple):
@@ -72,6 +87,13 @@ def dequantise(quantised: Quantised, form: BlockFormat, columns: int) -> FloatAr
         zeros = _unpack(quantised.zero_points, form.bits)[:, :num_blocks].astype(np.float32)
     values = (stored - zeros[..., None]) * quantised.scales[..., None]
     return values.reshape(len(values), -1)[:, :columns]
+
+
+def quantise_rows(matrix: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
+    """Quantise a matrix [rows, columns] in `RowFormat`: int8 values of the same shape, and scales [rows]."""
+    scales = (np.abs(matrix).max(axis=1) / _INT8_TOP).astype(np.float32)
+    stored = matrix * _inverse(scales)[:, None]
+    return np.rint(stored, out=stored).astype(np.int8), scales
 
 
 def _in_blocks(matrix: FloatArray, form: BlockFormat) -> FloatArray:

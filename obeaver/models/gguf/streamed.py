@@ -18,12 +18,15 @@ from obeaver.models.fidelity import CHUNK
 from obeaver.models.gguf.architecture import Architecture, read_architecture
 from obeaver.models.gguf.decoder import as_model, declare
 from obeaver.models.gguf.graph import LOGITS, MICROSOFT, DecoderLayers, Nodes, attention_inputs, rms_norm
-from obeaver.models.gguf.parameters import EMBEDDING, HEAD
 from obeaver.models.gguf.reader import FloatArray, GgufFile
-from obeaver.models.gguf.weights import Weights
+from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
 
 OnKeysAndValues = Callable[[int, int, FloatArray, FloatArray], None]
 """Called with a text's number, a layer, and keys (after RoPE) and values, each [1, num_kv_heads, tokens, head_dim]."""
+
+OnInputs = Callable[[int, str, FloatArray], None]
+"""Called with a text's number, the name of a matrix, and its input [1, tokens, columns]; of matrices that share an
+input, with the first."""
 
 _HIDDEN: Final = "hidden"
 _ERRORS_ONLY: Final = 3
@@ -35,6 +38,7 @@ def run_layers(
     texts: Sequence[Sequence[int]],
     *,
     on_keys_and_values: OnKeysAndValues | None = None,
+    on_inputs: OnInputs | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[FloatArray]:
     """Run every layer over some texts.
@@ -44,6 +48,7 @@ def run_layers(
         weights: Its weights.
         texts: Token ids of each text.
         on_keys_and_values: Called for each text in each layer.
+        on_inputs: Called for each text with the input of each matrix of the layers, and with the head's.
         advance: Told of each layer that is done.
 
     Returns:
@@ -54,16 +59,23 @@ def run_layers(
     empty = np.zeros((1, model.num_kv_heads, 0, model.head_dim), np.float32)
     past = {"past_key_values.0.key": empty, "past_key_values.0.value": empty}
     outputs = [f"{_HIDDEN}.out", "present.0.key", "present.0.value"]
+    matrices = parameters.inputs if on_inputs is not None else {}
     for layer in range(model.num_layers):
         fed = parameters.feed(layer)
         for number, ids in enumerate(texts):
             mask = np.ones((1, len(ids)), np.int64)
             inputs = {_HIDDEN: hidden[number], "attention_mask": mask, **past, **fed}
-            hidden[number], keys, values = session.run(outputs, inputs)
+            hidden[number], keys, values, *seen = session.run([*outputs, *matrices.values()], inputs)
+            if on_inputs is not None:
+                for matrix, found in zip(matrices, seen, strict=True):
+                    on_inputs(number, _of_layer(matrix, layer), found)
             if on_keys_and_values is not None:
                 on_keys_and_values(number, layer, keys, values)
         if advance is not None:
             advance(1)
+    if on_inputs is not None:
+        for number, states in enumerate(hidden):
+            on_inputs(number, HEAD, _normed(model, weights, states))
     return hidden
 
 
@@ -71,7 +83,7 @@ def head_logits(model: Architecture, weights: Weights, hidden: FloatArray) -> It
     """Logits of hidden states from `run_layers`, in chunks [positions, vocab_size]."""
     nodes, parameters = Nodes(), _FedParameters(weights)
     normed = rms_norm(model, nodes, parameters, "output_norm", _HIDDEN)
-    parameters.linear(nodes, LOGITS, normed, [EMBEDDING if model.tied_head else HEAD])
+    parameters.linear(nodes, LOGITS, normed, [HEAD])
     outputs = [declare(LOGITS, TensorProto.FLOAT, ["batch", "tokens", model.vocab_size])]
     session = _session(nodes, parameters, [_declared_hidden(_HIDDEN, model)], outputs)
     fed = parameters.feed(0)
@@ -98,6 +110,7 @@ class _FedParameters:
         self._weights = weights
         self._sources: dict[str, Callable[[int], FloatArray]] = {}
         self.constants: dict[str, npt.NDArray[np.generic]] = {}
+        self.inputs: dict[str, str] = {}
 
     def array(self, name: str, values: npt.NDArray[np.generic]) -> str:
         """See `graph.Parameters`."""
@@ -116,6 +129,7 @@ class _FedParameters:
     def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
         """See `graph.Parameters`."""
         matrix = f"{name}.weight"
+        self.inputs[parts[0]] = x
         self._sources[matrix] = lambda layer: np.concatenate(list(self._weights.chunks(_of_layers(parts, layer))))
         product = nodes.one(name, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
         if not self._weights.has_bias(parts):
@@ -136,6 +150,13 @@ def _embedded(weights: Weights, ids: Sequence[int]) -> FloatArray:
     return np.stack([weights.row(EMBEDDING, index) for index in ids])[None]
 
 
+def _normed(model: Architecture, weights: Weights, hidden: FloatArray) -> FloatArray:
+    """The head's input."""
+    size = np.sqrt(np.square(hidden).mean(axis=-1, keepdims=True) + model.norm_epsilon)
+    normed: FloatArray = hidden / size * weights.vector("output_norm.weight")
+    return normed
+
+
 def _layer_session(
     model: Architecture, weights: Weights, num_positions: int
 ) -> tuple[ort.InferenceSession, _FedParameters]:
@@ -150,7 +171,9 @@ def _layer_session(
     present = [declare(f"present.0.{which}", TensorProto.FLOAT, cache) for which in ("key", "value")]
     mask = declare("attention_mask", TensorProto.INT64, ["batch", "total_tokens"])
     inputs = [_declared_hidden(_HIDDEN, model), mask, *past]
-    return _session(nodes, parameters, inputs, [_declared_hidden(f"{_HIDDEN}.out", model), *present]), parameters
+    seen = [declare(x, TensorProto.FLOAT, ["batch", "tokens", f"columns of {x}"]) for x in parameters.inputs.values()]
+    outputs = [_declared_hidden(f"{_HIDDEN}.out", model), *present, *seen]
+    return _session(nodes, parameters, inputs, outputs), parameters
 
 
 def _session(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from obeaver.models.gguf.quantize import BlockFormat, Quantised, dequantise, quantise
+from obeaver.models.gguf.quantize import BlockFormat, Quantised, dequantise, quantise, quantise_rows
 
 FORMATS = [
     BlockFormat(bits, size, symmetric) for bits in (4, 8) for size in (16, 32, 64) for symmetric in (False, True)
@@ -98,3 +98,11 @@ def product(
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     result: npt.NDArray[np.float32] = ort.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
     return result
+
+
+def test_rows_have_scales_of_their_own() -> None:
+    sizes = np.array([[1e-3], [1], [50], [0], [7]], np.float32)
+    matrix = np.random.default_rng(3).standard_normal((5, 37)).astype(np.float32) * sizes
+    stored, scales = quantise_rows(matrix)
+    assert np.abs(stored).max(axis=1).tolist() == [127, 127, 127, 0, 127]
+    assert (np.abs(stored * scales[:, None] - matrix) <= scales[:, None] * 0.5001).all()
