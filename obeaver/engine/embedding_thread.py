@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, Protocol, TypeVarTuple
 
@@ -79,11 +79,8 @@ class Listener(Protocol):
     def on_build_failed(self, error: Exception) -> None:
         """There is no model."""
 
-    def on_batch(self, num_texts: int, num_tokens: int) -> None:
-        """A batch was computed."""
-
-    def on_rows(self, request_id: int, values: FloatArray) -> None:
-        """A request is complete: [texts, size]."""
+    def on_batch(self, num_texts: int, num_tokens: int, complete: Sequence[tuple[int, FloatArray]]) -> None:
+        """A batch was computed, and with it these requests are complete: [texts, size] for each request id."""
 
     def on_failed(self, request_ids: Sequence[int], num_texts: int) -> None:
         """A batch failed, and with it the requests that had a text in it."""
@@ -193,13 +190,14 @@ class EncoderThread:
             self._forget(queue, request_ids)
             self._post(self._listener.on_failed, request_ids, len(batch))
             return
-        self._post(self._listener.on_batch, len(batch), sum(len(item.text.ids) for item in batch))
-        self._hand_out(batch, rows)
+        num_tokens = sum(len(item.text.ids) for item in batch)
+        # One call for all: each one wakes the loop, which then fights with this thread for the interpreter.
+        self._post(self._listener.on_batch, len(batch), num_tokens, list(self._complete(batch, rows)))
 
-    def _hand_out(self, batch: Sequence[BatchItem], rows: FloatArray) -> None:
+    def _complete(self, batch: Sequence[BatchItem], rows: FloatArray) -> Iterator[tuple[int, FloatArray]]:
         for item, row in zip(batch, rows, strict=True):
             if self._parts[item.request_id].put(item.place, row):
-                self._post(self._listener.on_rows, item.request_id, self._parts.pop(item.request_id).values())
+                yield item.request_id, self._parts.pop(item.request_id).values()
 
     def _forget(self, queue: BatchQueue, request_ids: Sequence[int]) -> None:
         queue.drop(request_ids)

@@ -208,22 +208,17 @@ class EncoderWorker:
         if not self._built.done():
             self._built.set_exception(error)
 
-    def on_batch(self, num_texts: int, num_tokens: int) -> None:
-        """A batch was computed."""
+    def on_batch(self, num_texts: int, num_tokens: int, complete: Sequence[tuple[int, FloatArray]]) -> None:
+        """A batch was computed: answer the requests that are complete with it."""
+        num_answered = sum(self._answer(request_id, values) for request_id, values in complete)
         totals = self._totals
         self._totals = replace(
-            totals, texts=totals.texts + num_texts, tokens=totals.tokens + num_tokens, batches=totals.batches + 1
+            totals,
+            requests=totals.requests + num_answered,
+            texts=totals.texts + num_texts,
+            tokens=totals.tokens + num_tokens,
+            batches=totals.batches + 1,
         )
-
-    def on_rows(self, request_id: int, values: FloatArray) -> None:
-        """A request is complete."""
-        request = self._open.get(request_id)
-        if request is None or request.future.done():
-            return
-        self._totals = replace(self._totals, requests=self._totals.requests + 1)
-        self._mean_duration_s += 0.2 * (self._loop.time() - request.opened_at - self._mean_duration_s)
-        self._settle(request_id)
-        request.future.set_result(Rows(values))
 
     def on_failed(self, request_ids: Sequence[int], num_texts: int) -> None:
         """A batch failed, and with it the requests that had a text in it."""
@@ -252,6 +247,16 @@ class EncoderWorker:
         self._waiting_tokens += num_tokens
         self._inbox.put(Submit(request_id, texts))
         return request_id
+
+    def _answer(self, request_id: int, values: FloatArray) -> bool:
+        """Whether somebody still waits for it."""
+        request = self._open.get(request_id)
+        if request is None or request.future.done():
+            return False
+        self._mean_duration_s += 0.2 * (self._loop.time() - request.opened_at - self._mean_duration_s)
+        self._settle(request_id)
+        request.future.set_result(Rows(values))
+        return True
 
     def _fail_all(self, error: ApiError) -> None:
         for request_id in tuple(self._open):

@@ -141,8 +141,9 @@ async def run_until_disconnect(request: Request, work: Awaitable[T]) -> T:
     Raises:
         ClientDisconnected: The client left.
     """
-    task = asyncio.ensure_future(work)
+    # In this order: once the work has been handed to a thread, the loop has nothing left to do that would delay it.
     left = asyncio.create_task(request.disconnected())
+    task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
