@@ -4,19 +4,20 @@ Both measure the same server in turns, round by round. Claim: the medians agree 
 """
 
 import argparse
-import asyncio
 import contextlib
 import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from benchmarks.contenders.servers import Server, at_url, obeaver
 from benchmarks.load.chat_stream import decode_rate, prefill_rate
+from benchmarks.time_limit import TimeLimit
 from obeaver.config import DEFAULT_MODEL
 from obeaver.errors import CommandError
 
@@ -24,7 +25,7 @@ SCRIPT = Path(__file__).with_name("stopwatch.sh")
 ALLOWED = 0.10
 _LONG_WORDS = 480
 
-Ours = Callable[[Server], Awaitable[float]]
+Ours = Callable[[Server], Coroutine[Any, Any, float]]
 
 
 def main(words: Sequence[str]) -> int:
@@ -88,7 +89,7 @@ def _check(server: Server, rounds: int) -> int:
     for title, ours, theirs in figures:
         values: list[tuple[float, float]] = []
         for counted in tqdm([False] + [True] * rounds, desc=title, leave=False):
-            pair = asyncio.run(_value(ours, server)), stopwatch(server.url, *theirs)
+            pair = TimeLimit().run(ours(server)), stopwatch(server.url, *theirs)
             if counted:
                 values.append(pair)
         mine, others = (statistics.median(side) for side in zip(*values, strict=True))
@@ -98,7 +99,3 @@ def _check(server: Server, rounds: int) -> int:
     if failed:
         print(f"{failed} differ by more than {100 * ALLOWED:.0f} %", file=sys.stderr)
     return int(failed > 0)
-
-
-async def _value(ours: Ours, server: Server) -> float:
-    return await ours(server)

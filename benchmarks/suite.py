@@ -101,8 +101,10 @@ def asked_questions(bench: Bench) -> list[Question]:
 
 def _questions(bench: Bench) -> Iterator[Question]:
     options = bench.options
+    # First, so that what a question takes does not hold the start of the servers.
+    yield processes.load_question(bench)
     yield from chat.questions(bench)
-    yield from processes.questions(bench)
+    yield processes.memory_question(bench)
     yield from model_fidelity.questions(bench)
     yield from open_loop.questions(bench)
     yield from embeddings.questions(bench, lambda: _stored(options.embedding_model))

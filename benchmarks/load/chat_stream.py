@@ -1,17 +1,20 @@
 """A streaming chat client that costs little, so that client and server can share two cores.
 
-It stamps each event as it arrives and parses JSON only after the stream has ended. Works against any server of the
+It notes what arrives and when, and understands it only after the stream has ended. Works against any server of the
 OpenAI chat API.
 """
 
 import asyncio
+import bisect
+import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-Event = tuple[float, bytes]
+Piece = tuple[float, bytes]
+_LAST_CHUNK = b"0\r\n\r\n"
 
 
 class StreamFailed(Exception):
@@ -52,7 +55,7 @@ async def stream_chat(
     messages: Sequence[Mapping[str, str]],
     *,
     model: str = "benchmark",
-    on_event: Callable[[], None] = lambda: None,
+    on_data: Callable[[], None] = lambda: None,
     **parameters: Any,
 ) -> StreamTrace:
     """Send one streaming chat request and trace its answer. Greedy, and end of text is ignored where a server can.
@@ -61,7 +64,7 @@ async def stream_chat(
         url: Scheme, host, port and what stands before `/v1`.
         messages: The conversation.
         model: What the server calls the model.
-        on_event: Called as each event arrives.
+        on_data: Called whenever something arrives.
         parameters: Further members of the request's body.
 
     Raises:
@@ -77,24 +80,48 @@ async def stream_chat(
         "ignore_eos": True,
         **parameters,
     }
-    clock = asyncio.get_running_loop().time
-    address = urlsplit(url)
+    loop, address = asyncio.get_running_loop(), urlsplit(url)
     secure = address.scheme == "https"
-    reader, writer = await asyncio.open_connection(
-        address.hostname, address.port or (443 if secure else 80), ssl=secure or None
+    transport, answer = await loop.create_connection(
+        lambda: _Recorder(loop, on_data),
+        address.hostname or "",
+        address.port or (443 if secure else 80),
+        ssl=secure or None,
     )
-    events: list[Event] = []
     try:
-        sent_at = clock()
-        writer.write(_request(address.path.rstrip("/"), address.netloc, json.dumps(body).encode()))
-        async for event in _events(reader):
-            events.append((clock(), event))
-            on_event()
-    except asyncio.IncompleteReadError as error:
-        raise StreamFailed("the server hung up in the middle of an answer") from error
+        sent_at = loop.time()
+        transport.write(_request(address.path.rstrip("/"), address.netloc, json.dumps(body).encode()))
+        await answer.ended
     finally:
-        writer.close()
-    return _trace(sent_at, events)
+        transport.close()
+    return _trace(sent_at, list(_events(answer.pieces)))
+
+
+class _Recorder(asyncio.Protocol):
+    """Keeps what arrives, and when. Nothing is understood before the end, except that it is the end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_data: Callable[[], None]) -> None:
+        self._clock = loop.time
+        self._on_data = on_data
+        self.pieces: list[Piece] = []
+        self.ended = loop.create_future()
+
+    def data_received(self, data: bytes) -> None:
+        """The transport has read something."""
+        self.pieces.append((self._clock(), data))
+        self._on_data()
+        # Some servers leave the connection open, whatever they are told.
+        if data.endswith(_LAST_CHUNK):
+            self.connection_lost(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The server has hung up."""
+        if self.ended.done():
+            return
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error)
 
 
 def _request(prefix: str, host: str, payload: bytes) -> bytes:
@@ -105,29 +132,49 @@ def _request(prefix: str, host: str, payload: bytes) -> bytes:
     return head.encode() + payload
 
 
-async def _events(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    head = await reader.readuntil(b"\r\n\r\n")
-    if b" 200 " not in head.split(b"\r\n", 1)[0]:
-        raise StreamFailed((head.split(b"\r\n", 1)[0] + b": " + await reader.read(500)).decode(errors="replace"))
+def _events(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """The data of each event, with the time at which its last byte came."""
+    whole = b"".join(data for _, data in pieces)
+    head, _, _ = whole.partition(b"\r\n\r\n")
+    body_at = len(head) + 4
+    status = head.split(b"\r\n", 1)[0]
+    if b" 200 " not in status:
+        raise StreamFailed((status + b": " + whole[body_at : body_at + 500]).decode(errors="replace"))
     pending = b""
-    async for data in _chunks(reader) if b"chunked" in head.lower() else _pieces(reader):
-        *whole, pending = (pending + data).replace(b"\r\n", b"\n").split(b"\n\n")
-        for event in whole:
+    for at, data in (_chunks if b"chunked" in head.lower() else _rest)(pieces, whole, body_at):
+        *events, pending = (pending + data).replace(b"\r\n", b"\n").split(b"\n\n")
+        for event in events:
             if event.startswith(b"data: "):
-                yield event[6:]
+                yield at, event[6:]
 
 
-async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    while size := int((await reader.readline()).split(b";")[0].strip() or b"0", 16):
-        yield (await reader.readexactly(size + 2))[:-2]
+def _rest(pieces: Sequence[Piece], whole: bytes, place: int) -> Iterator[Piece]:
+    """A body that ends with the connection: the pieces, without the head."""
+    stop = 0
+    for at, data in pieces:
+        stop += len(data)
+        if stop > place:
+            yield at, whole[place:stop]
+            place = stop
 
 
-async def _pieces(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    while data := await reader.read(1 << 16):
-        yield data
+def _chunks(pieces: Sequence[Piece], whole: bytes, place: int) -> Iterator[Piece]:
+    """A body in chunks: the data of each, with the time at which it was complete."""
+    stops = list(itertools.accumulate(len(data) for _, data in pieces))
+    while (line_end := whole.find(b"\r\n", place)) >= 0:
+        size = int(whole[place:line_end].split(b";")[0], 16)
+        if not size:
+            return
+        stop = line_end + 2 + size
+        if stop > len(whole):
+            break
+        at, _ = pieces[bisect.bisect_left(stops, stop)]
+        yield at, whole[line_end + 2 : stop]
+        place = stop + 2
+    raise StreamFailed("the server hung up in the middle of an answer")
 
 
-def _trace(sent_at: float, events: Sequence[Event]) -> StreamTrace:
+def _trace(sent_at: float, events: Sequence[Piece]) -> StreamTrace:
     arrivals, text = [], []
     usage: dict[str, int] = {}
     for at, data in events:

@@ -61,7 +61,7 @@ def gap_metrics(prefix: str, what: str) -> list[Metric]:
 
 
 def _decode(bench: Bench, count: int, num_tokens: int) -> Question:
-    name, what = f"decode-{count}", f"decode, {_streams(count)} of {num_tokens} tokens"
+    name, what = f"decode-{count}", f"decode, {streams_of(count)} of {num_tokens} tokens"
     metrics = [
         Metric(f"{name}.rate", what, "tok/s"),
         Metric(f"{name}.first", f"{what}, first token", "ms", higher_is_better=False),
@@ -100,5 +100,6 @@ def _decode_at(bench: Bench, num_tokens: int) -> Question:
     return bench.ask(name, "context", [Metric(f"{name}.rate", f"decode at context {num_tokens:,}", "tok/s")], ask)
 
 
-def _streams(count: int) -> str:
+def streams_of(count: int) -> str:
+    """`1 stream`, `8 streams`."""
     return f"{count} stream{'s' * (count > 1)}"

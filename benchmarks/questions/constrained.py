@@ -16,6 +16,7 @@ from benchmarks.conductor import Measure, Question
 from benchmarks.contenders.servers import Server
 from benchmarks.load.chat_stream import decode_rate, stream_chat
 from benchmarks.load.prompts import fresh_messages
+from benchmarks.questions.chat import streams_of
 from benchmarks.results.document import Metric
 
 CONSTRAINED, FREE = "under a schema", "free text"
@@ -48,7 +49,7 @@ def questions(bench: Bench) -> Iterator[Question]:
 
 def _decode(bench: Bench, count: int, how: str, sampling: Mapping[str, Any]) -> Question:
     name = f"schema-{count}-{how}"
-    metric = Metric(f"{name}.rate", f"decode under a schema, {count} stream{'s' * (count > 1)}, {how}", "tok/s")
+    metric = Metric(f"{name}.rate", f"decode under a schema, {streams_of(count)}, {how}", "tok/s")
 
     def measure(parameters: Mapping[str, Any]) -> Measure:
         return lambda: {metric.id: bench.limit.run(_rate(bench.fleet.server(bench.ours), count, sampling, parameters))}

@@ -14,7 +14,7 @@ from benchmarks.load.prompts import fresh_messages, next_turn
 from benchmarks.questions.chat import streams
 from benchmarks.results.document import Metric
 
-_EVENTS_UNTIL_STEADY = 8
+_ARRIVALS_UNTIL_STEADY = 8
 
 
 def questions(bench: Bench) -> Iterator[Question]:
@@ -69,16 +69,16 @@ class _Running:
     """A stream that goes on beside what is measured."""
 
     def __init__(self, server: Server, num_tokens: int) -> None:
-        self._num_events = 0
+        self._num_arrivals = 0
         self._is_steady = asyncio.Event()
         call = stream_chat(
-            server.url, fresh_messages(24), model=server.model, on_event=self._count, max_tokens=num_tokens
+            server.url, fresh_messages(24), model=server.model, on_data=self._count, max_tokens=num_tokens
         )
         self.task: asyncio.Task[StreamTrace] = asyncio.create_task(call)
 
     def _count(self) -> None:
-        self._num_events += 1
-        if self._num_events >= _EVENTS_UNTIL_STEADY:
+        self._num_arrivals += 1
+        if self._num_arrivals >= _ARRIVALS_UNTIL_STEADY:
             self._is_steady.set()
 
     async def steady(self) -> None:

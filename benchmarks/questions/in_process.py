@@ -13,7 +13,7 @@ from benchmarks.contenders.child import Child
 from benchmarks.contenders.engine_process import EngineInProcess, OgEngine, OgGenerator
 from benchmarks.contenders.servers import Server
 from benchmarks.load.chat_stream import decode_rate
-from benchmarks.questions.chat import streams
+from benchmarks.questions.chat import streams, streams_of
 from benchmarks.results.document import Metric
 from obeaver.config import Settings
 
@@ -32,7 +32,7 @@ def questions(bench: Bench) -> Iterator[Question]:
 
 
 def _over_http(bench: Bench, count: int) -> Question:
-    metric = Metric(f"http-{count}.rate", f"decode, {count} streams, HTTP beside in process", "tok/s")
+    metric = Metric(f"http-{count}.rate", f"decode, {streams_of(count)}, HTTP beside in process", "tok/s")
 
     async def ask(server: Server) -> Mapping[str, float]:
         return {metric.id: decode_rate(await streams(server, count, _PROMPT_WORDS, _NUM_TOKENS))}
@@ -43,7 +43,7 @@ def _over_http(bench: Bench, count: int) -> Question:
 
 
 def _decode(bench: Bench, count: int, contenders: tuple[str, ...]) -> Question:
-    metric = Metric(f"in-process-decode-{count}.rate", f"decode in process, {count} streams", "tok/s")
+    metric = Metric(f"in-process-decode-{count}.rate", f"decode in process, {streams_of(count)}", "tok/s")
     measures = {name: _decoding(bench, name, metric.id, count) for name in contenders}
     return Question(f"in-process-decode-{count}", "in-process", [metric], measures, ENGINE)
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.bench import Bench
@@ -15,23 +15,25 @@ _EVERY_S = 0.05
 _NUM_STREAMS, _NUM_TOKENS = 8, 1024
 
 
-def questions(bench: Bench) -> Iterator[Question]:
-    """The questions of both groups. In a hurry the running servers are asked, not fresh ones."""
-    quick = bench.options.quick
+def load_question(bench: Bench) -> Question:
+    """How long servers take to start. In a hurry it is those of the run, which this starts; else fresh ones."""
     loaded = Metric("load.seconds", "load: from the command to the first healthy answer", "s", higher_is_better=False)
-    start = _running_load if quick else _fresh_load
-    yield _of_processes(bench, "load", "load", [loaded], {name: start(bench, name) for name in bench.fleet.names})
-    if quick:
+    start = _running_load if bench.options.quick else _fresh_load
+    return _of_processes(bench, "load", "load", [loaded], {name: start(bench, name) for name in bench.fleet.names})
+
+
+def memory_question(bench: Bench) -> Question:
+    """What servers hold in memory. In a hurry it is those of the run, after what they have answered by then."""
+    if bench.options.quick:
         resident = Metric("resident.mb", "resident memory after the load", "MB", higher_is_better=False)
         measures = {name: _resident(bench, name) for name in bench.fleet.names}
-        yield _of_processes(bench, "resident", "memory", [resident], measures)
-        return
+        return _of_processes(bench, "resident", "memory", [resident], measures)
     what = f"{_NUM_STREAMS} streams of {_NUM_TOKENS:,} tokens"
     metrics = [
         Metric("memory.serving", f"resident memory while serving {what}", "MB", higher_is_better=False),
         Metric("memory.peak", f"peak of the process until then, {what}", "MB", higher_is_better=False),
     ]
-    yield _of_processes(
+    return _of_processes(
         bench, "memory", "memory", metrics, {name: _fresh_memory(bench, name) for name in bench.fleet.names}
     )
 

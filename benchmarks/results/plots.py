@@ -41,13 +41,15 @@ def _throughput(results: Results) -> Any:
     if not kinds:
         return None
     figure, axes = _panels(len(kinds))
+    colours = _colours([row for _, rows in kinds for _, row in rows])
     for axis, (kind, rows) in zip(axes, kinds, strict=True):
         for name in dict.fromkeys(name for _, row in rows for name in row.contenders):
             points = [(count, row.values(name)) for count, row in rows if row.values(name)]
             middles = [row.median(name) for _, row in rows if row.values(name)]
             low = [middle - min(values) for middle, (_, values) in zip(middles, points, strict=True)]
             high = [max(values) - middle for middle, (_, values) in zip(middles, points, strict=True)]
-            axis.errorbar([count for count, _ in points], middles, yerr=[low, high], marker="o", capsize=2, label=name)
+            style = {"color": colours[name], "marker": "o", "capsize": 2, "label": name}
+            axis.errorbar([count for count, _ in points], middles, yerr=[low, high], **style)
         axis.set(title=f"{kind}, all streams together", xlabel="streams", ylabel="tokens/s", ylim=(0, None))
         axis.set_xticks([count for count, _ in rows])
         axis.legend(fontsize=7)
@@ -65,13 +67,15 @@ def _latency(results: Results) -> Any:
     if not panels:
         return None
     figure, axes = _panels(len(panels))
+    colours = _colours([row for _, rows in panels for _, row in rows])
     for axis, (title, rows) in zip(axes, panels, strict=True):
         names = list(dict.fromkeys(name for _, row in rows for name in row.contenders))
         width = 0.8 / len(names)
         for index, name in enumerate(names):
             places = [number + index * width for number, (_, row) in enumerate(rows) if row.values(name)]
-            axis.bar(places, [row.median(name) for _, row in rows if row.values(name)], width, label=name)
-        axis.set(title=title, ylabel="ms", yscale="log")
+            heights = [row.median(name) for _, row in rows if row.values(name)]
+            axis.bar(places, heights, width, color=colours[name], label=name)
+        axis.set(title=title, ylabel="ms")
         axis.set_xticks([number + 0.4 - width / 2 for number in range(len(rows))], ["p50", "p95", "p99"][: len(rows)])
         axis.legend(fontsize=7)
     return figure
@@ -82,6 +86,12 @@ def _rows(results: Results, metric_ids: Sequence[str]) -> list[tuple[int, Row]]:
     numbers = _STREAMS if len(metric_ids) == len(_STREAMS) else (50, 95, 99)
     pairs = zip(numbers, metric_ids, strict=True)
     return [(number, row) for number, metric_id in pairs if (row := results.row(metric_id))]
+
+
+def _colours(rows: Sequence[Row]) -> dict[str, str]:
+    """Each contender's, the same in all panels."""
+    names = dict.fromkeys(name for row in rows for name in row.contenders)
+    return {name: f"C{number}" for number, name in enumerate(names)}
 
 
 def _panels(count: int) -> tuple[Any, list[Any]]:

@@ -1,5 +1,7 @@
 """The streaming client against a server of a few lines."""
 
+import asyncio
+
 import pytest
 from support.chat_stand_in import ANSWER, ChatStandIn, chat_stand_in, event
 
@@ -54,11 +56,26 @@ async def test_what_is_no_answer_fails_with_the_servers_own_words(case: str) -> 
             await stream_chat(stand_in.url, MESSAGES)
 
 
-async def test_a_caller_hears_of_every_event_as_it_arrives() -> None:
-    heard: list[None] = []
-    async with chat_stand_in(ChatStandIn()) as stand_in:
-        await stream_chat(stand_in.url, MESSAGES, on_event=lambda: heard.append(None))
-    assert len(heard) == len(ANSWER)
+async def test_a_caller_hears_of_arrivals_before_the_answer_is_complete() -> None:
+    heard = asyncio.Event()
+    stand_in = ChatStandIn(waits_after_first=heard)
+    async with chat_stand_in(stand_in):
+        found = await stream_chat(stand_in.url, MESSAGES, on_data=heard.set)
+    assert found.text == "two words"
+
+
+async def test_an_answer_that_breaks_off_is_a_failure() -> None:
+    async with chat_stand_in(ChatStandIn(breaks_off=True)) as stand_in:
+        with pytest.raises(StreamFailed, match="hung up"):
+            await stream_chat(stand_in.url, MESSAGES)
+
+
+async def test_a_server_that_keeps_the_connection_open_does_not_hold_the_client() -> None:
+    done = asyncio.Event()
+    async with chat_stand_in(ChatStandIn(waits_at_end=done)) as stand_in:
+        found = await stream_chat(stand_in.url, MESSAGES)
+        done.set()
+    assert found.num_tokens == 2
 
 
 def test_decode_counts_only_the_time_in_which_all_streams_run() -> None:

@@ -29,6 +29,9 @@ class ChatStandIn:
         status: Of its answers.
         chunked: Whether it sends chunks, or closes the connection at the end.
         stall_at: Number of the request, from 1, at which it stops answering for two seconds; 0 for never.
+        waits_after_first: Set by somebody before it sends more than the first piece.
+        waits_at_end: Set by somebody before it closes the connection.
+        breaks_off: Whether it hangs up before the last chunk.
         num_held: Requests that came during the stall.
         bodies: Of the requests.
     """
@@ -38,6 +41,9 @@ class ChatStandIn:
     status: str = "200 OK"
     chunked: bool = True
     stall_at: int = 0
+    waits_after_first: asyncio.Event | None = None
+    waits_at_end: asyncio.Event | None = None
+    breaks_off: bool = False
     num_held: int = 0
     bodies: list[dict[str, object]] = field(default_factory=list)
     _goes_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -53,10 +59,12 @@ class ChatStandIn:
         for piece in self.pieces:
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunked else piece)
             await writer.drain()
-            await asyncio.sleep(0)
-        if self.chunked:
+            await (self.waits_after_first.wait() if self.waits_after_first else asyncio.sleep(0))
+        if self.chunked and not self.breaks_off:
             writer.write(b"0\r\n\r\n")
         await writer.drain()
+        if self.waits_at_end:
+            await self.waits_at_end.wait()
         writer.close()
 
     async def _stall(self) -> None:
