@@ -6,7 +6,7 @@ MODEL  ?=
 PORT   ?= 18000
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast check format lint types contracts docs coverage bench clean
+.PHONY: help serve test test-fast check format lint types contracts docs coverage bench conformance clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,11 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 
 bench: $(VENV)/.installed-bench ## Measure every provider, runner and peer here (QUICK=1: within 3 minutes; ARGS=)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick,--out benchmarks) $(ARGS)
+
+conformance: $(VENV)/.installed-dev ## Ask the servers what the official SDKs ask; writes conformance/REPORT.md
+	$(BIN)/python -m conformance all --start conformance/servers.json --gaps conformance/gaps.json --jobs 4 \
+		--markdown conformance/REPORT.md
+	$(BIN)/python docs/write_reference.py
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -11,7 +11,9 @@ from obeaver.api.schema_files import schema_document
 from obeaver.api.wording import expectation
 from obeaver.config import options
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+CONFORMANCE_REPORT = ROOT / "conformance" / "REPORT.md"
 
 
 def options_table() -> str:
@@ -40,7 +42,16 @@ def _parameter_row(name: str, schema: Mapping[str, Any]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-TABLES = {"options": options_table, "parameters": parameters_table}
+def features_table() -> str:
+    """The matrix of features and clients, out of the report that `make conformance` has written."""
+    _, begin, rest = CONFORMANCE_REPORT.read_text(encoding="utf-8").partition("<!-- features:begin -->\n")
+    table, end, _ = rest.partition("\n<!-- features:end -->")
+    if not (begin and end):
+        raise ValueError("conformance/REPORT.md has no table of features: run make conformance")
+    return table
+
+
+TABLES = {"features": features_table, "options": options_table, "parameters": parameters_table}
 """What stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`."""
 
 

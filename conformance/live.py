@@ -1,0 +1,126 @@
+"""Let the SDKs themselves drive the server, each in a program of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conformance import judge
+from conformance.answers import turn_from_client
+from conformance.cases import Case, orders
+from conformance.results import SKIPPED, Result, result
+from conformance.targets import Targets
+
+CLIENTS = Path(__file__).parent / "clients"
+LANGUAGES = ("python", "python-async", "node")
+NPM_PACKAGES = ("openai", "zod")
+TIMEOUT_S = 900
+
+
+class CannotRun(Exception):
+    """A client is not on this machine; the text says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """How to start a client program."""
+
+    language: str
+    command: tuple[str, ...]
+
+
+def driver(language: str, cache: Path | None = None) -> Driver:
+    """The program for a language of `LANGUAGES`.
+
+    Args:
+        language: Which.
+        cache: Where Node's packages are kept; a folder of the user's cache if not given.
+
+    Raises:
+        CannotRun: Something that it needs is missing.
+    """
+    if language == "node":
+        return Driver(
+            language, ("node", str(CLIENTS / "node_client.mjs"), str(_node_folder(cache or _default_cache())))
+        )
+    flags = ("--async",) if language == "python-async" else ()
+    return Driver(language, (sys.executable, str(CLIENTS / "python_client.py"), *flags))
+
+
+def live(cases: Sequence[Case], language: str, targets: Targets, cache: Path | None = None) -> Iterator[Result]:
+    """Every case that this client can make."""
+    mine = [case for case in cases if not case.is_http and case.made_by(language)]
+    try:
+        program = driver(language, cache)
+    except CannotRun as error:
+        yield from (Result(case.feature, case.name, f"live {language}", SKIPPED, (str(error),)) for case in mine)
+        return
+    reports = {item["label"]: item for item in run(program, client_orders(mine, language, targets))}
+    for case in mine:
+        labels = [f"{case.slug}.{number}" for number in range(len(case.steps))]
+        turns = {
+            number: [turn_from_client(found) for found in reports[label]["turns"]]
+            for number, label in enumerate(labels)
+            if label in reports
+        }
+        facts = targets.by_need[case.needs].facts
+        version = next((item["client"] for item in reports.values()), "")
+        yield result(case, f"live {language} {version}".rstrip(), judge.violations(case, turns, facts))
+
+
+def client_orders(cases: Iterable[Case], language: str, targets: Targets) -> list[dict[str, Any]]:
+    """What a client is to do, with the addresses where."""
+    found: list[dict[str, Any]] = []
+    for case in cases:
+        target = targets.by_need[case.needs]
+        address = {"base_url": target.base_url, "api_key": target.api_key}
+        found += [address | order for order in orders([case], language, target.facts.model)]
+    return found
+
+
+def run(program: Driver, todo: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Start a client program, hand it its orders and read its reports.
+
+    Raises:
+        CannotRun: It ended with an error of its own.
+    """
+    lines = "".join(json.dumps(order) + "\n" for order in todo)
+    done = subprocess.run(
+        program.command, input=lines, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, encoding="utf-8"
+    )
+    if done.returncode:
+        raise CannotRun(f"{program.language} ended with status {done.returncode}: {done.stderr.strip()[-2000:]}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _node_folder(cache: Path) -> Path:
+    if shutil.which("node") is None:
+        raise CannotRun("node is not on this machine")
+    if all((cache / "node_modules" / name / "package.json").is_file() for name in NPM_PACKAGES):
+        return cache
+    npm = shutil.which("npm")
+    if npm is None:
+        raise CannotRun("npm is not on this machine, and its packages are not in the cache")
+    cache.mkdir(parents=True, exist_ok=True)
+    # Built beside it and moved there whole: another run may look at the same time, or this one be interrupted.
+    with tempfile.TemporaryDirectory(dir=cache) as made:
+        (Path(made) / "package.json").write_text('{"private": true}', encoding="utf-8")
+        words = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", *NPM_PACKAGES]
+        done = subprocess.run(words, cwd=made, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CannotRun(f"npm could not install {', '.join(NPM_PACKAGES)}: {done.stderr.strip()[-500:]}")
+        for name in ("package.json", "node_modules"):
+            if not (cache / name).exists():
+                (Path(made) / name).rename(cache / name)
+    return cache
+
+
+def _default_cache() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "openai-conformance"
