@@ -23,7 +23,7 @@ from benchmarks.bench import Bench
 from benchmarks.conductor import ContenderFailed, Measure, Question
 from benchmarks.contenders.servers import Server, obeaver
 from benchmarks.load.generator import closed_loop
-from benchmarks.load.http_keep_alive import KeepAliveClient
+from benchmarks.load.http_keep_alive import BlockingClient, KeepAliveClient
 from benchmarks.results.distribution import percentile
 from benchmarks.results.document import Metric
 from obeaver.models.store import StoredModel
@@ -112,7 +112,7 @@ class _Setting:
 
     def short(self, provider: str) -> Measure:
         """One short text over HTTP, again and again."""
-        return lambda: {"embed-short.latency": 1000 * self.bench.limit.run(_one_by_one(self._running(provider).url))}
+        return lambda: {"embed-short.latency": 1000 * _one_by_one(self._running(provider).url)}
 
     def short_bare(self) -> Mapping[str, float]:
         """The same in a bare session."""
@@ -173,15 +173,27 @@ async def _all_texts(url: str, texts: Sequence[str]) -> list[float]:
             await connection.close()
 
 
-async def _one_by_one(url: str) -> float:
+def _one_by_one(url: str) -> float:
     """Median seconds of one short request on a connection that stands."""
-    async with KeepAliveClient(url) as connection:
-        sent = await closed_loop(1, 60, lambda _: _embed(connection, SHORT))
-    return statistics.median(each.latency_s for each in sent)
+
+    def seconds() -> float:
+        begin = time.perf_counter()
+        _vector(connection.post("/v1/embeddings", _body(SHORT)))
+        return time.perf_counter() - begin
+
+    with BlockingClient(url) as connection:
+        return statistics.median(seconds() for _ in range(60))
 
 
 async def _embed(connection: KeepAliveClient, text: str) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    answer = await connection.post("/v1/embeddings", {"input": text, "encoding_format": "base64"})
+    return _vector(await connection.post("/v1/embeddings", _body(text)))
+
+
+def _body(text: str) -> Mapping[str, str]:
+    return {"input": text, "encoding_format": "base64"}
+
+
+def _vector(answer: Any) -> "np.ndarray[Any, np.dtype[np.float32]]":
     return np.frombuffer(base64.b64decode(answer["data"][0]["embedding"]), np.float32)
 
 
