@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from obeaver.cli.stored import encoder_model
 from obeaver.config import DEFAULT_EMBEDDING_MODEL, Settings, load_settings
 from obeaver.errors import ApiError, CommandError
 
@@ -76,7 +77,7 @@ def run_embed(arguments: argparse.Namespace) -> int:
     choose_provider(settings.provider)
     store = Store(settings.home)
     asked = split_words(arguments.words, store)
-    stored = _stored(asked.model or DEFAULT_EMBEDDING_MODEL, store, settings, arguments.weights)
+    stored = encoder_model(asked.model or DEFAULT_EMBEDDING_MODEL, settings, store, arguments.weights)
     parameters = {name: getattr(arguments, name) for name in ("dimensions", "prompt_name", "truncate")}
     with store.use(stored), asyncio.Runner() as runner, _loaded(runner, stored, settings) as model:
         embedder = Embedder(runner, model, parameters)
@@ -165,13 +166,6 @@ def _lines() -> Iterator[str]:
         if not text:
             raise CommandError(f"line {number} of standard input is empty, and an empty text has no vector")
         yield text
-
-
-def _stored(model: str, store: "Store", settings: Settings, weights: str | None) -> "StoredModel":
-    from obeaver.models.progress import TerminalProgress
-    from obeaver.models.pull import ensure_model
-
-    return ensure_model(model, store, progress=TerminalProgress(), weights=weights, offline=settings.offline)
 
 
 @contextmanager

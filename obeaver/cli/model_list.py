@@ -25,10 +25,11 @@ _INSTALLED: Final = (
 _AVAILABLE: Final = (
     Column("NAME"),
     Column("KIND", rank=1),
-    Column("SIZE", right=True),
+    Column("DOWNLOAD", right=True),
+    Column("MEMORY", right=True, rank=3),
     Column("CONTEXT", right=True, rank=2),
-    Column("LICENCE", rank=3, can_cut=True),
-    Column("DESCRIPTION", rank=4, can_cut=True),
+    Column("LICENCE", rank=4, can_cut=True),
+    Column("DESCRIPTION", rank=5, can_cut=True),
 )
 
 
@@ -93,8 +94,17 @@ def entry_json(entry: "CatalogEntry") -> dict[str, Any]:
         "parameters": entry.parameters,
         "context_length": entry.context,
         "licence": entry.licence,
+        "quantisation": entry.quantisation,
         "size_bytes": entry.size_bytes,
+        "memory_bytes": entry.memory_bytes,
+        "approximate": entry.approximate,
+        "sources": list(entry.addresses),
     }
+
+
+def entry_size_text(entry: "CatalogEntry") -> str:
+    """What there is to fetch; `~` before what was not verified."""
+    return f"{'~' if entry.approximate else ''}{size_text(entry.size_bytes)}"
 
 
 def size_text(num_bytes: int) -> str:
@@ -120,4 +130,12 @@ def _installed_row(model: "Installed") -> Sequence[str]:
 
 
 def _available_row(entry: "CatalogEntry") -> Sequence[str]:
-    return (entry.name, entry.kind, size_text(entry.size_bytes), str(entry.context), entry.licence, entry.description)
+    return (
+        entry.name,
+        entry.kind,
+        entry_size_text(entry),
+        size_text(entry.memory_bytes),
+        str(entry.context),
+        entry.licence,
+        entry.description,
+    )

@@ -5,6 +5,7 @@ import json
 import os
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,7 +55,10 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 
 def _print_installed(model: "Installed", summary: "ModelSummary", *, as_json: bool) -> None:
-    described = {"description": model.entry.description} if model.entry else {}
+    described = {
+        "description": model.entry and model.entry.description,
+        "origin": model.origin and asdict(model.origin),
+    }
     data = {"installed": True, **summary.to_json(), **installed_json(model), **described}
     rows: Rows = iter([*_installed_rows(model), *_folder_rows(summary, licence=model.licence)])
     _print(model.name, rows, summary, data, as_json)
@@ -87,15 +91,22 @@ def _entry_rows(entry: "CatalogEntry", store: "Store") -> Rows:
     yield "", entry.description
     yield "installed", f"no; obeaver pull {entry.name} fetches it into {store.home}"
     yield "kind", f"{entry.kind} ({entry.architecture})"
-    yield "parameters", f"{entry.parameters:,}"
+    about = "about " if entry.approximate else ""
+    yield "parameters", f"{about}{entry.parameters:,}"
     yield "context", f"{entry.context:,} tokens"
-    yield "download", size_text(entry.size_bytes)
+    yield "download", f"{about}{size_text(entry.size_bytes)}, {entry.quantisation}"
+    yield "import", f"weights {entry.weights}, KV cache {entry.kv}" if entry.weights else "none: it is served as it is"
+    yield "memory", f"{about}{size_text(entry.memory_bytes)} recommended"
     yield "licence", entry.licence
+    for address in entry.addresses:
+        yield "from", address
 
 
 def _installed_rows(model: "Installed") -> Rows:
     if model.entry is not None:
         yield "", model.entry.description
+    if model.origin is not None:
+        yield "from", model.origin.address
     if model.users:
         yield "in use by", f"process {', '.join(map(str, model.users))}"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from obeaver.cli.conversation import Conversation
 from obeaver.cli.lines import clean, piped_text, typed_lines
 from obeaver.cli.sampling_flags import given_sampling
+from obeaver.cli.stored import chat_model
 from obeaver.cli.terminal import Terminal
 from obeaver.cli.words import Asked, split_words
 from obeaver.config import DEFAULT_MODEL, Settings, load_settings
@@ -47,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> None:
     store = Store(settings.home)
     asked = _asked(arguments.words, store)
     question = _question(asked.prompt)
-    stored = _stored(asked.model or DEFAULT_MODEL, store, settings)
+    stored = chat_model(asked.model or DEFAULT_MODEL, settings, store)
     terminal = Terminal(sys.stdout, sys.stderr, os.environ)
     conversation = Conversation(system=clean(arguments.system or ""))
     if not question:
@@ -77,8 +78,11 @@ def _checked(sampling: dict[str, Any]) -> dict[str, Any]:
 def _asked(words: list[str], store: "Store") -> Asked:
     from obeaver.models.catalog import load_catalog
     from obeaver.models.facts import is_model_folder
+    from obeaver.models.sources.address import HUB
 
     def is_model_path(word: str) -> bool:
+        if word.lower().startswith(HUB):  # other addresses may be what is asked about
+            return True
         path = Path(word)
         try:
             path = path.expanduser()
@@ -103,13 +107,6 @@ def _question(prompt: str) -> str:
     if not question:
         raise CommandError("nothing is asked: standard input is empty")
     return question
-
-
-def _stored(model: str, store: "Store", settings: Settings) -> "StoredModel":
-    from obeaver.models.progress import TerminalProgress
-    from obeaver.models.pull import ensure_model
-
-    return ensure_model(model, store, progress=TerminalProgress(), offline=settings.offline)
 
 
 @contextmanager

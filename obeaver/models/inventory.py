@@ -6,8 +6,9 @@ from pathlib import Path
 
 from obeaver.errors import ModelError
 from obeaver.models.catalog import CatalogEntry
+from obeaver.models.origin import Origin
 from obeaver.models.record import Damaged, Recipe
-from obeaver.models.store import Store
+from obeaver.models.store import Store, StoredModel
 from obeaver.models.summary import ModelSummary, summarise
 
 
@@ -19,6 +20,7 @@ class Installed:
         name: In the store.
         folder: Its folder.
         recipe: What it was made from, where that is known.
+        origin: Where that came from, where that is known.
         summary: What its folder says; None where it is damaged or cannot be read.
         problem: What is wrong with it; None for a sound one.
         entry: The catalogue's entry that it comes from, if it does.
@@ -28,6 +30,7 @@ class Installed:
     name: str
     folder: Path
     recipe: Recipe | None
+    origin: Origin | None
     summary: ModelSummary | None
     problem: str | None
     entry: CatalogEntry | None
@@ -35,9 +38,11 @@ class Installed:
 
     @property
     def licence(self) -> str | None:
-        """As the catalogue says, else as the folder does."""
+        """As the catalogue says, else as its source did, else as the folder does."""
         if self.entry is not None:
             return self.entry.licence
+        if self.origin is not None and self.origin.licence is not None:
+            return self.origin.licence
         return None if self.summary is None else self.summary.licence
 
 
@@ -61,15 +66,16 @@ def look_up(store: Store, name: str, catalog: Mapping[str, CatalogEntry], *, dee
         catalog: As for `installed_models`.
         deep: As for `installed_models`.
     """
-    recipe, summary, problem = None, None, None
+    stored, summary, problem = None, None, None
     folder = store.home / "models" / name
     try:
-        recipe = store.check(name, deep=deep).recipe
+        stored = store.check(name, deep=deep)
         summary = summarise(folder)
     except (Damaged, ModelError) as error:
         problem = str(error)
-    entry = _entry_of(name, recipe, catalog)
-    return Installed(name, folder, recipe, summary, problem, entry, store.users(name))
+    recipe, origin = (stored.recipe, stored.origin) if stored else (None, None)
+    entry = _entry_of(name, stored, catalog)
+    return Installed(name, folder, recipe, origin, summary, problem, entry, store.users(name))
 
 
 def available_models(store: Store, catalog: Mapping[str, CatalogEntry]) -> list[CatalogEntry]:
@@ -78,13 +84,16 @@ def available_models(store: Store, catalog: Mapping[str, CatalogEntry]) -> list[
     return [entry for entry in catalog.values() if entry.name not in names]
 
 
-def _entry_of(name: str, recipe: Recipe | None, catalog: Mapping[str, CatalogEntry]) -> CatalogEntry | None:
-    """By the hash of the source where that is known, else by name."""
-    if recipe is not None:
-        made_from = (entry for entry in catalog.values() if _is_source(entry, recipe.source_sha256))
-        return next(made_from, None)
-    return catalog.get(name)
+def _entry_of(name: str, stored: StoredModel | None, catalog: Mapping[str, CatalogEntry]) -> CatalogEntry | None:
+    """The entry whose source it was made from; by its name alone where nothing tells of a source."""
+    if stored is None or (stored.recipe is None and stored.origin is None):
+        return catalog.get(name)
+    return next((entry for entry in catalog.values() if _is_from(entry, stored)), None)
 
 
-def _is_source(entry: CatalogEntry, sha256: str) -> bool:
-    return any(source.sha256 == sha256 for source in entry.sources)
+def _is_from(entry: CatalogEntry, stored: StoredModel) -> bool:
+    sha256 = None if stored.recipe is None else stored.recipe.source_sha256
+    return any(
+        source.sha256 == sha256 if source.sha256 else stored.origin is not None and source.gave(stored.origin)
+        for source in entry.sources
+    )

@@ -124,6 +124,8 @@ def _free_name(name: str | None, known: Collection[str]) -> str | None:
 
 
 def _of_catalog(entry: CatalogEntry, weights: str | None, kv: str | None) -> Wanted:
+    if entry.weights is None or entry.kv is None:
+        return Wanted(entry.name, entry.sources, entry.name, weights, kv)
     usual = (entry.weights, entry.kv)
     name = name_of_format(entry.name, (weights or entry.weights, kv or entry.kv), usual)
     return Wanted(entry.name, entry.sources, name, weights, kv, usual)

@@ -46,5 +46,5 @@ def test_a_slip_gets_the_right_name() -> None:
 
 
 def test_an_unknown_model_gets_the_known_names() -> None:
-    with pytest.raises(CommandError, match="known are mine, smollm2-135m"):
+    with pytest.raises(CommandError, match="obeaver models lists them; or give a path"):
         split("phi-3")

@@ -7,6 +7,8 @@ import pytest
 
 from obeaver.errors import ModelError
 from obeaver.models.catalog import BUNDLED, load_catalog
+from obeaver.models.encoder.architecture import FAMILIES
+from obeaver.models.gguf.architecture import ARCHITECTURES
 from obeaver.models.names import checked_name
 from obeaver.models.progress import SilentProgress
 
@@ -24,7 +26,17 @@ def test_the_catalogue_follows_its_schema() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("kind", "video"), ("licence", ""), ("sources", []), ("size_bytes", 0), ("name", "../x"), ("x", 1)],
+    [
+        ("kind", "video"),
+        ("licence", ""),
+        ("sources", []),
+        ("size_bytes", 0),
+        ("memory_bytes", 0),
+        ("quantisation", ""),
+        ("name", "../x"),
+        ("approximate", True),
+        ("x", 1),
+    ],
 )
 def test_the_schema_refuses_what_is_no_entry(key: str, value: Any) -> None:
     changed = {"models": [{**DATA["models"][0], key: value}]}
@@ -40,7 +52,8 @@ def test_names_are_unique_and_fit_for_the_store() -> None:
 def test_all_sources_of_an_entry_have_the_same_file() -> None:
     for entry in load_catalog().values():
         offers = [source.offer(SilentProgress()) for source in entry.sources if not source.asks]
-        assert {(offer.sha256, offer.size_bytes) for offer in offers} <= {(offers[0].sha256, entry.size_bytes)}
+        assert len({offer.sha256 for offer in offers}) == (0 if entry.approximate else 1)
+        assert {offer.size_bytes for offer in offers} <= {entry.size_bytes}
 
 
 def test_the_default_model_is_there() -> None:
@@ -74,7 +87,43 @@ def test_an_unknown_type_of_source_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_source_can_be_on_the_hub_or_the_web(source: dict[str, Any]) -> None:
-    assert jsonschema.Draft202012Validator(SCHEMA).is_valid({"models": [{**DATA["models"][0], "sources": [source]}]})
+    rounded = {} if "sha256" in source else {"approximate": True}
+    entry = {**DATA["models"][0], "sources": [source], **rounded}
+    assert jsonschema.Draft202012Validator(SCHEMA).is_valid({"models": [entry]})
+
+
+def test_what_a_branch_of_the_hub_holds_is_never_told_as_exact() -> None:
+    entry = {**DATA["models"][0], "sources": [{"type": "hub", "repo": "org/model", "revision": "main"}]}
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid({"models": [entry]})
+
+
+def test_entries_with_exact_sources_are_exact_and_all_others_say_that_they_are_not() -> None:
+    exact = {entry.name for entry in load_catalog().values() if not entry.approximate}
+    assert exact == {"smollm2-135m", "all-minilm-l6-v2"}
+
+
+def test_what_is_not_imported_is_a_folder() -> None:
+    for entry in load_catalog().values():
+        if entry.kind == "chat" and entry.approximate:
+            assert (entry.weights is not None) == entry.addresses[0].endswith(".gguf"), entry.name
+
+
+def test_every_architecture_of_a_gguf_file_can_be_imported() -> None:
+    files = [entry for entry in load_catalog().values() if entry.addresses[0].endswith(".gguf")]
+    assert {entry.architecture for entry in files} <= set(ARCHITECTURES)
+    assert len(files) > 10
+
+
+def test_every_encoder_that_is_imported_is_of_a_family_that_can_be() -> None:
+    imported = [entry for entry in load_catalog().values() if entry.kind != "chat" and entry.weights is not None]
+    assert {entry.architecture for entry in imported} <= set(FAMILIES)
+
+
+def test_the_recommended_memory_holds_at_least_the_weights() -> None:
+    bytes_a_weight = {"fp32": 4.0, "int8": 1.0, "int4": 0.5}
+    for entry in load_catalog().values():
+        weights = entry.parameters * bytes_a_weight[entry.weights] if entry.weights else entry.size_bytes
+        assert weights < entry.memory_bytes < 10 * weights + 500_000_000
 
 
 @pytest.mark.parametrize(

@@ -356,7 +356,9 @@ def catalog(tmp_path: Path, *sources: dict[str, Any]) -> dict[str, CatalogEntry]
         "parameters": 1,
         "context": 1,
         "licence": "MIT",
+        "quantisation": "Q8_0",
         "size_bytes": 1,
+        "memory_bytes": 1,
         "sources": sources,
         "import": {"weights": "int8", "kv": "float32"},
     }

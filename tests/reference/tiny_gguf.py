@@ -29,6 +29,7 @@ class TinyGguf:
         metadata: Further keys, without the architecture's prefix; they win over what is made here.
         vectors: Further tensors by name.
         without: Tensors to leave out.
+        chat_template: Of the tokenizer; None for a model that has none.
     """
 
     architecture: str = "llama"
@@ -48,6 +49,7 @@ class TinyGguf:
     vectors: Mapping[str, FloatArray] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     seed: int = 0
+    chat_template: str | None = None
 
     def write(self, path: Path) -> Path:
         """Write the file; returns its path."""
@@ -56,6 +58,8 @@ class TinyGguf:
             _add(writer, f"{self.architecture}.{key}", value)
         writer.add_license("apache-2.0")
         _add_tokenizer(writer, self.tokens or self.vocab)
+        if self.chat_template is not None:
+            writer.add_chat_template(self.chat_template)
         for name, tensor, kind in self._tensors():
             if name not in self.without:
                 writer.add_tensor(name, tensor, raw_dtype=kind)

@@ -56,7 +56,9 @@ def catalog_file(path: Path, wheel: bytes, content: bytes, **source: Any) -> Pat
         "parameters": 1000,
         "context": 64,
         "licence": "Apache-2.0",
+        "quantisation": "Q4_1",
         "size_bytes": len(content),
+        "memory_bytes": 1_000_000,
         "sources": [{**described, **source}],
         "import": {"weights": "int8", "kv": "float32"},
     }

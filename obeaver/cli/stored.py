@@ -1,0 +1,75 @@
+"""The model that a command is asked for: of the kind it needs, found in the store or fetched into it."""
+
+from typing import TYPE_CHECKING
+
+from obeaver.config import Settings
+from obeaver.errors import ModelError
+
+if TYPE_CHECKING:
+    from obeaver.models.store import Store, StoredModel
+
+_CHAT = "chat"
+_NAMES = {_CHAT: "a chat model", "embedding": "an embedding model", "reranker": "a reranker"}
+
+
+def chat_model(asked: str, settings: Settings, store: "Store") -> "StoredModel":
+    """A model for `serve` and `run`; fetched where it is not in the store.
+
+    Args:
+        asked: A name, an address, a folder or a GGUF file.
+        settings: Whether something may be fetched.
+        store: Where models are.
+
+    Raises:
+        CommandError: There is no such model, it is of another kind, or it cannot be had.
+    """
+    from obeaver.models.encoder.layout import is_encoder_folder
+    from obeaver.models.facts import is_model_folder
+
+    _require_kind(asked, chat=True)
+    stored = _ensured(asked, settings, store, None)
+    if not is_model_folder(stored.folder) and is_encoder_folder(stored.folder):
+        raise ModelError(_other_kind(asked, "embedding"))
+    return stored
+
+
+def encoder_model(asked: str, settings: Settings, store: "Store", weights: str | None) -> "StoredModel":
+    """A model for `serve-embed` and `embed`; fetched where it is not in the store.
+
+    Args:
+        asked: A name, an address or a folder.
+        settings: Whether something may be fetched.
+        store: Where models are.
+        weights: Format of the weights where the model is imported.
+
+    Raises:
+        CommandError: As for `chat_model`.
+    """
+    from obeaver.models.encoder.layout import is_encoder_folder
+    from obeaver.models.facts import is_model_folder
+
+    _require_kind(asked, chat=False)
+    stored = _ensured(asked, settings, store, weights)
+    if is_model_folder(stored.folder) and not is_encoder_folder(stored.folder):
+        raise ModelError(_other_kind(asked, _CHAT))
+    return stored
+
+
+def _require_kind(asked: str, *, chat: bool) -> None:
+    """Refuse a name of the catalogue before gigabytes are fetched for nothing."""
+    from obeaver.models.catalog import load_catalog
+
+    entry = load_catalog().get(asked.lower())
+    if entry is not None and (entry.kind == _CHAT) != chat:
+        raise ModelError(_other_kind(asked, entry.kind))
+
+
+def _other_kind(asked: str, kind: str) -> str:
+    return f"{asked} is {_NAMES[kind]}: obeaver {'serve' if kind == _CHAT else 'serve-embed'} {asked}"
+
+
+def _ensured(asked: str, settings: Settings, store: "Store", weights: str | None) -> "StoredModel":
+    from obeaver.models.progress import TerminalProgress
+    from obeaver.models.pull import ensure_model
+
+    return ensure_model(asked, store, progress=TerminalProgress(), weights=weights, offline=settings.offline)

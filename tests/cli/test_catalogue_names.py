@@ -1,0 +1,111 @@
+"""Names of the catalogue given to commands: fetched when they are not there, refused when they are of another kind."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from reference.tiny_gguf import TinyGguf
+from support.hub_server import COMMIT, HubServer, Repo, hub_server
+from support.server_process import serve
+
+from obeaver.models.store import Store
+
+REPO, FILE = "HuggingFaceTB/SmolLM2-360M-Instruct-GGUF", "smollm2-360m-instruct-q8_0.gguf"
+TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with hub_server() as running:
+        yield running
+
+
+def environ(hub: HubServer, home: Path) -> dict[str, str]:
+    return {**hub.environment(), "OBEAVER_HOME": str(home), "HF_HOME": str(home / "hf"), "PIP_INDEX_URL": hub.url}
+
+
+def obeaver(*words: str, hub: HubServer, home: Path) -> "subprocess.CompletedProcess[str]":
+    line = [sys.executable, "-m", "obeaver", *words]
+    env = {**os.environ, **environ(hub, home)}
+    return subprocess.run(line, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def greedy(url: str) -> str:
+    body = {"messages": [{"role": "user", "content": "Why is the sky blue?"}], "max_tokens": 4, "temperature": 0}
+    answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=60).json()
+    assert answer["usage"]["completion_tokens"] >= 1
+    return str(answer["choices"][0]["message"]["content"])
+
+
+def test_serve_fetches_a_catalogue_name_that_is_not_there_and_the_second_time_asks_nobody(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    content = TinyGguf(chat_template=TEMPLATE).write(tmp_path / "tiny.gguf").read_bytes()
+    hub.repos[REPO] = Repo({FILE: content, "README.md": b"# SmolLM2"})
+    home = tmp_path / "home"
+    with serve("SmolLM2-360M", **environ(hub, home)) as server:
+        [model] = httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]
+        assert model["id"] == "smollm2-360m"
+        first = greedy(server.url)
+    asked = len(hub.seen)
+    with serve("smollm2-360m", **environ(hub, home)) as server:
+        assert greedy(server.url) == first
+    assert len(hub.seen) == asked
+
+    shown = json.loads(obeaver("show", "smollm2-360m", "--json", hub=hub, home=home).stdout)
+    assert (shown["installed"], shown["weights"], shown["licence"]) == (True, "int8", "Apache-2.0")
+    assert shown["origin"]["address"] == f"hf:{REPO}@{COMMIT}:{FILE}"
+    listed = json.loads(obeaver("models", "--json", hub=hub, home=home).stdout)
+    assert [found["name"] for found in listed["installed"]] == ["smollm2-360m"]
+    assert "smollm2-360m" not in {entry["name"] for entry in listed["available"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["serve", "qwen3-0.7b"], "there is no model named 'qwen3-0.7b': did you mean qwen3-1.7b or qwen3-0.6b"),
+        (["serve", "bge-small-en-v1.5"], "bge-small-en-v1.5 is an embedding model: obeaver serve-embed bge-small"),
+        (["run", "bge-reranker-base", "Hi"], "bge-reranker-base is a reranker: obeaver serve-embed bge-reranker-base"),
+        (["serve-embed", "Qwen3-0.6B"], "Qwen3-0.6B is a chat model: obeaver serve Qwen3-0.6B"),
+        (["embed", "qwen3-0.6b", "text"], "qwen3-0.6b is a chat model: obeaver serve qwen3-0.6b"),
+        (["serve", "nothing-like-it"], "there is no model named 'nothing-like-it': obeaver models lists all"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line_and_nothing_is_fetched(
+    hub: HubServer, tmp_path: Path, words: list[str], message: str
+) -> None:
+    done = obeaver(*words, hub=hub, home=tmp_path / "home")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"obeaver: {message}")
+    assert done.stderr.count("\n") == 1
+    assert hub.seen == []
+
+
+@pytest.mark.real
+def test_an_installed_model_of_another_kind_is_refused_by_its_folder(
+    hub: HubServer, default_model: Path, default_embedding_model: Path, tmp_path: Path
+) -> None:
+    for command, folder in (("serve", default_embedding_model), ("serve-embed", default_model)):
+        done = obeaver(command, str(folder), "--port", "0", hub=hub, home=tmp_path / "home")
+        other = "serve-embed" if command == "serve" else "serve"
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].endswith(f": obeaver {other} {folder}")
+
+
+@pytest.mark.real
+def test_a_model_that_is_served_is_not_removed(default_model: Path, tmp_path: Path, hub: HubServer) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(default_model, home / "models" / "smollm2-135m")
+    with serve("smollm2-135m", OBEAVER_HOME=str(home)) as server:
+        done = obeaver("rm", "smollm2-135m", "--yes", hub=hub, home=home)
+        told = f"smollm2-135m is in use by process {server.process.pid}: stop it first, or give --force\n"
+        assert (done.returncode, done.stderr) == (1, f"obeaver: {told}")
+        assert greedy(server.url)
+    assert obeaver("rm", "smollm2-135m", "--yes", hub=hub, home=home).returncode == 0
+    assert Store(home).names() == ()
