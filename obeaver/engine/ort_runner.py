@@ -31,12 +31,11 @@ from obeaver.engine.step_inputs import StepInputs
 from obeaver.engine.threads import TELEMETRY_OFF, default_threads
 from obeaver.errors import EngineFailed, ProviderError
 from obeaver.onnx_outline import read_nodes
+from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
 
 # Errors come back as exceptions with the same text; on stderr they would stand twice.
 _FATAL_ONLY: Final = 4
 _MAX_ROWS: Final = 32
-# Processors without VNNI multiply unsigned by signed bytes with sums that overflow; this makes them take a slower way.
-_EXACT_BYTES: Final = "session.x64quantprecision"
 # A chunk of one token over a float cache needs room for the second one.
 _SPARE_TOKENS: Final = 1
 
@@ -254,7 +253,8 @@ def _session_options(ort: Any, choices: SessionChoices, num_threads: int) -> Any
     options.log_severity_level = _FATAL_ONLY
     options.enable_cpu_mem_arena = choices.arena
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(choices.spin_us))
-    options.add_session_config_entry(_EXACT_BYTES, "1")
+    if byte_products_overflow():
+        options.add_session_config_entry(EXACT_BYTE_PRODUCTS, "1")
     for key, value in choices.config:
         options.add_session_config_entry(key, value)
     return options

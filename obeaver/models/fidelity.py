@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
+
 FloatArray = npt.NDArray[np.float32]
 
 # Positions whose logits are in memory at once.
 CHUNK: Final = 128
 _ERRORS_ONLY: Final = 3
-# As the engine does: without VNNI, sums of products of bytes would overflow.
-_EXACT_BYTES: Final = "session.x64quantprecision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ def folder_logits(graph: Path, token_ids: Sequence[int], *, threads: int = 0) ->
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _ERRORS_ONLY
-    options.add_session_config_entry(_EXACT_BYTES, "1")
+    if byte_products_overflow():
+        options.add_session_config_entry(EXACT_BYTE_PRODUCTS, "1")
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     cache = _empty_cache(session)
     names = ["logits", *(name.replace("past_key_values", "present") for name in cache)]

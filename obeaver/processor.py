@@ -1,0 +1,35 @@
+"""What the processor's integer multiplication is worth, as far as onnxruntime has to be told.
+
+Products of unsigned by signed bytes are what int8 models multiply. x86 processors with VNNI (or AMX, which none has
+without it) add them up in 32 bits. Those without it add pairs in 16 bits, which overflows without a word; onnxruntime
+then has a slower way that is right, and has to be asked for it. Asked on a processor with VNNI, it goes the slow way
+all the same.
+"""
+
+import platform
+from pathlib import Path
+from typing import Final
+
+EXACT_BYTE_PRODUCTS: Final = "session.x64quantprecision"
+"""The entry of a session's configuration that asks for it, with the value 1."""
+
+_X86: Final = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
+_VNNI: Final = frozenset({"avx512_vnni", "avx_vnni"})
+_CPU_INFO: Final = Path("/proc/cpuinfo")
+
+
+def byte_products_overflow(machine: str | None = None, cpu_info: Path = _CPU_INFO) -> bool:
+    """Whether sums of products of bytes may overflow; so it is said of an x86 processor that cannot be looked up.
+
+    Args:
+        machine: The kind of processor, as `platform.machine` names it.
+        cpu_info: Where Linux describes it.
+    """
+    if (machine or platform.machine()).lower() not in _X86:
+        return False
+    try:
+        lines = cpu_info.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return True
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return _VNNI.isdisjoint(flags.split())
