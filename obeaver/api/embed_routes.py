@@ -2,19 +2,21 @@
 
 from obeaver import __version__
 from obeaver.api.docs import DocsApi
+from obeaver.api.embed_condition import EmbedCondition
 from obeaver.api.embed_state import EmbedState
-from obeaver.api.embed_system import EmbedSystemApi
 from obeaver.api.embeddings import EmbeddingsApi
 from obeaver.api.models import ModelsApi
 from obeaver.api.operations import SERVE_EMBED, SERVE_RERANK
 from obeaver.api.rerank import RerankApi
+from obeaver.api.system import SystemApi
 from obeaver.web.router import Handler, Route
 
 
 def embed_routes(state: EmbedState, *, reranks: bool) -> list[Route]:
     """The routes of `obeaver serve-embed`, for an embedding model or a reranker."""
     operations = SERVE_RERANK if reranks else SERVE_EMBED
-    models, system = ModelsApi(lambda: state.models.served), EmbedSystemApi(state, operations)
+    models = ModelsApi(lambda: state.models.served)
+    system = SystemApi(EmbedCondition(state.models), state.monitor, operations)
     docs = DocsApi(operations, title="obeaver", version=__version__)
     handlers: dict[str, Handler] = {
         "createEmbedding": EmbeddingsApi(state).create,

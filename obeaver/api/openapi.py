@@ -31,6 +31,7 @@ EVERYWHERE: tuple[type[ApiError], ...] = (Unauthorized, Forbidden, MethodNotAllo
 CODES: Mapping[type[ApiError], tuple[str, ...]] = {
     BadRequest: (
         "invalid_grammar",
+        "invalid_http",
         "invalid_json",
         "invalid_schema",
         "invalid_type",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from obeaver import __version__
 from obeaver.api.chat import ChatApi
+from obeaver.api.chat_condition import ChatCondition
 from obeaver.api.completions import CompletionsApi
 from obeaver.api.docs import DocsApi
 from obeaver.api.model_loading import ModelLoadingApi
@@ -31,7 +32,8 @@ def routes(state: ApiState) -> list[Route]:
 
 def _shared_handlers(state: ApiState, operations: Sequence[Operation]) -> dict[str, Handler]:
     """Handlers of what every server answers."""
-    models, system = ModelsApi(lambda: state.models.held), SystemApi(state, operations)
+    models = ModelsApi(lambda: state.models.held)
+    system = SystemApi(ChatCondition(state.models), state.monitor, operations)
     docs = DocsApi(operations, title="obeaver", version=__version__)
     return {
         "listModels": models.list,

@@ -13,7 +13,14 @@ from obeaver.api.model_host import ModelHost, OnStage
 from obeaver.api.routes import routes
 from obeaver.api.state import ApiState, LoadedModel
 from obeaver.app.application import MB, Application
-from obeaver.app.memory import available_bytes, give_back, kv_budget_bytes, needed_bytes, require_memory
+from obeaver.app.memory import (
+    available_bytes,
+    give_back,
+    keep_together,
+    kv_budget_bytes,
+    needed_bytes,
+    require_memory,
+)
 from obeaver.config import Settings
 from obeaver.engine.chooser import Constraint
 from obeaver.engine.core import EngineCore, EngineSettings
@@ -46,6 +53,7 @@ def chat_application(settings: Settings, *models: StoredModel) -> Application:
         settings: What the server was told.
         models: Those to load at the start; the first one answers requests that name none of them.
     """
+    keep_together()
     store = Store(settings.home)
     host = ModelHost(ChatLoader(settings, store), keep_alive_s=settings.keep_alive_s, strict=settings.strict_model)
     state = ApiState(

@@ -7,8 +7,8 @@ own work, so no grammar can hang a thread.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -72,9 +72,10 @@ class GrammarCompiler:
             self._tokenizer = llguidance.LLTokenizer(text, n_vocab=vocab_size, eos_token=list(eos_ids))
         except ValueError as error:
             raise GrammarError(f"no grammar can be compiled for this tokenizer: {error}") from error
-        self._limits = llguidance.LLParserLimits(verbose_errors=False)
-        self._make_matcher = llguidance.LLMatcher
+        limits = llguidance.LLParserLimits(verbose_errors=False)
         self._vocab_size = vocab_size
+        # No methods: a cache that knows this object would keep it, and all its memory, until Python looks for cycles.
+        self._build = partial(_build, partial(llguidance.LLMatcher, self._tokenizer, log_level=0, limits=limits))
         self._compiled = lru_cache(maxsize=_NUM_KEPT)(self._build)
 
     def compile(self, grammar: str) -> "Matcher":
@@ -113,15 +114,16 @@ class GrammarCompiler:
             return str(error)
         return None
 
-    def _build(self, grammar: str) -> Any:
-        matcher = self._make_matcher(self._tokenizer, grammar, log_level=0, limits=self._limits)
-        if matcher.is_error():
-            raise GrammarError(_reason(matcher))
-        # Computed here, the first mask costs the copies nothing.
-        matcher.compute_bitmask()
-        if matcher.is_error():
-            raise GrammarError("nothing can match it")
-        return matcher
+
+def _build(make_matcher: Callable[..., Any], grammar: str) -> Any:
+    matcher = make_matcher(grammar)
+    if matcher.is_error():
+        raise GrammarError(_reason(matcher))
+    # Computed here, the first mask costs the copies nothing.
+    matcher.compute_bitmask()
+    if matcher.is_error():
+        raise GrammarError("nothing can match it")
+    return matcher
 
 
 class Matcher:

@@ -104,7 +104,6 @@ class EngineWorker:
 
     _loop: asyncio.AbstractEventLoop
     _built: asyncio.Future[EngineFacts]
-    _thread: EngineThread
 
     def __init__(self, make_core: Callable[[], EngineCore], *, max_queue: int, name: str) -> None:
         self._make_core = make_core
@@ -117,6 +116,7 @@ class EngineWorker:
         self._idle = asyncio.Event()
         self._idle.set()
         self._gone: asyncio.Future[None] | None = None
+        self._thread: EngineThread | None = None
         self._facts: EngineFacts | None = None
         self._stats = EngineStats()
         self._mean_duration_s = 1.0
@@ -224,7 +224,9 @@ class EngineWorker:
         self._inbox.put(Stop())
         if self._gone is not None:
             await asyncio.shield(self._gone)
+        if self._thread is not None:
             self._thread.join()
+            self._thread = None  # it knows this worker: the two would keep each other, and the model's text side
 
     def on_built(self, facts: EngineFacts) -> None:
         """The thread has loaded the model."""

@@ -8,6 +8,10 @@ import pytest
 from support.reference_model import ReferenceModel
 from support.server_process import ServerProcess, serve
 
+from obeaver.models.progress import SilentProgress
+from obeaver.models.pull import import_file
+from obeaver.models.store import Store
+
 
 @pytest.fixture(scope="session")
 def server(default_model: Path) -> Iterator[ServerProcess]:
@@ -15,6 +19,17 @@ def server(default_model: Path) -> Iterator[ServerProcess]:
     assert default_model.is_dir()
     with serve("--offline") as running:
         yield running
+
+
+INT4_NAME = "smollm2-135m-int4"
+
+
+@pytest.fixture(scope="session")
+def int4_home(default_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the tests' own with one model: the default one's source in int4, under the name that ends so."""
+    home = tmp_path_factory.mktemp("int4") / "home"
+    import_file(default_gguf, Store(home), name=INT4_NAME, weights="int4", progress=SilentProgress())
+    return home
 
 
 @pytest.fixture
