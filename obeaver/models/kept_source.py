@@ -1,4 +1,4 @@
-"""The source that a stored model was made from, found again from the model's own record."""
+"""The source that a stored model came from, found again from the model's own record."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ def form_of(stored: StoredModel) -> Form:
     """What the model was before it stood in the store."""
     if stored.recipe is None:
         return FOLDER
+    if stored.made_by is not None:
+        return GGUF if stored.made_by.startswith(f"{GGUF}/") else ENCODER
     return GGUF if is_model_folder(stored.folder) else ENCODER
 
 
@@ -34,7 +36,7 @@ class KeptSource:
 
     Attributes:
         store: The store.
-        model: Made from it; it has a recipe.
+        model: Made from it.
         name: What the offer is called.
         elsewhere: Where it came from, where that can be asked again.
     """
@@ -94,18 +96,17 @@ class KeptSource:
 
 def _elsewhere(stored: StoredModel) -> Source | None:
     """From the record's words."""
-    origin, recipe = stored.origin, stored.recipe
-    if origin is None or recipe is None:
+    origin, form = stored.origin, form_of(stored)
+    sha256 = stored.recipe.source_sha256 if stored.recipe is not None else None
+    if origin is None:
         return None
-    form = form_of(stored)
     if origin.kind == HUB:
         address = parse_address(origin.address)
-        sha256 = recipe.source_sha256 if form == GGUF else None
-        return HubSource(address, sha256) if isinstance(address, HubAddress) else None
+        return HubSource(address, sha256 if form == GGUF else None) if isinstance(address, HubAddress) else None
     if origin.kind == URL:
-        return WebFile(UrlAddress(origin.address, recipe.source_sha256))
-    if origin.kind == LOCAL and form == GGUF:
-        return _local_file(Path(origin.address), recipe.source_sha256)
+        return WebFile(UrlAddress(origin.address, sha256))
+    if origin.kind == LOCAL and form == GGUF and sha256 is not None:
+        return _local_file(Path(origin.address), sha256)
     return None
 
 

@@ -14,62 +14,14 @@ from pathlib import Path
 from obeaver.errors import CommandError, FetchError, ModelError, StoreError
 from obeaver.models.encoder.layout import is_encoder_folder, read_encoder_facts
 from obeaver.models.facts import is_model_folder, read_facts
-from obeaver.models.importers import GGUF_FORMATS, USUAL, Importer, import_bytes, maker
+from obeaver.models.importers import USUAL, Importer, import_bytes, maker
 from obeaver.models.kept_source import KeptSource, form_of
 from obeaver.models.names import checked_name, name_from
-from obeaver.models.origin import FOLDER, GGUF, Form
 from obeaver.models.progress import Progress
 from obeaver.models.record import Recipe, folder_sha256, sha256_of
 from obeaver.models.sources.source import Offer, Source
 from obeaver.models.store import Claim, Store, StoredModel
-
-Formats = tuple[str, str]
-"""Of the weights and of the KV cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be in the store.
-
-    Attributes:
-        label: What a person calls it.
-        sources: Where it can be had, best first.
-        name: Its name there; whatever has that name now is replaced. None: a name made from what is fetched.
-        weights: Format of the weights that was asked for.
-        kv: The same for the KV cache.
-        usual: Formats where none was asked for; None: those that are usual for what is fetched.
-    """
-
-    label: str
-    sources: tuple[Source, ...]
-    name: str | None = None
-    weights: str | None = None
-    kv: str | None = None
-    usual: Formats | None = None
-
-    def formats(self, form: Form) -> Formats | None:
-        """What an import has to make; None where there is none.
-
-        Raises:
-            ModelError: There is no such format, or nothing to import.
-        """
-        if form == FOLDER:
-            if self.weights or self.kv:
-                raise ModelError(f"{self.label} is served as it is: its formats cannot be chosen")
-            return None
-        weights, kv = self.usual or USUAL[form]
-        weights = self.weights or weights
-        if form == GGUF and weights not in GGUF_FORMATS:
-            raise ModelError(f"weights can be {', '.join(GGUF_FORMATS)}, not {weights!r}")
-        return weights, self.kv or kv
-
-
-def name_of_format(base: str, formats: Formats | None, usual: Formats) -> str:
-    """Models of one source in other formats than the usual ones stand beside it: `name-int4`, `name-int8-kv-int8`."""
-    if formats is None or formats == usual:
-        return base
-    weights, kv = formats
-    return f"{base}-{weights}" if kv == usual[1] else f"{base}-{weights}-kv-{kv}"
+from obeaver.models.wanted import Formats, Wanted, name_of_format
 
 
 def is_current(stored: StoredModel) -> bool:
@@ -231,6 +183,7 @@ class Obtainer:
                     yield offer.fetch(self.store.home, self.progress), offer.sha256
                     return
                 if (path := sources.find(offer.sha256)) is not None:
+                    sources.forget_download(offer.key)
                     yield path, offer.sha256
                     return
             with sources.work_folder(offer.key, is_resumable=offer.is_resumable) as work:

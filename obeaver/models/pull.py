@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from obeaver.errors import ModelError
+from obeaver.errors import FetchError, ModelError
 from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.encoder.layout import CONFIG as ENCODER_CONFIG
 from obeaver.models.encoder.layout import find_graph, is_encoder_folder, require_importable, source_files
@@ -16,7 +16,7 @@ from obeaver.models.facts import CONFIG, is_model_folder
 from obeaver.models.importers import USUAL, Importer, import_source
 from obeaver.models.kept_source import form_of, source_of
 from obeaver.models.names import checked_name, is_name, unknown_model
-from obeaver.models.obtain import Obtainer, Wanted, is_current, name_of_format
+from obeaver.models.obtain import Obtainer, is_current
 from obeaver.models.origin import ENCODER, GGUF
 from obeaver.models.progress import Progress
 from obeaver.models.sources.address import HubAddress, is_address, parse_address
@@ -25,6 +25,7 @@ from obeaver.models.sources.local import LocalSource, open_local, open_local_fol
 from obeaver.models.sources.source import Source
 from obeaver.models.sources.web_file import WebFile
 from obeaver.models.store import Store, StoredModel
+from obeaver.models.wanted import Wanted, name_of_format
 
 _MAGIC: Final = b"GGUF"
 
@@ -70,6 +71,8 @@ def ensure_model(
         return obtainer.get(_of_catalog(known[lower], weights, kv))
     if is_name(lower) and (stored := store.find(lower)) is not None:
         return _renewed(stored, obtainer)
+    if is_name(lower) and (damaged := store.recorded(lower)) is not None:
+        return _repaired(damaged, obtainer)
     path = Path(asked)
     with suppress(RuntimeError):  # `~nobody` stays what it is
         path = path.expanduser()
@@ -156,13 +159,23 @@ def _from_folder(path: Path, weights: str | None, obtainer: Obtainer) -> StoredM
 
 
 def _renewed(stored: StoredModel, obtainer: Obtainer) -> StoredModel:
-    if is_current(stored) or stored.recipe is None:
-        return stored
-    source = source_of(stored, obtainer.store)
-    wanted = Wanted(
-        stored.name, (source,), stored.name, stored.recipe.weights, stored.recipe.kv, USUAL[form_of(stored)]
-    )
-    return obtainer.renewed(stored, wanted)
+    return stored if is_current(stored) else obtainer.renewed(stored, _again(stored, obtainer.store))
+
+
+def _repaired(damaged: StoredModel, obtainer: Obtainer) -> StoredModel:
+    obtainer.progress.note(f"{damaged.name} is damaged and is made anew")
+    try:
+        return obtainer.get(_again(damaged, obtainer.store))
+    except FetchError as error:
+        raise ModelError(f"{damaged.name} is damaged and cannot be made anew: {error}") from error
+
+
+def _again(stored: StoredModel, store: Store) -> Wanted:
+    """The same model, from where it came."""
+    source, recipe = source_of(stored, store), stored.recipe
+    if recipe is None:
+        return Wanted(stored.name, (source,), stored.name)
+    return Wanted(stored.name, (source,), stored.name, recipe.weights, recipe.kv, USUAL[form_of(stored)])
 
 
 def _require_gguf(path: Path) -> None:

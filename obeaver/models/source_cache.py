@@ -96,6 +96,11 @@ class SourceCache:
             raise
         remove_tree(folder)
 
+    def forget_download(self, key: str) -> None:
+        """Remove what there is of a download that is not needed any more. The caller holds its lock."""
+        if (self._downloads / key).exists():
+            remove_tree(self._downloads / key)
+
     def fetched_bytes(self, key: str) -> int:
         """What there is of an unfinished download that can be resumed."""
         return _tree_bytes(self._downloads / key)

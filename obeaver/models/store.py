@@ -107,6 +107,14 @@ class Store:
             logger.warning("the stored model %s is damaged and will not be used: %s", folder.name, reason)
             return None
 
+    def recorded(self, name: str) -> StoredModel | None:
+        """What the record of this model says, whether or not its files are so; None when it has none."""
+        folder = self._models / checked_name(name)
+        try:
+            return _stored(folder, records.read(folder))
+        except Damaged:
+            return None
+
     def check(self, name: str, *, deep: bool = False) -> StoredModel:
         """The model of this name, after a check of its files.
 

@@ -344,6 +344,17 @@ def test_a_hash_that_was_said_before_is_held_to(repo: Repo) -> None:
         offer(sha256="0" * 64)
 
 
+def test_what_could_not_be_imported_is_not_fetched(repo: Repo) -> None:
+    repo.gguf = {"architecture": "mamba", "context_length": 1}
+    with pytest.raises(
+        ModelError, match=r"tiny-Q8_0\.gguf of Org/Tiny-GGUF has the architecture 'mamba', .* llama, qwen2"
+    ):
+        offer()
+    for architecture in ("llama", "qwen3", "clip"):
+        repo.gguf = {"architecture": architecture}
+        assert offer().name == "tiny-q8_0"
+
+
 def test_names_that_lead_out_of_the_folder_are_passed_over(repo: Repo, hub: HubServer) -> None:
     repo.files |= {"../evil-Q8_0.gguf": GGUF, "/etc/evil-Q8_0.gguf": GGUF, "c:\\evil-Q8_0.gguf": GGUF}
     assert offer().origin.address.endswith(":tiny-Q8_0.gguf")  # type: ignore[union-attr]

@@ -462,6 +462,22 @@ def test_a_url_and_a_file_are_found_again_for_a_new_import(
     assert notes.texts[-1] == "local stays as it is: what local was made from is not there any more"
 
 
+def test_a_damaged_model_is_made_anew_by_its_name(get: Get, store: Store, repo: Repo, exports: Repo) -> None:
+    stored, folder = get("hf:Org/Tiny-GGUF"), get("hf:Org/Tiny-ONNX")
+    notes = Notes()
+    for model in (stored, folder):
+        (model.folder / "genai_config.json").unlink()
+    assert (get("tiny-q8_0", progress=notes, offline=True).folder / "genai_config.json").is_file()
+    assert contents(get("tiny-onnx-int4").folder) == contents(DATA / "llama_int4")
+    assert notes.texts[0] == "tiny-q8_0 is damaged and is made anew"
+
+
+def test_a_damaged_model_that_cannot_be_made_anew_is_one_line(get: Get, store: Store, exports: Repo) -> None:
+    (get("hf:Org/Tiny-ONNX").folder / "model.onnx").unlink()
+    with pytest.raises(ModelError, match=r"\Atiny-onnx-int4 is damaged and cannot be made anew: .* this is offline\Z"):
+        get("tiny-onnx-int4", offline=True)
+
+
 def test_a_record_from_before_importers_had_versions_is_that_of_the_first(get: Get, store: Store, repo: Repo) -> None:
     stored = get("hf:Org/Tiny-GGUF")
     path = stored.folder / "store.json"

@@ -29,6 +29,7 @@ class Repo:
         card: What the model card says at its top.
         gated: Whether one must be let in.
         private: Whether others do not know that it exists.
+        gguf: What the hub read from a GGUF file's header.
     """
 
     files: dict[str, bytes]
@@ -37,6 +38,7 @@ class Repo:
     card: dict[str, Any] = field(default_factory=lambda: {"license": "apache-2.0"})
     gated: bool = False
     private: bool = False
+    gguf: dict[str, Any] | None = None
 
     def is_large(self, path: str) -> bool:
         return len(self.files[path]) >= _LARGE_BYTES
@@ -224,6 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "gated": "manual" if repo.gated else False,
                 "private": repo.private,
                 "tags": ["gguf"],
+                **({"gguf": repo.gguf} if repo.gguf else {}),
                 "cardData": repo.card,
                 "siblings": [_sibling(repo, path, details="blobs" in query) for path in repo.files],
             }

@@ -1,4 +1,6 @@
-"""`python -m support.pull_process HOME CATALOG PAUSE_S`: gets the model `tiny` in a process that a test can kill.
+"""`python -m support.pull_process HOME CATALOG PAUSE_S [MODEL [NAME]]`: gets a model in a process that a test can kill.
+
+The model is `tiny` of the catalogue unless another is asked for.
 
 The importer is a stand-in: it copies the source in two halves with a pause between them.
 """
@@ -36,14 +38,15 @@ class PausingImporter:
         (target / "made.txt").write_text(f"{name} {weights} {kv}", encoding="utf-8")
 
 
-def main(home: str, catalog: str, pause_s: str) -> None:
+def main(home: str, catalog: str, pause_s: str, model: str = "tiny", name: str | None = None) -> None:
     """Get the model and print its folder."""
     logging.basicConfig(level="INFO")
     stored = ensure_model(
-        "tiny",
+        model,
         Store(Path(home)),
         progress=TerminalProgress(),
-        catalog=load_catalog(Path(catalog)),
+        name=name,
+        catalog=load_catalog(Path(catalog)) if catalog else {},
         importer=PausingImporter(float(pause_s)),
     )
     print(stored.folder)  # noqa: T201

@@ -66,6 +66,8 @@ class HubSource:
         listing = repo.listing()
         sizes = {path: file.size_bytes for path, file in listing.files.items()}
         choice = choose(listing.repo, sizes, self.address.path, partial(repo.read_json, listing.commit))
+        if choice.form == GGUF:
+            _require_known(listing, choice)
         size_bytes = sum(sizes[path] for path in choice.paths)
         sha256 = self._sha256(listing, choice)
         progress.note(_told(listing, choice, size_bytes))
@@ -102,6 +104,19 @@ class HubSource:
                 f"its SHA-256 is {digest.value}, expected {self.sha256}"
             )
         return digest.value
+
+
+def _require_known(listing: Listing, choice: Choice) -> None:
+    """Refuse before gigabytes are fetched what could not be imported after."""
+    from obeaver.models.gguf.architecture import ARCHITECTURES  # here: it loads what reads GGUF files
+
+    found = listing.gguf_architecture
+    # A vision model's eye is a GGUF file too, and may be the one that the hub looked into.
+    if found not in (None, "clip", *ARCHITECTURES):
+        raise ModelError(
+            f"{choice.base} of {listing.repo} has the architecture {found!r}, which cannot be imported "
+            f"(known: {', '.join(ARCHITECTURES)})"
+        )
 
 
 def _fetch(repo: HubRepo, listing: Listing, choice: Choice, folder: Path, progress: Progress) -> Path:

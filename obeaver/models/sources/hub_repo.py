@@ -45,12 +45,14 @@ class Listing:
         commit: In full.
         files: Every file, by its path.
         licence: As the model card says it.
+        gguf_architecture: Of its GGUF files, where the hub has looked into them.
     """
 
     repo: str
     commit: str
     files: Mapping[str, HubFile]
     licence: str | None
+    gguf_architecture: str | None = None
 
 
 class HubRepo:
@@ -83,7 +85,13 @@ class HubRepo:
             raise self._no_hub()
         files = {file.rfilename: file for file in info.siblings if _is_inside(file.rfilename)}
         found = {path: _hub_file(file) for path, file in files.items()}
-        return Listing(info.id, info.sha, {path: file for path, file in found.items() if file}, _licence(info))
+        return Listing(
+            repo=info.id,
+            commit=info.sha,
+            files={path: file for path, file in found.items() if file},
+            licence=_licence(info),
+            gguf_architecture=(info.gguf or {}).get("architecture"),
+        )
 
     def read_json(self, commit: str, path: str) -> Any:
         """Read a small file.
