@@ -33,8 +33,8 @@ from obeaver.models.gguf.writer import GRAPH_FILE, TensorWriter
 from obeaver.models.progress import Progress
 from obeaver.models.sample_text import CALIBRATION, EVALUATION, sample_ids
 
-# By measurement on the default model: rows of int8 against symmetric blocks of 64 decode as fast with one stream, 1.7
-# times as fast with 16, and prefill 1.8 times as fast, at a mean KL of 0.014 against 0.008 (int8 cache included).
+# By measurement on the default model: rows of int8 against symmetric blocks of 64 decode as fast with one stream, 1.6
+# times as fast with 8 or 16, and prefill 1.6 times as fast, at a mean KL of 0.014 against 0.008 (int8 cache included).
 # Of all matrices, rows cost most in the first layer's down projection, whose input has a few very large values: by
 # itself 0.5 % of perplexity.
 # Where int8 stands in blocks: blocks of 128 would be computed in another order for one row than for several
