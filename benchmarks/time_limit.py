@@ -1,8 +1,11 @@
-"""When a run has to end, whatever it is doing."""
+"""When a run has to end, whatever it is doing.
+
+Everything asynchronous runs in asyncio's own loop: its clock is exact, where uvloop's counts whole milliseconds.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,19 +36,9 @@ class TimeLimit:
             ContenderFailed: It was cut off.
         """
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                return runner.run(_within(asking, None if self.at_s == float("inf") else self.left_s))
+            return asyncio.run(_within(asking, None if self.at_s == float("inf") else self.left_s))
         except TimeoutError:
             raise ContenderFailed("the time was up before it had answered") from None
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The fastest loop that is here: what the client costs is taken from the server on the same cores."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _within(asking: Coroutine[Any, Any, Answer], seconds: float | None) -> Answer:

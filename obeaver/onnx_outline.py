@@ -1,10 +1,9 @@
 """Which operators and inputs an ONNX file has, read from its bytes without loading its weights.
 
 A model file is a protobuf message. Of it only this much is needed (field numbers from the ONNX specification's
-onnx.proto): ModelProto.graph = 7, GraphProto.node = 1, initializer = 5 and input = 11, NodeProto.input = 1, op_type = 4
-and attribute = 5, AttributeProto.name = 1 and i = 3, TensorProto.name = 8, ValueInfoProto.name = 1 and type = 2,
-TypeProto.tensor_type = 1, TypeProto.Tensor.elem_type = 1. Everything else is skipped by its length, so a file of
-gigabytes costs a few pages.
+onnx.proto): ModelProto.graph = 7, GraphProto.node = 1 and input = 11, NodeProto.input = 1, op_type = 4 and
+attribute = 5, AttributeProto.name = 1 and i = 3, ValueInfoProto.name = 1 and type = 2, TypeProto.tensor_type = 1,
+TypeProto.Tensor.elem_type = 1. Everything else is skipped by its length, so a file of gigabytes costs a few pages.
 """
 
 import mmap
@@ -16,8 +15,6 @@ from typing import Final, NamedTuple
 
 _MODEL_GRAPH: Final = 7
 _GRAPH_NODE: Final = 1
-_GRAPH_INITIALIZER: Final = 5
-_TENSOR_NAME: Final = 8
 _GRAPH_INPUT: Final = 11
 _VALUE_NAME: Final = 1
 _VALUE_TYPE: Final = 2
@@ -98,46 +95,6 @@ def _input_type(data: Data, start: int, stop: int) -> tuple[str, int]:
     return name, element
 
 
-def without_defaults(path: Path) -> bytes | None:
-    """A model file's bytes without the default values of its graph's inputs; None where no input has one.
-
-    A default is an initializer of an input's name: onnxruntime takes it as one, OpenVINO's plugin refuses it.
-
-    Raises:
-        ValueError: The file is no protobuf message.
-        OSError: The file cannot be read.
-    """
-    with _mapped(path) as data:
-        for number, start, begin, end in _records(data, 0, len(data)):
-            if number == _MODEL_GRAPH and (graph := _graph_without_defaults(data, begin, end)) is not None:
-                return b"".join([data[:start], _length_delimited(_MODEL_GRAPH, graph), data[end:]])
-    return None
-
-
-def _graph_without_defaults(data: Data, start: int, stop: int) -> bytes | None:
-    inputs = {_name(data, *value, _VALUE_NAME) for value in _messages(data, start, stop, _GRAPH_INPUT)}
-    kept, kept_from = [], start
-    for number, begin, content, end in _records(data, start, stop):
-        if number == _GRAPH_INITIALIZER and _name(data, content, end, _TENSOR_NAME) in inputs:
-            kept.append(data[kept_from:begin])
-            kept_from = end
-    return b"".join([*kept, data[kept_from:stop]]) if kept else None
-
-
-def _name(data: Data, start: int, stop: int, number: int) -> str:
-    return next((data[begin:end].decode() for begin, end in _messages(data, start, stop, number)), "")
-
-
-def _length_delimited(number: int, content: bytes) -> bytes:
-    head = bytearray()
-    for value in (number << 3 | _BYTES, len(content)):
-        while value > 0x7F:
-            head.append(value & 0x7F | 0x80)
-            value >>= 7
-        head.append(value)
-    return bytes(head) + content
-
-
 def _node(data: Data, start: int, stop: int) -> Node:
     op_type, inputs, ints = "", [], {}
     for number, begin, end in _fields(data, start, stop):
@@ -171,27 +128,21 @@ def _messages(data: Data, start: int, stop: int, wanted: int) -> Iterator[tuple[
 
 
 def _fields(data: Data, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Number, begin and end of the content of each length-delimited or whole-number field."""
-    return ((number, begin, end) for number, _, begin, end in _records(data, start, stop))
-
-
-def _records(data: Data, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
-    """Number, start, and begin and end of the content of each such field; the others are passed over."""
+    """Number, begin and end of each length-delimited or whole-number field; the others are passed over."""
     at = start
     while at < stop:
-        record = at
         tag, at = _varint(data, at, stop)
         kind = tag & 7
         if kind == _BYTES:
             size, at = _varint(data, at, stop)
             if at + size > stop:
                 raise ValueError("the file is cut short")
-            yield tag >> 3, record, at, at + size
+            yield tag >> 3, at, at + size
             at += size
         elif kind == _VARINT:
             begin = at
             _, at = _varint(data, at, stop)
-            yield tag >> 3, record, begin, at
+            yield tag >> 3, begin, at
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4
         else:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.onnx_outline import Node, read_input_types, read_nodes, without_defaults
+from obeaver.onnx_outline import Node, read_input_types, read_nodes
 
 
 def ints(node: onnx.NodeProto) -> dict[str, int]:
@@ -58,19 +58,3 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
         assert all(isinstance(node, Node) for node in read_nodes(path))
     with suppress(ValueError):
         assert all(isinstance(kind, int) for kind in read_input_types(path).values())
-
-
-def test_without_defaults_is_the_same_model_whose_inputs_have_none(tmp_path: Path) -> None:
-    path = TinyDecoder(logits_from=True).write(tmp_path)
-    expected = onnx.load(path)
-    default = next(tensor for tensor in expected.graph.initializer if tensor.name == "logits_from")
-    expected.graph.initializer.remove(default)
-    data = without_defaults(path)
-    assert data is not None
-    assert onnx.load_from_string(data) == expected
-    (tmp_path / "edited.onnx").write_bytes(data)
-    assert without_defaults(tmp_path / "edited.onnx") is None
-
-
-def test_a_model_whose_inputs_have_no_defaults_is_left_alone(tmp_path: Path) -> None:
-    assert without_defaults(TinyDecoder().write(tmp_path)) is None

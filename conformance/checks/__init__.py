@@ -4,13 +4,17 @@ from conformance.answers import Turn
 from conformance.checks import chat, chat_stream, completions, embeddings, errors, models, transport
 from conformance.checks.facts import ServerFacts
 
-__all__ = ["ServerFacts", "turn_violations"]
+__all__ = ["ServerFacts", "has_status", "turn_violations"]
+
+
+def has_status(turn: Turn, expected: int | str) -> bool:
+    """Whether an answer has the status that a case expects; `ok` is any from 200 to 299."""
+    return 200 <= turn.status <= 299 if expected == "ok" else turn.status == expected
 
 
 def turn_violations(turn: Turn, expected_status: int | str, facts: ServerFacts) -> list[str]:
-    """Everything that is wrong with one answer; `ok` is any status from 200 to 299."""
-    is_expected = 200 <= turn.status <= 299 if expected_status == "ok" else turn.status == expected_status
-    if not is_expected:
+    """Everything that is wrong with one answer."""
+    if not has_status(turn, expected_status):
         return [f"the status is {turn.status} instead of {expected_status}: {str(turn.value)[:200]}", *turn.problems]
     found = [*turn.problems, *transport.violations(turn)]
     if turn.status >= 400:

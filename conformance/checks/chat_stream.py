@@ -16,11 +16,13 @@ def violations(turn: Turn, facts: ServerFacts) -> list[str]:
     """What is wrong with it."""
     chunks = turn.chunks or ()
     found = constant_violations(chunks)
-    for number, chunk in enumerate(chunks):
-        wrong = sdk_schemas.violations("chat.completion.chunk", chunk)
-        found += [f"chunk {number}: {text}" for text in wrong]
-    if any("chunk" in text for text in found):
-        return found
+    off_model = [
+        f"chunk {number}: {text}"
+        for number, chunk in enumerate(chunks)
+        for text in sdk_schemas.violations("chat.completion.chunk", chunk)
+    ]
+    if off_model or not chunks:
+        return found + off_model
     asked = include_usage(turn.request)
     found += usage_violations(chunks, asked=asked)
     found += chat.whole_violations(turn.value, turn.request, facts, counted=asked)

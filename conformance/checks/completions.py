@@ -15,9 +15,11 @@ def violations(turn: Turn, facts: ServerFacts) -> list[str]:
     """What is wrong with one."""
     if not isinstance(turn.value, dict):
         return [f"the answer is no object: {str(turn.value)[:120]}"]
-    found = _stream_violations(turn) if turn.chunks is not None else _plain_violations(turn)
-    if found:
-        return found
+    objects = [turn.value] if turn.chunks is None else turn.chunks
+    off_model = [text for item in objects for text in sdk_schemas.violations("text_completion", item)]
+    if off_model or not objects:
+        return off_model or ["the stream has no chunks"]
+    found = _stream_violations(turn) if turn.chunks is not None else []
     choices = turn.value["choices"]
     prompts = turn.request.get("prompt")
     num_prompts = len(prompts) if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int) else 1
@@ -30,19 +32,9 @@ def violations(turn: Turn, facts: ServerFacts) -> list[str]:
     return found + [text for choice in choices for text in _choice_violations(choice, turn.request)]
 
 
-def _plain_violations(turn: Turn) -> list[str]:
-    found = sdk_schemas.violations("text_completion", turn.value)
-    return found + [
-        "a choice has no finish_reason" for c in turn.value.get("choices", []) if not c.get("finish_reason")
-    ]
-
-
 def _stream_violations(turn: Turn) -> list[str]:
     chunks = turn.chunks or ()
-    found = [text for chunk in chunks for text in sdk_schemas.violations("text_completion", chunk)]
-    found += chat_stream.constant_violations(chunks)
-    if found:
-        return found
+    found = chat_stream.constant_violations(chunks)
     found += chat_stream.usage_violations(chunks, asked=chat_stream.include_usage(turn.request))
     for index in {part["index"] for chunk in chunks for part in chunk["choices"]}:
         parts = [part for chunk in chunks for part in chunk["choices"] if part["index"] == index]
@@ -52,7 +44,7 @@ def _stream_violations(turn: Turn) -> list[str]:
 
 def _choice_violations(choice: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
     echo = request.get("echo") and isinstance(request["prompt"], str)
-    found = []
+    found = [] if choice.get("finish_reason") else ["a choice has no finish_reason"]
     text = choice["text"]
     if echo and not text.startswith(request["prompt"]):
         found.append("echo was asked for and the text does not begin with the prompt")
@@ -65,7 +57,7 @@ def _logprob_violations(choice: Mapping[str, Any], request: Mapping[str, Any]) -
     if request.get("logprobs") is None:
         return ["there are log-probabilities, and nobody asked for them"] if logprobs else []
     if not isinstance(logprobs, dict) or not isinstance(logprobs.get("tokens"), list):
-        return ["the log-probabilities are missing"]
+        return [f"the log-probabilities have no list of tokens: {str(logprobs)[:80]}"]
     values = logprobs.get("token_logprobs") or []
     found = []
     if not len(logprobs["tokens"]) == len(values) == len(logprobs.get("text_offset") or []):

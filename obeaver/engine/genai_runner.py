@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from obeaver.engine.ort_session import placement_of
+from obeaver.engine.ort_session import placement_of, provider_options
 from obeaver.engine.placement import Placement
 from obeaver.engine.providers import CPU, ProviderChoice, choose_provider
 from obeaver.engine.runner import CannotRun, KvBlock, KvShape, Logits, RunnerInfo
@@ -65,7 +65,7 @@ def open_genai_runner(
         described = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
         config = og.Config(str(folder))
         config.overlay(json.dumps(_thread_options(num_threads)))
-        _use_provider(config, choice, described)
+        _use_provider(config, choice, described, num_threads)
         model = og.Model(config)
     except Exception as error:
         raise CannotRun(f"onnxruntime-genai cannot load it: {_first_line(error)}") from error
@@ -208,7 +208,7 @@ def _placement(graph: Path | None, choice: ProviderChoice) -> Placement:
         raise CannotRun(f"onnxruntime cannot load it on {choice.name}: {_first_line(error)}") from error
 
 
-def _use_provider(config: Any, choice: ProviderChoice, described: dict[str, Any]) -> None:
+def _use_provider(config: Any, choice: ProviderChoice, described: dict[str, Any], num_threads: int) -> None:
     """Let the library use the provider; a folder that was made for it has options for it, which stay."""
     if choice.provider.library is not None:
         _register(choice.provider.package, choice.provider.library)
@@ -217,8 +217,11 @@ def _use_provider(config: Any, choice: ProviderChoice, described: dict[str, Any]
     if choice.name in made_for:
         return
     config.clear_providers()
-    if not choice.is_cpu:
-        config.append_provider(choice.name)
+    if choice.is_cpu:
+        return
+    config.append_provider(choice.name)
+    for key, value in provider_options(choice, num_threads).items():
+        config.set_provider_option(choice.name, key, value)
 
 
 @functools.cache

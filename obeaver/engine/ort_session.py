@@ -10,11 +10,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from obeaver.engine.openvino_graph import openvino_graph
 from obeaver.engine.placement import Placement
 from obeaver.engine.providers import ProviderChoice
 from obeaver.engine.threads import TELEMETRY_OFF
 from obeaver.errors import ProviderError
-from obeaver.onnx_outline import without_defaults
 
 _RECORD_ASSIGNMENT: Final = "session.record_ep_graph_assignment_info"
 _WEIGHTS_FOLDER: Final = "session.model_external_initializers_file_folder_path"
@@ -22,6 +22,7 @@ _WEIGHTS_FOLDER: Final = "session.model_external_initializers_file_folder_path"
 _FATAL_ONLY: Final = 4
 # As onnxruntime calls plain memory of the process.
 _HOST_MEMORY: Final = "Cpu"
+_OPENVINO: Final = "openvino"
 _CPU_EP: Final = "CPUExecutionProvider"
 
 
@@ -47,7 +48,7 @@ def open_session(graph: Path, options: Any, choice: ProviderChoice) -> tuple[Any
         return ort.InferenceSession(str(graph), options, providers=[_CPU_EP]), Placement()
     options.add_session_config_entry(_RECORD_ASSIGNMENT, "1")
     model: str | bytes = str(graph)
-    if (edited := without_defaults(graph)) is not None:
+    if choice.name == _OPENVINO and (edited := openvino_graph(graph)) is not None:
         options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))
         model = edited
     if choice.device.handle is None:
@@ -69,7 +70,7 @@ def provider_options(choice: ProviderChoice, num_threads: int) -> dict[str, str]
 
     Left to itself, OpenVINO rounds to bfloat16 on processors that have instructions for it, which changes answers.
     """
-    if choice.name == "openvino" and choice.in_host_memory:
+    if choice.name == _OPENVINO and choice.in_host_memory:
         config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": num_threads}
         return {"load_config": json.dumps({"CPU": config})}
     return {}

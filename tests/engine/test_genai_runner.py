@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.openvino import needs_openvino
 from support.tiny_decoder import TinyDecoder
 
 from obeaver.engine.genai_runner import GenaiRunner, open_genai_runner
+from obeaver.engine.providers import choose_provider
 from obeaver.engine.runner import CannotRun, KvShape, Logits
 from obeaver.errors import EngineFailed
 
@@ -161,3 +163,43 @@ def test_telemetry_is_off_before_the_library_is_imported(folder: Path) -> None:
     command = [sys.executable, "-c", program, str(folder)]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     assert answer.stdout.strip() == "1"
+
+
+@needs_openvino
+def test_another_provider_takes_what_it_says_and_computes_what_the_cpus_does(tmp_path: Path) -> None:
+    graph = TinyDecoder().write(tmp_path)
+    steps = []
+    for name in ("cpu", "openvino:cpu"):
+        runner = open_genai_runner(
+            tmp_path,
+            context_length=128,
+            vocab_size=320,
+            threads=1,
+            provider=choose_provider(name),
+            decoder_graph=graph,
+        )
+        runner.resize(KvShape(1, 32))
+        first = runner.prefill(0, [3, 5, 7, 9], 0, want_logits=True)
+        assert first is not None
+        steps.append([first.copy(), *(runner.decode([5 + place], [place])[0].copy() for place in range(4, 8))])
+        placement = runner.info.placement
+        assert str(placement) in runner.info.label
+        runner.close()
+    assert placement.provider == "openvino"
+    assert placement.left_to_cpu == {"GroupQueryAttention": 2}
+    np.testing.assert_allclose(steps[1], steps[0], atol=1e-3)
+
+
+@needs_openvino
+def test_a_provider_that_does_not_load_the_graph_is_no_runner_for_it(tmp_path: Path) -> None:
+    graph = tmp_path / "model.onnx"
+    TinyDecoder().write(tmp_path)
+    graph.write_bytes(graph.read_bytes()[:-100])
+    with pytest.raises(CannotRun, match="onnxruntime cannot load it on openvino: "):
+        open_genai_runner(
+            tmp_path,
+            context_length=128,
+            vocab_size=320,
+            provider=choose_provider("openvino:cpu"),
+            decoder_graph=graph,
+        )

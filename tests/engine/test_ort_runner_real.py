@@ -1,12 +1,14 @@
-"""That a sequence's numbers depend on nothing but its tokens, on the default model, to the bit."""
+"""That a sequence's numbers depend on nothing but its tokens, on the default model, to the bit, on each provider."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.openvino import needs_openvino
 
 from obeaver.engine.ort_runner import OrtRunner, open_ort_runner
+from obeaver.engine.providers import choose_provider
 from obeaver.engine.runner import KvShape, Logits
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -16,9 +18,10 @@ PROMPT = [int(i) for i in np.random.default_rng(7).integers(3, 49_000, LENGTH + 
 NUM_STEPS = 3
 
 
-@pytest.fixture(scope="module")
-def runner(default_model: Path) -> Iterator[OrtRunner]:
-    runner = open_ort_runner(default_model / "model.onnx", context_length=8192)
+@pytest.fixture(scope="module", params=["cpu", pytest.param("openvino:cpu", marks=needs_openvino)])
+def runner(default_model: Path, request: pytest.FixtureRequest) -> Iterator[OrtRunner]:
+    provider = choose_provider(request.param)
+    runner = open_ort_runner(default_model / "model.onnx", context_length=8192, provider=provider)
     yield runner
     runner.close()
 

@@ -275,7 +275,7 @@ def test_a_name_wins_over_a_folder_of_that_name(
     [
         (
             "smollm2-135",
-            r"there is no model named 'smollm2-135': did you mean smollm2-135m\? obeaver models lists all",
+            r"there is no model named 'smollm2-135': did you mean smollm2-135m",
         ),
         ("zzz", r"there is no model named 'zzz': obeaver models lists all; or give a path"),
         ("", "there is no model named ''"),
