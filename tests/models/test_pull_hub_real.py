@@ -45,8 +45,7 @@ def test_the_default_models_file_from_the_hub_gives_the_default_model(
     num_requests = len(hub.seen)
     answer, _ = obeaver("run", "hf:Org/SmolLM2-135M-GGUF", *QUESTION, "--home", home)
     default, _ = obeaver("run", DEFAULT_MODEL, *QUESTION, "--home", str(default_model.parents[1]))
-    assert answer == default
-    assert "Paris" in answer
+    assert answer == default != ""
     assert len(hub.seen) == num_requests, "what is in the store is not asked for"
 
 
