@@ -38,7 +38,7 @@ def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 def test_other_commands_take_flags_before_and_after_their_words_as_ever() -> None:
     arguments = build_parser().parse_args(["import", "--weights", "int4", "model.gguf", "--name", "mine"])
     assert (arguments.file, arguments.weights, arguments.name) == ("model.gguf", "int4", "mine")
-    assert build_parser().parse_args(["serve", "--port", "1"]).model == "smollm2-135m"
+    assert build_parser().parse_args(["serve", "--port", "1", "mine"]).models == ["mine"]
 
 
 def test_only_the_given_parameters_become_part_of_a_request() -> None:
