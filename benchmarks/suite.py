@@ -140,4 +140,7 @@ def _results(options: Options, folder: Path, source: Path | None) -> Results:
         raise CommandError(f"cannot continue: {error}") from None
     if results.environment["models"] != here["models"]:
         raise CommandError("cannot continue: the results are those of another model")
+    commits = str(results.environment["commit"]).split(", ")
+    if here["commit"] not in commits:
+        results.environment["commit"] = ", ".join([*commits, str(here["commit"])])
     return results
