@@ -37,7 +37,7 @@ def markdown(table: Table) -> list[str]:
 def _lines(results: Results, plots: Sequence[str]) -> Iterator[str]:
     yield "# Results"
     yield ""
-    yield "Made by `python -m benchmarks`; [performance](../docs/performance.md) says what is measured and how. Figures"
+    yield "Made by `python -m benchmarks`; `docs/performance.md` says what is measured and how. Figures"
     yield "are medians; ± is the largest distance from the median; × is how many times better the first contender with"
     yield "a figure is: the median of the rounds' own ratios."
     yield ""
