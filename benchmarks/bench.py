@@ -50,6 +50,11 @@ class Bench:
         """The contender that others are compared with."""
         return self.fleet.names[0]
 
+    @property
+    def lone(self) -> list[str]:
+        """Who is asked about a stream that runs alone: what it takes depends on whether anything is computed ahead."""
+        return [*self.fleet.names, *self.fleet.variants]
+
     def ask(
         self,
         question_id: str,

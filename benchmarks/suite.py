@@ -20,6 +20,7 @@ from benchmarks.questions import (
     conversation,
     embeddings,
     in_process,
+    lookahead,
     model_fidelity,
     open_loop,
     processes,
@@ -110,6 +111,7 @@ def _questions(bench: Bench) -> Iterator[Question]:
     yield from embeddings.questions(bench, lambda: _stored(options.embedding_model))
     yield from in_process.questions(bench)
     yield from conversation.questions(bench)
+    yield from lookahead.questions(bench)
     yield from constrained.questions(bench)
 
 

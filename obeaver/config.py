@@ -89,6 +89,12 @@ class Settings:
         "memory for keys and values kept after a request ended; -1: a quarter of the KV memory, at most 512",
         minimum=-1,
     )
+    lookahead: int = _option(
+        8,
+        "tokens computed ahead of a stream that runs alone, where its text repeats what it said before; never changes "
+        "an answer; 0: none",
+        minimum=0,
+    )
     max_body_mb: float = _option(10.0, "largest request body", minimum=0.001)
     keep_alive_s: float = _option(
         0.0,

@@ -31,6 +31,7 @@ class Contender:
         facts: What it is, for the results.
         is_ours: Whether it is obeaver.
         is_fresh: Whether `start` starts a new process, and does not only find one that runs.
+        is_variant: Another contender with one thing changed, for the questions that this matters to.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Contender:
     facts: Mapping[str, Any] = field(default_factory=dict)
     is_ours: bool = False
     is_fresh: bool = True
+    is_variant: bool = False
 
 
 class Fleet:
@@ -76,8 +78,13 @@ class Fleet:
 
     @property
     def names(self) -> list[str]:
-        """In the order of their turns."""
-        return list(self.contenders)
+        """In the order of their turns, without variants."""
+        return [name for name, contender in self.contenders.items() if not contender.is_variant]
+
+    @property
+    def variants(self) -> list[str]:
+        """The contenders that are asked some questions only."""
+        return [name for name, contender in self.contenders.items() if contender.is_variant]
 
     def server(self, name: str) -> Server:
         """The running server of a contender.

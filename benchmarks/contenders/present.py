@@ -2,8 +2,10 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -28,6 +30,7 @@ def chat_contenders(options: Options, folder: Path, source: Path | None) -> list
     found = [
         _obeaver(options, folder, provider, runner) for provider in providers(options) for runner in options.runners
     ]
+    found.append(_without_lookahead(found[0], folder))
     files = [*([source] if source else []), *options.gguf]
     if is_on_path("llama-server"):
         found += [_llama_server(options, path, files) for path in files]
@@ -58,13 +61,23 @@ def providers(options: Options) -> Sequence[str]:
 
 
 def _obeaver(options: Options, folder: Path, provider: str, runner: str) -> Contender:
-    flags = ["--threads", str(options.threads), "--provider", provider, "--runner", runner]
     settings = {"threads": options.threads, "provider": provider, "runner": runner}
-    name = f"obeaver {provider}/{runner}"
+    return _with_settings(f"obeaver {provider}/{runner}", folder, settings)
+
+
+def _without_lookahead(usual: Contender, folder: Path) -> Contender:
+    """What a lone stream takes where its text says nothing that it said before."""
+    settings = {**usual.facts["settings"], "lookahead": 0}
+    return replace(_with_settings(f"{usual.name}, no lookahead", folder, settings), is_variant=True)
+
+
+def _with_settings(name: str, folder: Path, settings: Mapping[str, Any]) -> Contender:
+    flags = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+    facts = {"kind": "obeaver", "provider": settings["provider"], "runner": settings["runner"], "settings": settings}
     return Contender(
         name,
         lambda timeout_s: obeaver(str(folder), *flags, name=name, timeout_s=timeout_s),
-        {"kind": "obeaver", "provider": provider, "runner": runner, "settings": settings},
+        facts,
         is_ours=True,
     )
 

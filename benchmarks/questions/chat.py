@@ -76,7 +76,7 @@ def _decode(bench: Bench, count: int, num_tokens: int) -> Question:
             **gap_figures(traces, name),
         }
 
-    return bench.ask(name, "streams", metrics, ask)
+    return bench.ask(name, "streams", metrics, ask, contenders=bench.lone if count == 1 else None)
 
 
 def _prefill(bench: Bench, group: str, count: int, num_tokens: int) -> Question:
@@ -97,7 +97,8 @@ def _decode_at(bench: Bench, num_tokens: int) -> Question:
         traces = await streams(server, 1, num_tokens - _OVERHEAD - 48, 96)
         return {f"{name}.rate": decode_rate(traces)}
 
-    return bench.ask(name, "context", [Metric(f"{name}.rate", f"decode at context {num_tokens:,}", "tok/s")], ask)
+    metric = Metric(f"{name}.rate", f"decode at context {num_tokens:,}", "tok/s")
+    return bench.ask(name, "context", [metric], ask, contenders=bench.lone)
 
 
 def streams_of(count: int) -> str:

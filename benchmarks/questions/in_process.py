@@ -1,7 +1,8 @@
 """Group `in-process`: what HTTP costs, and obeaver's engine beside onnxruntime-genai's own two.
 
 All have the same folder, threads and default settings, and take turns. Prompts are random token ids of the length that
-the HTTP prompts have, so that no cache helps.
+the HTTP prompts have, so that no cache helps. HTTP is held against the engine without lookahead on either side: how
+much can be computed ahead depends on the text.
 """
 
 import random
@@ -17,7 +18,7 @@ from benchmarks.questions.chat import streams, streams_of
 from benchmarks.results.document import Metric
 from obeaver.config import Settings
 
-ENGINE, GENERATOR, OG_ENGINE = "engine in process", "og.Generator", "og.Engine"
+ENGINE, PLAIN, GENERATOR, OG_ENGINE = "engine in process", "engine, no lookahead", "og.Generator", "og.Engine"
 _PROMPT_WORDS, _PROMPT_TOKENS, _NUM_TOKENS = 24, 64, 96
 _source = random.Random(0)
 
@@ -26,7 +27,7 @@ def questions(bench: Bench) -> Iterator[Question]:
     """The questions of the group."""
     for count in (1, 8):
         yield _over_http(bench, count)
-    yield _decode(bench, 1, (ENGINE, GENERATOR, OG_ENGINE))
+    yield _decode(bench, 1, (ENGINE, PLAIN, GENERATOR, OG_ENGINE))
     yield _decode(bench, 8, (ENGINE, OG_ENGINE))
     yield _prefill(bench)
 
@@ -37,9 +38,10 @@ def _over_http(bench: Bench, count: int) -> Question:
     async def ask(server: Server) -> Mapping[str, float]:
         return {metric.id: decode_rate(await streams(server, count, _PROMPT_WORDS, _NUM_TOKENS))}
 
-    over_http = bench.ask(f"http-{count}", "in-process", [metric], ask, contenders=[bench.ours])
-    measures = {**over_http.measures, ENGINE: _decoding(bench, ENGINE, metric.id, count)}
-    return Question(f"http-{count}", "in-process", [metric], measures, bench.ours)
+    (plain,) = bench.fleet.variants
+    over_http = bench.ask(f"http-{count}", "in-process", [metric], ask, contenders=[plain])
+    measures = {**over_http.measures, PLAIN: _decoding(bench, PLAIN, metric.id, count)}
+    return Question(f"http-{count}", "in-process", [metric], measures, plain)
 
 
 def _decode(bench: Bench, count: int, contenders: tuple[str, ...]) -> Question:
@@ -70,6 +72,8 @@ def _child(bench: Bench, name: str) -> Child:
     threads = bench.options.threads
     if name == ENGINE:
         return bench.child(name, EngineInProcess, bench.folder, Settings(threads=threads))
+    if name == PLAIN:
+        return bench.child(name, EngineInProcess, bench.folder, Settings(threads=threads, lookahead=0))
     return bench.child(name, {GENERATOR: OgGenerator, OG_ENGINE: OgEngine}[name], bench.folder, threads)
 
 

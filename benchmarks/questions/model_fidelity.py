@@ -26,7 +26,9 @@ def questions(bench: Bench) -> Iterator[Question]:
     """The question of the group."""
     num_tokens = 256 if bench.options.quick else 1024
     settings = {
-        name: contender.facts["settings"] for name, contender in bench.fleet.contenders.items() if contender.is_ours
+        name: contender.facts["settings"]
+        for name, contender in bench.fleet.contenders.items()
+        if contender.is_ours and not contender.is_variant
     }
     reference = _Reference(bench, num_tokens)
     measures = {name: _measure(bench, reference, Settings(**given)) for name, given in settings.items()}

@@ -124,6 +124,9 @@ def _engine_metrics(model: LoadedModel) -> list[Metric]:
         Metric("sequences_finished_total", "counter", "Sequences that ended, by reason.", finished),
         metric("prompt_tokens_total", "counter", "Prompt tokens taken in.", totals.prompt_tokens),
         metric("cached_tokens_total", "counter", "Prompt tokens not computed again.", totals.cached_tokens),
+        metric(
+            "lookahead_tokens_total", "counter", "Tokens that were guessed and computed ahead.", totals.lookahead_tokens
+        ),
         metric("generated_tokens_total", "counter", "Tokens generated.", totals.generated_tokens),
         metric("steps_total", "counter", "Steps of the engine.", totals.steps),
         metric("kv_budget_bytes", "gauge", "Most memory for keys and values.", engine.kv_budget_bytes),

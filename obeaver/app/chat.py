@@ -234,7 +234,10 @@ def make_engine(
     if settings.prefix_cache_mb < 0:
         prefix_bytes = min(budget_bytes // 4, MAX_DEFAULT_PREFIX_CACHE_BYTES)
     limits = EngineSettings(
-        kv_budget_bytes=budget_bytes, prefix_cache_bytes=min(prefix_bytes, budget_bytes), max_rows=settings.max_rows
+        kv_budget_bytes=budget_bytes,
+        prefix_cache_bytes=min(prefix_bytes, budget_bytes),
+        max_rows=settings.max_rows,
+        lookahead=settings.lookahead,
     )
     return EngineCore(runner, limits, make_sampler=Sampler, make_constraint=make_constraint)
 

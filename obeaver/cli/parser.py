@@ -18,10 +18,13 @@ _WEIGHTS_HELP = "format of the weights where the model is imported (default: fp3
 
 _EMBED_OPTIONS = frozenset({"threads", "max_input_tokens", "provider"})
 _CHAT_OPTIONS = frozenset(
-    {"runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "keep_alive_s", "strict_model", "stream_keep_alive_s"}
+    {
+        *("runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "lookahead"),
+        *("keep_alive_s", "strict_model", "stream_keep_alive_s"),
+    }
 )
 _SERVER_OPTIONS = frozenset(row.name for row in options()) - _CHAT_OPTIONS
-_ENGINE_OPTIONS = frozenset({"threads", "provider", "runner", "kv_cache_mb", "prefix_cache_mb"})
+_ENGINE_OPTIONS = frozenset({"threads", "provider", "runner", "kv_cache_mb", "prefix_cache_mb", "lookahead"})
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from obeaver.engine.chooser import Chooser, MakeConstraint, MakeSampler, unconst
 from obeaver.engine.chunk_budget import ChunkBudget
 from obeaver.engine.kv_slots import KvSlots
 from obeaver.engine.logprobs import ROWS_AT_ONCE, PromptLogprobs
+from obeaver.engine.lookahead import Lookahead
 from obeaver.engine.plan import (
     Computed,
     DecodeBatch,
@@ -48,12 +49,14 @@ class EngineSettings:
         prefix_cache_bytes: The prefix cache's part of that; 0 for none.
         max_rows: Most sequences that run together.
         chunks: Prompt tokens in a step.
+        lookahead: Most tokens computed ahead of a sequence that decodes alone; 0 for none.
     """
 
     kv_budget_bytes: int
     prefix_cache_bytes: int = 0
     max_rows: int = 16
     chunks: ChunkBudget = field(default_factory=ChunkBudget)
+    lookahead: int = 0
 
 
 class EngineCore:
@@ -87,6 +90,8 @@ class EngineCore:
             budget_bytes=settings.kv_budget_bytes - (settings.prefix_cache_bytes if info.can_copy_kv else 0),
         )
         self._slots = KvSlots(self.admission.smallest)
+        can_look_ahead = settings.lookahead > 0 and info.decodes_as_prefill and info.gives_all_logits
+        self._lookahead = Lookahead(runner, settings.lookahead) if can_look_ahead else None
         self._scheduler = Scheduler(
             self.admission, settings.chunks, self._slots, self._prefix, match_outputs=info.decodes_as_prefill
         )
@@ -144,7 +149,7 @@ class EngineCore:
             num_waiting=self._scheduler.num_waiting,
             kv_used_bytes=self.admission.num_bytes(self._slots.shape),
             prefix_cache_bytes=0 if self._prefix is None else self._prefix.used_bytes,
-            totals=self._tally.totals(),
+            totals=self._tally.totals(lookahead_tokens=0 if self._lookahead is None else self._lookahead.num_kept),
         )
 
     def invariants(self) -> list[str]:
@@ -193,14 +198,14 @@ class EngineCore:
     def _execute(self, plan: StepPlan) -> dict[SequenceId, RowResult]:
         results: dict[SequenceId, RowResult] = {}
         if plan.decode is not None:
-            results.update(self._decode(plan.decode))
+            results.update(self._decode(plan, plan.decode))
         for chunk in plan.prefills:
             results[chunk.sequence_id] = self._prefill(chunk)
         return results
 
-    def _decode(self, batch: DecodeBatch) -> dict[SequenceId, RowResult]:
+    def _decode(self, plan: StepPlan, batch: DecodeBatch) -> dict[SequenceId, RowResult]:
         try:
-            logits = self._runner.decode(batch.token_ids, batch.lengths)
+            logits = self._decode_logits(plan, batch)
         except Exception:
             logger.exception("a decode run of %d rows failed", len(batch.sequence_ids))
             return dict.fromkeys(batch.sequence_ids, _engine_failed())
@@ -208,6 +213,13 @@ class EngineCore:
             sequence_id: self._sample(sequence_id, row)
             for sequence_id, row in zip(batch.sequence_ids, logits, strict=True)
         }
+
+    def _decode_logits(self, plan: StepPlan, batch: DecodeBatch) -> Logits:
+        if self._lookahead is not None:
+            if plan.is_lone_decode:
+                return self._lookahead.decode(self._scheduler.sequence(batch.sequence_ids[0]), self._slots.shape.tokens)
+            self._lookahead.forget()
+        return self._runner.decode(batch.token_ids, batch.lengths)
 
     def _prefill(self, chunk: PrefillChunk) -> RowResult:
         try:

@@ -83,6 +83,12 @@ class StepPlan:
     decode: DecodeBatch | None = None
     prefills: tuple[PrefillChunk, ...] = ()
 
+    @property
+    def is_lone_decode(self) -> bool:
+        """Whether one sequence decodes and nothing else happens."""
+        others = (*self.moves, *self.prefills)
+        return self.decode is not None and len(self.decode.token_ids) == 1 and not others and self.shape is None
+
 
 class Sampled(NamedTuple):
     """A row's run gave a token. `ends`: a grammar has nothing more to say."""

@@ -88,6 +88,8 @@ class Runner(Protocol):
     def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
         """As `prefill`, with the logits of all of these tokens.
 
+        Not all of them need to stay: the row may be told to go on behind any of them, and the rest is void.
+
         Returns:
             [num_tokens, vocab_size]. Valid until the next call.
         """

@@ -16,6 +16,7 @@ class EngineTotals:
         prompt_tokens: Prompt tokens taken in, cached ones among them.
         cached_tokens: Those of them that came from known prefixes and were not computed.
         generated_tokens: Tokens sampled.
+        lookahead_tokens: Those of them for which nothing was left to compute: a guess had been right.
         finished: Sequences that ended, by reason; every reason has its entry.
     """
 
@@ -23,6 +24,7 @@ class EngineTotals:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
+    lookahead_tokens: int = 0
     finished: Mapping[FinishReason, int] = field(default_factory=lambda: dict.fromkeys(FinishReason, 0))
 
 
@@ -68,8 +70,13 @@ class Tally:
             reason = ended.result.reason if isinstance(ended.result, Finished) else FinishReason.FAILED
             self._finished[reason] += 1
 
-    def totals(self) -> EngineTotals:
-        """The counters as a value."""
+    def totals(self, *, lookahead_tokens: int) -> EngineTotals:
+        """The counters as a value; one of them is counted elsewhere."""
         return EngineTotals(
-            self._steps, self._prompt_tokens, self._cached_tokens, self._generated_tokens, dict(self._finished)
+            self._steps,
+            self._prompt_tokens,
+            self._cached_tokens,
+            self._generated_tokens,
+            lookahead_tokens,
+            dict(self._finished),
         )

@@ -104,6 +104,7 @@ def test_programs_on_the_path_and_urls_take_part_beside_every_runner(
     assert [contender.name for contender in found] == [
         "obeaver cpu/ort",
         "obeaver cpu/genai",
+        "obeaver cpu/ort, no lookahead",
         "llama-server",
         "llama-server other",
         "ollama",

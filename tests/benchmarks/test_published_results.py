@@ -10,9 +10,10 @@ from benchmarks.results.markdown import page
 FOLDER = Path(__file__).parent.parent.parent / "benchmarks"
 
 
-def test_the_published_page_is_what_the_published_json_makes() -> None:
-    plots = [path.name for path in (FOLDER / "throughput.svg", FOLDER / "latency.svg") if path.exists()]
-    assert (FOLDER / "RESULTS.md").read_text(encoding="utf-8") == page(read_results(FOLDER / "results.json"), plots)
+@pytest.mark.parametrize("folder", [FOLDER, FOLDER / "amd-epyc"], ids=lambda folder: folder.name)
+def test_a_published_page_is_what_the_published_json_makes(folder: Path) -> None:
+    plots = [path.name for path in (folder / "throughput.svg", folder / "latency.svg") if path.exists()]
+    assert (folder / "RESULTS.md").read_text(encoding="utf-8") == page(read_results(folder / "results.json"), plots)
 
 
 @pytest.mark.parametrize("provider", ["cpu", "openvino"])

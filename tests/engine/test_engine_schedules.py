@@ -24,6 +24,7 @@ class Schedules(RuleBasedStateMachine):
         chunks=st.builds(ChunkBudget, st.integers(1, 64), st.integers(0, 30), st.integers(0, 8)),
         can_copy_kv=st.booleans(),
         decodes_as_prefill=st.booleans(),
+        lookahead=st.sampled_from([0, 2, 8]),
     )
     def build(
         self,
@@ -33,6 +34,7 @@ class Schedules(RuleBasedStateMachine):
         chunks: ChunkBudget,
         can_copy_kv: bool,
         decodes_as_prefill: bool,
+        lookahead: int,
     ) -> None:
         self.failing: set[str] = set()
         self.num_failures = 0
@@ -45,7 +47,7 @@ class Schedules(RuleBasedStateMachine):
                 decodes_as_prefill=decodes_as_prefill,
                 fails=self.fails,
             ),
-            engine_driver.settings(row_tokens, prefix_tokens, max_rows=max_rows, chunks=chunks),
+            engine_driver.settings(row_tokens, prefix_tokens, max_rows=max_rows, chunks=chunks, lookahead=lookahead),
         )
 
     def fails(self, method: str) -> bool:
@@ -63,6 +65,7 @@ class Schedules(RuleBasedStateMachine):
         seed=st.integers(0, 9),
         temperature=st.sampled_from([0.0, 1.0]),
         stop=st.frozensets(st.integers(0, 31), max_size=2),
+        words=st.sampled_from([(), (3,), (4, 9)]),
     )
     def join(
         self,
@@ -73,9 +76,12 @@ class Schedules(RuleBasedStateMachine):
         seed: int,
         temperature: float,
         stop: frozenset[int],
+        words: tuple[int, ...],
     ) -> None:
         prompt = (*stem[:shared], *own)
-        self.driver.add(prompt, max_tokens, seed, temperature=temperature, stop_token_ids=stop)
+        # Who has few words to say repeats himself, so that guesses at what comes next are often right.
+        bias = dict.fromkeys(words, 50.0)
+        self.driver.add(prompt, max_tokens, seed, temperature=temperature, stop_token_ids=stop, logit_bias=bias)
 
     @precondition(lambda self: self.driver.sequences)
     @rule(data=st.data(), own=st.lists(st.integers(0, 31), min_size=1, max_size=9), max_tokens=st.integers(1, 60))

@@ -92,3 +92,12 @@ def test_decoding_writes_what_prefill_writes_if_it_says_so(runner: OrtRunner) ->
         runner.decode([PROMPT[place]], [place])
     decoded, prefilled = (runner.read_kv(row, LENGTH, LENGTH + 8) for row in (0, 1))
     assert np.array_equal(decoded, prefilled) is runner.info.decodes_as_prefill
+
+
+@pytest.mark.parametrize("num_tokens", range(2, 10))
+def test_tokens_that_are_computed_ahead_have_the_logits_of_decoding(runner: OrtRunner, num_tokens: int) -> None:
+    ids = (PROMPT[LENGTH:] * 2)[:num_tokens]
+    prefill(runner, 0, LENGTH)
+    ahead = runner.prefill_with_logits(0, ids, LENGTH).copy()
+    one_by_one = [runner.decode([token_id], [place])[0].copy() for place, token_id in enumerate(ids, LENGTH)]
+    assert all(map(np.array_equal, ahead, one_by_one)) or not runner.info.decodes_as_prefill

@@ -17,6 +17,7 @@ def settings(
     *,
     max_rows: int = 8,
     chunks: ChunkBudget | None = None,
+    lookahead: int = 0,
 ) -> EngineSettings:
     """Settings whose budgets are counted in tokens."""
     return EngineSettings(
@@ -24,6 +25,7 @@ def settings(
         prefix_cache_bytes=prefix_tokens * BYTES_PER_TOKEN,
         max_rows=max_rows,
         chunks=chunks or ChunkBudget(),
+        lookahead=lookahead,
     )
 
 

@@ -5,6 +5,7 @@ byte that stands in the row up to the length it was told. So a wrong row, a lost
 or a wrong position all change the tokens that come out, and `expected_logits` says what should have come.
 
 Memory that nobody may rely on (fresh, moved away, released) holds random bytes. Calls that the protocol forbids raise.
+After `prefill_with_logits` a row may be said to hold less than was computed, down to the first of those tokens.
 """
 
 import hashlib
@@ -81,6 +82,7 @@ class FakeRunner:
         self._rng = np.random.default_rng(0)
         self._kv = self._garbage(0, 0)
         self._held: list[int] = []
+        self._least: list[int] = []
 
     @property
     def num_prefilled(self) -> int:
@@ -91,20 +93,21 @@ class FakeRunner:
         self._enter("resize")
         rows, tokens = min(shape.rows, self.shape.rows), min(shape.tokens, self.shape.tokens)
         _require(shape.rows <= self.info.max_rows and shape.tokens <= self.info.context_length, f"{shape} is too large")
-        _require(all(held <= shape.tokens for held in self._held[:rows]), f"{shape} cuts a row")
+        _require(all(least <= shape.tokens for least in self._least[:rows]), f"{shape} cuts a row")
         _require(not any(self._held[rows:]), f"{shape} drops a row")
         kv = self._garbage(shape.rows, shape.tokens)
         kv[:rows, :, :, :, :tokens] = self._kv[:rows, :, :, :, :tokens]
         self._kv, self.shape = kv, shape
-        self._held = self._held[:rows] + [0] * (shape.rows - rows)
+        self._held = [min(held, shape.tokens) for held in self._held[:rows]] + [0] * (shape.rows - rows)
+        self._least = self._least[:rows] + [0] * (shape.rows - rows)
         self.largest_bytes = max(self.largest_bytes, shape.rows * shape.tokens * BYTES_PER_TOKEN)
 
     def move_row(self, source: int, target: int, num_tokens: int) -> None:
         self._enter("move_row")
         _require(source != target and self._held[target] == 0, f"row {target} is not free")
-        _require(self._held[source] == num_tokens, f"row {source} holds {self._held[source]}, not {num_tokens}")
+        _require(self._may_hold(source, num_tokens), f"row {source} holds {self._held[source]}, not {num_tokens}")
         self._kv[target, :, :, :, :num_tokens] = self._kv[source, :, :, :, :num_tokens]
-        self._held[target] = num_tokens
+        self._held[target] = self._least[target] = num_tokens
         self._clear(source)
         self.num_moves += 1
 
@@ -120,12 +123,14 @@ class FakeRunner:
         _require(start == self._held[row] or start == 0, f"row {row} holds {self._held[row]}, cannot write at {start}")
         stop = start + block.shape[3]
         self._kv[row, :, :, :, start:stop] = block
-        self._held[row] = stop
+        self._held[row] = self._least[row] = stop
 
     def prefill(self, row: int, token_ids: Sequence[int], start: int, want_logits: bool) -> Logits | None:
         self._enter("prefill")
         _require(len(token_ids) > 0, "an empty run")
-        _require(start == self._held[row] or start == 0, f"row {row} holds {self._held[row]}, cannot begin at {start}")
+        _require(
+            start == 0 or self._may_hold(row, start), f"row {row} holds {self._held[row]}, cannot begin at {start}"
+        )
         self._put(row, token_ids, start)
         self.prefill_runs.append(len(token_ids))
         return self._logits(row) if want_logits else None
@@ -133,13 +138,14 @@ class FakeRunner:
     def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
         self._enter("prefill_with_logits")
         rows = [self.prefill(row, [token_id], place, True) for place, token_id in enumerate(token_ids, start)]
+        self._least[row] = start + 1
         return np.stack([logits for logits in rows if logits is not None])
 
     def decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> Logits:
         self._enter("decode")
         _require(len(token_ids) == len(lengths) > 0, "token ids and lengths do not agree")
         for row, (token_id, length) in enumerate(zip(token_ids, lengths, strict=True)):
-            _require(length == self._held[row] > 0, f"row {row} holds {self._held[row]}, not {length}")
+            _require(length > 0 and self._may_hold(row, length), f"row {row} holds {self._held[row]}, not {length}")
             self._put(row, [token_id], length, odd=not self.info.decodes_as_prefill)
         self.decode_runs.append(len(token_ids))
         return np.stack([self._logits(row) for row in range(len(token_ids))])
@@ -160,14 +166,17 @@ class FakeRunner:
         stop = start + len(token_ids)
         _require(stop <= self.shape.tokens, f"{stop} tokens do not fit into {self.shape}")
         self._kv[row, :, :, :, start:stop] = closed_form(token_ids, start, odd=odd)
-        self._held[row] = stop
+        self._held[row] = self._least[row] = stop
+
+    def _may_hold(self, row: int, num_tokens: int) -> bool:
+        return self._least[row] <= num_tokens <= self._held[row]
 
     def _logits(self, row: int) -> Logits:
         return logits_of(self._kv[row, :, :, :, : self._held[row]])
 
     def _clear(self, row: int) -> None:
         self._kv[row] = self._garbage(1, self.shape.tokens)[0]
-        self._held[row] = 0
+        self._held[row] = self._least[row] = 0
 
     def _garbage(self, rows: int, tokens: int) -> npt.NDArray[np.int64]:
         return self._rng.integers(0, 1 << 62, (rows, NUM_LAYERS, 2, NUM_HEADS, tokens, HEAD_DIM))

@@ -1,0 +1,64 @@
+"""On the real model: what is computed ahead changes no answer, and spares runs where a text repeats itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from obeaver.app.chat import make_engine
+from obeaver.config import Settings
+from obeaver.engine.core import EngineCore
+from obeaver.engine.sequence import SamplingParams, Sequence
+from obeaver.models.facts import read_facts
+from obeaver.text.tokenizer import Tokenizer
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+PROMPTS = {
+    "a list": "apple, pear, plum, apple, pear, plum, apple, pear,",
+    "code": "def area(width, height):\n    return width * height\n\n\ndef volume(width, height, depth):\n    return",
+    "prose": "The beaver is a large rodent that",
+}
+SAMPLING: dict[str, dict[str, Any]] = {
+    "greedy": {"temperature": 0.0},
+    "seeded": {"temperature": 0.8, "top_k": 50, "seed": 7},
+}
+
+
+@pytest.fixture(scope="module")
+def engines(default_model: Path) -> Iterator[dict[str, EngineCore]]:
+    facts = read_facts(default_model)
+    engines = {
+        name: make_engine(facts, Settings(kv_cache_mb=64, prefix_cache_mb=0, lookahead=lookahead), [])
+        for name, lookahead in (("plain", 0), ("ahead", 8))
+    }
+    yield engines
+    for engine in engines.values():
+        engine.close()
+
+
+def answer(engine: EngineCore, prompt_ids: list[int], neighbour: list[int] | None = None, **sampling: Any) -> list[int]:
+    """What a sequence says; the neighbour comes when it has said ten tokens, and leaves before its end."""
+    params = SamplingParams(max_tokens=96, **sampling)
+    engine.add(Sequence(0, tuple(prompt_ids), params))
+    said: list[int] = []
+    while engine.has_work:
+        said += [token.token_id for sequence_id, token in engine.step().advanced if sequence_id == 0]
+        if neighbour and len(said) == 10:
+            engine.add(Sequence(1, tuple(neighbour), SamplingParams(max_tokens=20, temperature=0.0)))
+            neighbour = None
+    return said
+
+
+@pytest.mark.parametrize("sampling", SAMPLING)
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_an_answer_is_the_same_with_lookahead_and_beside_a_neighbour(
+    engines: dict[str, EngineCore], default_model: Path, prompt: str, sampling: str
+) -> None:
+    ids = Tokenizer.from_folder(default_model).encode(PROMPTS[prompt])
+    plain = answer(engines["plain"], ids, **SAMPLING[sampling])
+    num_before = engines["ahead"].stats().totals.lookahead_tokens
+    assert answer(engines["ahead"], ids, **SAMPLING[sampling]) == plain
+    assert engines["ahead"].stats().totals.lookahead_tokens > num_before
+    assert answer(engines["ahead"], ids, neighbour=ids[::-1], **SAMPLING[sampling]) == plain
