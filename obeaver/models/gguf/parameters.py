@@ -7,6 +7,7 @@ multiply fastest.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from onnx import numpy_helper
 
 from obeaver.models.gguf.graph import LOGITS, MICROSOFT, Nodes
-from obeaver.models.gguf.quantize import BlockFormat, RowFormat, quantise, quantise_rows
+from obeaver.models.gguf.quantize import FEW_BITS, BlockFormat, RowFormat, quantise, quantise_rows
 from obeaver.models.gguf.reader import FloatArray
 from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
 from obeaver.models.gguf.writer import TensorWriter
@@ -27,6 +28,7 @@ _ACTIVATION_TOP: Final = 127
 # Columns of a matrix that are transposed at once.
 _TRANSPOSED_AT_ONCE: Final = 256
 _FIRST_DOWN: Final = "blk.0.ffn_down"
+_VALUES: Final = ".attn_v"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,30 @@ class MatrixFormats:
         head: The head.
         embedding: The embedding; one table with the head where the model ties them and both have this format.
         first_down: The first layer's down projection.
+        values: The projections to attention's values.
     """
 
     layers: BlockFormat | RowFormat | None
     head: BlockFormat | RowFormat | None
     embedding: BlockFormat | None
     first_down: BlockFormat | RowFormat | None
+    values: BlockFormat | RowFormat | None
 
     @property
     def has_rows(self) -> bool:
         """Whether activations are rounded too, so that it matters how large they become."""
         return isinstance(self.layers, RowFormat) or isinstance(self.head, RowFormat)
+
+    @property
+    def has_few_bits(self) -> bool:
+        """Whether weights have so few bits that it matters which of them meet large activations."""
+        return isinstance(self.layers, BlockFormat) and self.layers.bits == FEW_BITS
+
+    def of(self, part: str) -> BlockFormat | RowFormat | None:
+        """The format of one matrix of a layer, such as `blk.3.ffn_down`."""
+        if part.endswith(_VALUES):
+            return self.values
+        return self.first_down if part == _FIRST_DOWN else self.layers
 
 
 class StoredParameters:
@@ -95,15 +110,11 @@ class StoredParameters:
 
     def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
         """See `graph.Parameters`."""
-        bias_name = self.array(f"{name}.bias", self._weights.bias(parts)) if self._weights.has_bias(parts) else ""
-        form = self._formats.first_down if name == _FIRST_DOWN else self._formats.layers
-        if form is None:
-            return self._float_product(nodes, name, x, self._float_matrix(name, parts), bias_name)
-        if isinstance(form, RowFormat):
-            # All tokens of a run share this tensor of zero points, whatever the matrix.
-            self._zeros = self._zeros or self._row_zeros(nodes, "activation_zeros", x)
-            return self._row_product(nodes, name, x, self._row_matrix(name, parts), parts, self._zeros, bias_name)
-        return self._block_product(nodes, name, x, self._block_matrix(name, parts, form), parts, form, bias_name)
+        alike = [(form, list(some)) for form, some in groupby(parts, self._formats.of)]
+        if len(alike) == 1:
+            return self._linear(nodes, name, x, parts, alike[0][0])
+        products = [self._linear(nodes, f"{name}.{i}", x, some, form) for i, (form, some) in enumerate(alike)]
+        return nodes.one(name, "Concat", *products, axis=-1)
 
     def embed(self, nodes: Nodes, ids: str) -> str:
         """See `graph.Parameters`."""
@@ -120,6 +131,19 @@ class StoredParameters:
             zeros = self._row_zeros(nodes, "wanted_zeros", x)
             return self._row_product(nodes, LOGITS, x, self._row_matrix(self._head, parts), parts, zeros)
         return self._block_product(nodes, LOGITS, x, self._block_matrix(self._head, parts, form), parts, form)
+
+    def _linear(
+        self, nodes: Nodes, name: str, x: str, parts: Sequence[str], form: BlockFormat | RowFormat | None
+    ) -> str:
+        """`linear` of matrices in one format."""
+        bias_name = self.array(f"{name}.bias", self._weights.bias(parts)) if self._weights.has_bias(parts) else ""
+        if form is None:
+            return self._float_product(nodes, name, x, self._float_matrix(name, parts), bias_name)
+        if isinstance(form, RowFormat):
+            # All tokens of a run share this tensor of zero points, whatever the matrix.
+            self._zeros = self._zeros or self._row_zeros(nodes, "activation_zeros", x)
+            return self._row_product(nodes, name, x, self._row_matrix(name, parts), parts, self._zeros, bias_name)
+        return self._block_product(nodes, name, x, self._block_matrix(name, parts, form), parts, form, bias_name)
 
     def _is_new(self, name: str) -> bool:
         new = name not in self._stored
@@ -199,11 +223,12 @@ class StoredParameters:
         if not self._is_new(names[0]):
             return names
         rows, columns = self._shape(parts)
+        importance = self._weights.importance(parts[0])
         others: list[tuple[npt.NDArray[np.generic], ...]] = []
 
         def packed() -> Iterator[npt.NDArray[np.uint8]]:
             for chunk in self._chunks(parts):
-                pieces = quantise(chunk, form)
+                pieces = quantise(chunk, form, importance)
                 others.append(tuple(piece for piece in pieces[1:] if piece is not None))
                 yield pieces.packed
 

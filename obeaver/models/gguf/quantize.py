@@ -4,7 +4,7 @@ Each row is cut into blocks along K; a block has one float32 scale and one unsig
 `weight ~ (stored - zero_point) * scale`. Blocks of 4 bits are packed two to a byte, the first in the low half.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -14,7 +14,16 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
 
+FEW_BITS: Final = 4
 _INT8_TOP: Final = 127
+
+# Ranges that are tried: as far as the block's extremes or less far, so that these are clipped, and with the zero point
+# moved. On the default model, ranges down to 0.7 of the extremes had a mean KL of 0.125, down to 0.5 one of 0.120.
+_REACHES: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_MOVES: Final = (-1, 0, 1)
+_REFITS: Final = 2
+# Weights that are searched at once: what lies in a processor's cache is searched twice as fast.
+_SEARCHED_AT_ONCE: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +77,33 @@ class Quantised(NamedTuple):
     zero_points: ByteArray | None
 
 
-def quantise(matrix: FloatArray, form: BlockFormat) -> Quantised:
-    """Quantise a matrix [rows, columns]; columns that do not fill the last block are padded with zeros."""
+class _Fit(NamedTuple):
+    """Ranges of some blocks, each with the scale that suits its integers best.
+
+    Attributes:
+        scales: [rows, blocks].
+        zeros: Zero points, [rows, blocks].
+        gain: By how much the squared error, each column counted by its importance, is less than that of zeros.
+    """
+
+    scales: FloatArray
+    zeros: FloatArray
+    gain: FloatArray
+
+
+def quantise(matrix: FloatArray, form: BlockFormat, importance: FloatArray | None = None) -> Quantised:
+    """Quantise a matrix [rows, columns]; columns that do not fill the last block are padded with zeros.
+
+    Args:
+        matrix: The matrix.
+        form: Its format.
+        importance: What a squared error in each column counts, for blocks of few bits: these search for the ranges
+            that suit it. None is ranges as wide as the blocks.
+    """
     blocks = _in_blocks(matrix, form)
     scales, zeros = _ranges(blocks, form)
+    if importance is not None and form.bits == FEW_BITS and not form.symmetric:
+        scales, zeros = _searched(blocks, scales, zeros, _in_blocks(importance[None], form)[0], form)
     stored = _stored(blocks, scales, zeros, form)
     zero_points = None if form.symmetric else _pack(zeros.astype(np.uint8), form.bits)
     return Quantised(_pack(stored.astype(np.uint8), form.bits), scales, zero_points)
@@ -111,8 +143,8 @@ def _ranges(blocks: FloatArray, form: BlockFormat) -> tuple[FloatArray, FloatArr
         return _symmetric_range(blocks, form)
     if form.bits == 8:
         return _affine_range(blocks, form)
-    # With few steps it pays to try both: the symmetric range keeps what Q4_0 stored without loss. Ranges that clip
-    # their ends have less squared error, yet were no nearer to the original (mean KL 0.214 against 0.206).
+    # With few steps it pays to try both: the symmetric range keeps what Q4_0 stored without loss. Searching further
+    # where all columns count alike brings less squared error, yet is no nearer to the original (mean KL 0.227, 0.223).
     return _nearest(blocks, [_symmetric_range(blocks, form), _affine_range(blocks, form)], form)
 
 
@@ -149,6 +181,63 @@ def _squared_error(blocks: FloatArray, scales: FloatArray, zeros: FloatArray, fo
     values -= blocks
     error: FloatArray = np.einsum("ijk,ijk->ij", values, values)
     return error
+
+
+def _searched(
+    blocks: FloatArray, scales: FloatArray, zeros: FloatArray, importance: FloatArray, form: BlockFormat
+) -> tuple[FloatArray, FloatArray]:
+    """Scales and zero points that are no worse than given ones, by an importance [blocks, block_size]."""
+    step = max(1, _SEARCHED_AT_ONCE // importance.size)
+    fits = [
+        _search(blocks[at : at + step], scales[at : at + step], zeros[at : at + step], importance, form)
+        for at in range(0, len(blocks), step)
+    ]
+    return np.concatenate([fit.scales for fit in fits]), np.concatenate([fit.zeros for fit in fits])
+
+
+def _search(
+    blocks: FloatArray, scales: FloatArray, zeros: FloatArray, importance: FloatArray, form: BlockFormat
+) -> _Fit:
+    weighted = blocks * importance
+    best = _fitted(blocks, weighted, scales, zeros, importance, form)
+    for tried in _candidates(blocks, form):
+        best = _better(best, _fitted(blocks, weighted, *tried, importance, form))
+    for _ in range(_REFITS):
+        best = _better(best, _fitted(blocks, weighted, best.scales, best.zeros, importance, form))
+    return best
+
+
+def _candidates(blocks: FloatArray, form: BlockFormat) -> Iterator[tuple[FloatArray, FloatArray]]:
+    lowest, highest = np.minimum(blocks.min(axis=2), 0.0), np.maximum(blocks.max(axis=2), 0.0)
+    _, middle = _affine_range(blocks, form)
+    for move in _MOVES:
+        zeros = np.clip(middle + np.float32(move), 0, form.top)
+        whole = np.maximum(highest * _inverse(form.top - zeros), -lowest * _inverse(zeros))
+        for reach in _REACHES:
+            yield whole * np.float32(reach), zeros
+
+
+def _fitted(
+    blocks: FloatArray,
+    weighted: FloatArray,
+    scales: FloatArray,
+    zeros: FloatArray,
+    importance: FloatArray,
+    form: BlockFormat,
+) -> _Fit:
+    """Round to integers by some scales, and fit the scales to the integers by least squares."""
+    integers = _stored(blocks, scales, zeros, form)
+    integers -= zeros[..., None]
+    products = np.einsum("ijk,ijk->ij", integers, weighted)
+    squares = np.einsum("ijk,jk->ij", np.square(integers, out=integers), importance)
+    fitted = products * _inverse(squares)
+    return _Fit(fitted, zeros, products * fitted)
+
+
+def _better(best: _Fit, other: _Fit) -> _Fit:
+    """For each block the fit with the greater gain."""
+    better = other.gain > best.gain
+    return _Fit(*(np.where(better, new, old) for old, new in zip(best, other, strict=True)))
 
 
 def _stored(blocks: FloatArray, scales: FloatArray, zeros: FloatArray, form: BlockFormat) -> FloatArray:

@@ -58,6 +58,10 @@ class Weights:
         """Columns of the matrices, which all have the same."""
         return self._matrix(parts[0]).shape[-1]
 
+    def importance(self, part: str) -> FloatArray | None:  # noqa: ARG002  here nothing is known
+        """How much a change in each column of a matrix matters, relative to each other; None is all alike."""
+        return None
+
     def chunks(self, parts: Sequence[str]) -> Iterator[FloatArray]:
         """The rows of some matrices one after the other, in pieces [rows, columns] of bounded size."""
         head_dim = self.model.head_dim

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference.tiny_gguf import ARCHITECTURES, TinyGguf
 
-from obeaver.models.gguf.activations import ActivationRanges, SmoothWeights
+from obeaver.models.gguf.activations import ActivationRanges, FewBitWeights, SmoothWeights
 from obeaver.models.gguf.architecture import read_architecture
 from obeaver.models.gguf.reader import FloatArray, GgufFile
 from obeaver.models.gguf.streamed import head_logits, run_layers
@@ -31,7 +31,7 @@ def logits(weights: Weights) -> FloatArray:
     return np.concatenate(list(head_logits(weights.model, weights, hidden)))
 
 
-@pytest.mark.parametrize(
+MODELS = pytest.mark.parametrize(
     "tiny",
     [
         *map(TinyGguf, ARCHITECTURES),
@@ -40,6 +40,9 @@ def logits(weights: Weights) -> FloatArray:
     ],
     ids=[*ARCHITECTURES, "head of its own", "biases"],
 )
+
+
+@MODELS
 def test_the_model_stays_the_same(tmp_path: Path, tiny: TinyGguf) -> None:
     file = GgufFile(tiny.write(tmp_path / "source.gguf"))
     weights = Weights(file, read_architecture(file))
@@ -49,6 +52,37 @@ def test_the_model_stays_the_same(tmp_path: Path, tiny: TinyGguf) -> None:
     assert same_matrix(weights, smooth, "token_embd")
     expected = logits(weights)
     assert np.abs(logits(smooth) - expected).max() < 1e-4 * expected.std()
+
+
+@MODELS
+def test_the_model_stays_the_same_for_few_bits(tmp_path: Path, tiny: TinyGguf) -> None:
+    file = GgufFile(tiny.write(tmp_path / "source.gguf"))
+    weights = Weights(file, read_architecture(file))
+    even = FewBitWeights(weights, ranges_of(weights))
+    changed = [part for part in ("blk.0.ffn_down", "blk.0.attn_k", HEAD) if not same_matrix(weights, even, part)]
+    assert changed == ["blk.0.ffn_down", "blk.0.attn_k"]
+    expected = logits(weights)
+    assert np.abs(logits(even) - expected).max() < 1e-4 * expected.std()
+
+
+def test_the_channels_with_large_activations_count_most(tmp_path: Path) -> None:
+    file = GgufFile(TinyGguf().write(tmp_path / "source.gguf"))
+    weights = Weights(file, read_architecture(file))
+    even = FewBitWeights(weights, ranges_of(weights))
+    for part in ("attn_q", "attn_v", "attn_output", "ffn_up", "ffn_down"):
+        importance = even.importance(f"blk.1.{part}")
+        assert importance is not None
+        assert importance.shape == (weights.num_columns([f"blk.1.{part}"]),)
+        assert importance.argmax() == 3
+        assert importance.min() > 0
+    assert (even.importance("token_embd"), weights.importance("blk.1.attn_q")) == (None, None)
+
+
+def test_what_four_bits_hold_is_not_evened_out(tmp_path: Path) -> None:
+    file = GgufFile(TinyGguf(type="Q4_0").write(tmp_path / "source.gguf"))
+    weights = Weights(file, read_architecture(file))
+    even = FewBitWeights(weights, ranges_of(weights))
+    assert all(same_matrix(weights, even, f"blk.0.{part}") for part in ("attn_q", "ffn_up", "ffn_down"))
 
 
 def same_matrix(weights: Weights, others: Weights, part: str) -> bool:

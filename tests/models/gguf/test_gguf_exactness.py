@@ -27,15 +27,20 @@ def text() -> list[int]:
     return [int(n) for n in np.random.default_rng(5).integers(0, 261, NUM_TOKENS)]
 
 
-def session_of(import_tiny: ImportTiny, tiny: TinyGguf, kv: str) -> ort.InferenceSession:
-    return open_session(import_tiny(tiny, weights="int8", kv=kv))
+@pytest.fixture(params=["int8", "int4"])
+def weights(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def session_of(import_tiny: ImportTiny, tiny: TinyGguf, weights: str, kv: str) -> ort.InferenceSession:
+    return open_session(import_tiny(tiny, weights=weights, kv=kv))
 
 
 @pytest.mark.parametrize(("kv", "chunks"), [("int8", (1, 7, 64, 128, 256, 299)), ("float32", (2, 7, 64, 128, 256))])
 def test_a_text_computed_in_chunks_is_the_text_computed_at_once(
-    import_tiny: ImportTiny, tiny: TinyGguf, text: list[int], kv: str, chunks: tuple[int, ...]
+    import_tiny: ImportTiny, tiny: TinyGguf, weights: str, text: list[int], kv: str, chunks: tuple[int, ...]
 ) -> None:
-    session = session_of(import_tiny, tiny, kv)
+    session = session_of(import_tiny, tiny, weights, kv)
     # A last chunk of one token is decode: with a float32 cache it is left out.
     length = NUM_TOKENS if kv == "int8" else NUM_TOKENS - 2
     whole, row = prefill(session, text[:length], length, NUM_TOKENS)
@@ -48,9 +53,9 @@ def test_a_text_computed_in_chunks_is_the_text_computed_at_once(
 @pytest.mark.parametrize("kv", ["int8", "float32"])
 @pytest.mark.parametrize("num_rows", [2, 3, 5, 8, 16])
 def test_a_row_decoded_among_others_is_the_row_decoded_alone(
-    import_tiny: ImportTiny, tiny: TinyGguf, text: list[int], kv: str, num_rows: int
+    import_tiny: ImportTiny, tiny: TinyGguf, weights: str, text: list[int], kv: str, num_rows: int
 ) -> None:
-    session = session_of(import_tiny, tiny, kv)
+    session = session_of(import_tiny, tiny, weights, kv)
     lengths = [5 + 17 * row for row in range(num_rows)]
     alone = [prefill(session, text[row : row + length], length, NUM_TOKENS)[1] for row, length in enumerate(lengths)]
     together = Rows(session, num_rows, NUM_TOKENS)

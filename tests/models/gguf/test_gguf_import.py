@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
+from onnx import numpy_helper
 from reference.forward import Reference
 from reference.shared_buffers import Rows, open_session
 from reference.tiny_gguf import ARCHITECTURES, TYPES, TinyGguf
@@ -15,6 +17,7 @@ from obeaver.errors import ModelError
 from obeaver.models.facts import read_facts
 from obeaver.models.fidelity import folder_logits
 from obeaver.models.gguf import import_gguf
+from obeaver.models.gguf.quantize import BlockFormat, Quantised, dequantise
 from obeaver.models.progress import SilentProgress
 
 ImportTiny = Callable[..., Path]
@@ -112,6 +115,21 @@ def test_the_folder_says_what_it_is_and_how_it_was_made(import_tiny: ImportTiny)
     assert record["source"]["tensor_types"] == {"Q8_0": 15, "F32": 5}
     assert record["matrices"]["layers"] == {"bits": 8, "per": "row"}
     assert record["matrices"]["embedding"] == {"bits": 8, "block_size": 64, "symmetric": True}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_int4_keeps_what_q4_0_stored(import_tiny: ImportTiny, architecture: str) -> None:
+    folder = import_tiny(TinyGguf(architecture, "Q4_0"), weights="int4")
+    assert json.loads((folder / "obeaver.json").read_text())["matrices"]["values"]["bits"] == 8
+    tensors = {
+        tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(folder / "model.onnx").graph.initializer
+    }
+    source = Reference(folder.parent / "source.gguf").weights
+    for part in ("attn_output", "ffn_down"):
+        pieces = (tensors[f"blk.1.{part}.{piece}"] for piece in ("packed", "scales", "zero_points"))
+        expected = source[f"blk.1.{part}.weight"]
+        found = dequantise(Quantised(*pieces), BlockFormat(4, 32), expected.shape[1])
+        assert np.allclose(found, expected, atol=1e-6)
 
 
 def test_the_sources_own_weights_need_no_measuring(import_tiny: ImportTiny) -> None:

@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from obeaver.models.gguf import quantize
 from obeaver.models.gguf.quantize import BlockFormat, Quantised, dequantise, quantise, quantise_rows
 
+FloatArray = npt.NDArray[np.float32]
+INT4 = BlockFormat(bits=4, block_size=32)
 FORMATS = [
     BlockFormat(bits, size, symmetric) for bits in (4, 8) for size in (16, 32, 64) for symmetric in (False, True)
 ]
@@ -58,8 +61,64 @@ def test_weights_that_lie_on_the_steps_of_a_block_are_kept(bits: int) -> None:
 def test_four_bits_keep_what_q4_0_stored() -> None:
     stored = gguf.quants.quantize(random_matrix(16, 256), gguf.GGMLQuantizationType.Q4_0)
     matrix = gguf.quants.dequantize(stored, gguf.GGMLQuantizationType.Q4_0)
-    form = BlockFormat(bits=4, block_size=32)
-    assert np.allclose(dequantise(quantise(matrix, form), form, 256), matrix, atol=1e-6)
+    assert np.allclose(dequantise(quantise(matrix, INT4), INT4, 256), matrix, atol=1e-6)
+
+
+def weighted_error(matrix: FloatArray, importance: FloatArray, *, searched: bool) -> FloatArray:
+    """Of each block of 32 of int4."""
+    found = dequantise(quantise(matrix, INT4, importance if searched else None), INT4, matrix.shape[1])
+    error = np.square(found - matrix) * importance
+    padding = -matrix.shape[1] % 32
+    errors: FloatArray = np.pad(error, ((0, 0), (0, padding))).reshape(len(matrix), -1, 32).sum(axis=2)
+    return errors
+
+
+@settings(max_examples=40, deadline=None)
+@given(columns=st.integers(1, 100), seed=st.integers(0, 1000), spread=st.floats(0, 3))
+def test_a_search_makes_no_block_worse(columns: int, seed: int, spread: float) -> None:
+    random = np.random.default_rng(seed)
+    matrix = random.standard_t(4, (5, columns)).astype(np.float32)
+    importance = np.exp(random.normal(0, spread, columns)).astype(np.float32)
+    before, after = (weighted_error(matrix, importance, searched=searched) for searched in (False, True))
+    assert (after <= before * 1.0001 + 1e-6 * importance.max()).all()
+
+
+def test_a_search_finds_better_ranges_where_columns_count_unlike() -> None:
+    matrix = random_matrix(200, 256)
+    importance = np.exp(np.random.default_rng(1).normal(0, 1.5, 256)).astype(np.float32)
+    before, after = (weighted_error(matrix, importance, searched=searched).sum() for searched in (False, True))
+    assert after < 0.75 * before
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "middle"])
+def test_a_search_keeps_what_blocks_of_four_bits_hold(kind: str) -> None:
+    random = np.random.default_rng(5)
+    if kind == "Q4_0":
+        stored = gguf.quants.quantize(random_matrix(16, 256), gguf.GGMLQuantizationType.Q4_0)
+        matrix = gguf.quants.dequantize(stored, gguf.GGMLQuantizationType.Q4_0)
+    else:
+        integers = random.integers(0, 16, (16, 8, 32))
+        integers[..., 0], integers[..., 1] = 0, 15
+        matrix = ((integers - 5) * random.uniform(0.1, 1, (16, 8, 1))).astype(np.float32).reshape(16, 256)
+    importance = np.exp(random.normal(0, 2, 256)).astype(np.float32)
+    assert np.allclose(dequantise(quantise(matrix, INT4, importance), INT4, 256), matrix, atol=1e-6)
+
+
+def test_a_search_leaves_blocks_of_zeros() -> None:
+    matrix = random_matrix(4, 96)
+    matrix[1], matrix[2, 32:64], matrix[:, 70:] = 0, 0, 0
+    found = dequantise(quantise(matrix, INT4, np.ones(96, np.float32)), INT4, 96)
+    assert np.isfinite(found).all()
+    assert not found[matrix == 0].any()
+
+
+def test_what_is_searched_at_once_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, importance = random_matrix(50, 100), np.linspace(0.1, 5, 100, dtype=np.float32)
+    whole = quantise(matrix, INT4, importance)
+    monkeypatch.setattr(quantize, "_SEARCHED_AT_ONCE", 256)
+    pieces = quantise(matrix, INT4, importance)
+    assert np.array_equal(pieces.packed, whole.packed)
+    assert np.array_equal(pieces.scales, whole.scales)
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)

@@ -35,7 +35,7 @@ def reference(default_gguf: Path, text: list[int]) -> list[FloatArray]:
 @pytest.fixture(scope="module")
 def imported(default_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
     folders = {}
-    for weights, kv in (("fp32", "float32"), ("int8", "float32"), ("int8", "int8")):
+    for weights, kv in (("fp32", "float32"), ("int8", "float32"), ("int8", "int8"), ("int4", "int8")):
         folder = folders[weights, kv] = tmp_path_factory.mktemp(f"{weights}-{kv}")
         import_gguf(default_gguf, folder, weights=weights, kv=kv, name="default", progress=SilentProgress())
     return folders
@@ -64,6 +64,16 @@ def test_int8_keeps_near_the_reference(
     found = measured(imported["int8", kv], reference, text)
     assert found.mean_kl < most_kl
     assert 1 / most_perplexity < found.perplexity / found.reference_perplexity < most_perplexity
+
+
+def test_int4_keeps_near_the_reference(
+    imported: dict[tuple[str, str], Path], reference: list[FloatArray], text: list[int]
+) -> None:
+    found = measured(imported["int4", "int8"], reference, text)
+    assert found.mean_kl < 0.085
+    assert found.perplexity / found.reference_perplexity < 1.1
+    size = sum(file.stat().st_size for file in imported["int4", "int8"].iterdir())
+    assert size < 0.75 * sum(file.stat().st_size for file in imported["int8", "int8"].iterdir())
 
 
 def test_what_the_import_wrote_down_is_what_it_is(
