@@ -121,10 +121,18 @@ def test_a_weather_agent_of_two_turns_ends_with_a_final_text(client: openai.Open
 
 
 def test_a_form_and_calls_are_alternatives(client: openai.OpenAI) -> None:
-    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    schema = {
+        "type": "object",
+        "properties": {"ok": {"type": "boolean"}},
+        "required": ["ok"],
+        "additionalProperties": False,
+    }
     form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
     answers = [ask(client, response_format=form, temperature=1.5, seed=seed, max_tokens=300) for seed in range(4)]
-    for answer in answers:
+    # What is said at this temperature differs between processors, and a string in a call may outrun any limit.
+    whole = [answer for answer in answers if answer.finish_reason != "length"]
+    assert whole
+    for answer in whole:
         for name, arguments in calls_of(answer.message):
             Draft202012Validator(SCHEMAS[name]).validate(json.loads(arguments))
         if not answer.message.tool_calls:
