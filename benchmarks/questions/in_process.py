@@ -70,10 +70,9 @@ def _decoding(bench: Bench, name: str, metric_id: str, count: int) -> Measure:
 
 def _child(bench: Bench, name: str) -> Child:
     threads = bench.options.threads
-    if name == ENGINE:
-        return bench.child(name, EngineInProcess, bench.folder, Settings(threads=threads))
-    if name == PLAIN:
-        return bench.child(name, EngineInProcess, bench.folder, Settings(threads=threads, lookahead=0))
+    if name in (ENGINE, PLAIN):
+        settings = Settings(threads=threads) if name == ENGINE else Settings(threads=threads, lookahead=0)
+        return bench.child(name, EngineInProcess, bench.folder, settings)
     return bench.child(name, {GENERATOR: OgGenerator, OG_ENGINE: OgEngine}[name], bench.folder, threads)
 
 

@@ -31,7 +31,7 @@ _LEARNING_RATE: Final = 0.15
 """Confidence follows the last dozen guesses."""
 
 _REACH: Final = 16384
-"""Tokens of the prompt that are looked at, from its end: taking them in costs a few milliseconds once."""
+"""Tokens of the prompt that are looked at, from its end. Taking in a thousand takes 2 ms, once; so many, 45 ms."""
 
 _NOTHING: Final = np.empty((0, 0), np.float32)
 
@@ -169,8 +169,8 @@ class Lookahead:
 
     def _num_worth_computing(self, place: int) -> int:
         """Guessed tokens that are likelier to be needed than they are dear; the n-th is if all before it are right."""
-        count, likelihood = 0, self._confidence
-        while count < self._longest and likelihood > price(place):
+        count, likelihood, dear = 0, self._confidence, price(place)
+        while count < self._longest and likelihood > dear:
             count += 1
             likelihood *= self._confidence
         return count
