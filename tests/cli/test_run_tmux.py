@@ -42,7 +42,7 @@ def test_a_person_chats_stops_an_answer_saves_and_leaves(default_model: Path, tm
     assert messages[3]["content"] == STORY
     answer = messages[4]["content"].split("\n")[0]
     assert answer
-    assert answer in shown
+    assert answer in shown.replace("^C", "")  # which the terminal wrote where the answer had got to
     assert "Traceback" not in shown
     history = home / HISTORY_FILE
     assert "of France?" in history.read_text(encoding="utf-8").splitlines()
