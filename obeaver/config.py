@@ -90,7 +90,7 @@ class Settings:
         minimum=-1,
     )
     lookahead: int = _option(
-        8,
+        7,
         "tokens computed ahead of a stream that runs alone, where its text repeats what it said before; never changes "
         "an answer; 0: none",
         minimum=0,

@@ -6,14 +6,14 @@ import pytest
 from support import engine_driver
 from support.fake_runner import FakeRunner
 
-from obeaver.engine.lookahead import History, price
+from obeaver.engine.lookahead import History, best_count, price
 
 PROMPT = [7, 1, 2, 3, 9, 1, 2]
 FEW_WORDS: dict[str, Any] = {"logit_bias": {5: 50.0}}
 TWO_WORDS: dict[str, Any] = {"logit_bias": {5: 50.0, 6: 50.0}, "temperature": 1.0}
 
 
-def driver(lookahead: int = 8, prefix_tokens: int = 0) -> engine_driver.EngineDriver:
+def driver(lookahead: int = 7, prefix_tokens: int = 0) -> engine_driver.EngineDriver:
     settings = engine_driver.settings(prefix_tokens=prefix_tokens, lookahead=lookahead)
     return engine_driver.EngineDriver(FakeRunner(), settings)
 
@@ -62,6 +62,26 @@ class TestHistory:
 
 def test_a_token_more_is_dearer_the_further_back_it_looks() -> None:
     assert 0 < price(0) < price(1000) < price(4000) < 1
+
+
+@pytest.mark.parametrize("place", [0, 1000, 4000, 100_000])
+class TestBestCount:
+    def test_who_is_always_right_is_followed_as_far_as_may_be(self, place: int) -> None:
+        counts = [best_count(1.0, place, limit) for limit in range(-1, 16)]
+        assert counts == [0, 0, 1, 1, 3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15]
+
+    def test_who_is_never_right_is_not_followed(self, place: int) -> None:
+        assert best_count(0.0, place, 15) == 0
+
+    def test_the_likelier_a_guess_the_more_is_computed(self, place: int) -> None:
+        counts = [best_count(confidence / 100, place, 15) for confidence in range(101)]
+        assert counts == sorted(counts)
+
+
+def test_where_a_token_is_dear_fewer_are_computed() -> None:
+    counts = [best_count(0.85, place, 15) for place in (0, 1000, 4000, 100_000)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1]
 
 
 def test_a_stream_that_repeats_itself_takes_a_fraction_of_the_runs_and_says_the_same() -> None:
@@ -141,7 +161,7 @@ def test_a_second_turn_matches_the_first_ones_answer_and_nothing_of_its_wrong_gu
 def test_a_run_ahead_that_fails_ends_the_one_sequence() -> None:
     failing = {"armed": False}
     runner = FakeRunner(fails=lambda method: failing["armed"] and method == "prefill_with_logits")
-    told = engine_driver.EngineDriver(runner, engine_driver.settings(lookahead=8))
+    told = engine_driver.EngineDriver(runner, engine_driver.settings(lookahead=7))
     told.add([5] * 10, 40, **FEW_WORDS)
     told.step()
     failing["armed"] = True
@@ -155,7 +175,7 @@ def test_a_run_ahead_that_fails_ends_the_one_sequence() -> None:
 
 def test_a_runner_whose_prefill_differs_from_its_decode_is_not_looked_ahead_with() -> None:
     runner = FakeRunner(decodes_as_prefill=False)
-    told = engine_driver.EngineDriver(runner, engine_driver.settings(lookahead=8))
+    told = engine_driver.EngineDriver(runner, engine_driver.settings(lookahead=7))
     told.add([5] * 10, 30, **FEW_WORDS)
     told.run()
     told.check_outputs()

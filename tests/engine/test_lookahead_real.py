@@ -31,7 +31,7 @@ def engines(default_model: Path) -> Iterator[dict[str, EngineCore]]:
     facts = read_facts(default_model)
     engines = {
         name: make_engine(facts, Settings(kv_cache_mb=64, prefix_cache_mb=0, lookahead=lookahead), [])
-        for name, lookahead in (("plain", 0), ("ahead", 8))
+        for name, lookahead in (("plain", 0), ("ahead", 7))
     }
     yield engines
     for engine in engines.values():
