@@ -19,13 +19,14 @@ _ARRIVALS_UNTIL_STEADY = 8
 
 def questions(bench: Bench) -> Iterator[Question]:
     """The questions of the group."""
-    for name, title, ratio in (
-        ("second-turn", "first token of turn 2 after 1,500 tokens, against cold", _second_turn),
-        ("newcomer", "first token of a newcomer among 7 streams, against alone", _newcomer),
-        ("stall", "longest gap while 2,000 tokens are admitted, against the usual", _stall),
+    for name, title, ratio, contenders in (
+        ("second-turn", "first token of turn 2 after 1,500 tokens, against cold", _second_turn, None),
+        ("newcomer", "first token of a newcomer among 7 streams, against alone", _newcomer, None),
+        # The usual gap is that of a stream alone, and shorter where its text repeats itself.
+        ("stall", "longest gap while 2,000 tokens are admitted, against the usual", _stall, bench.lone),
     ):
         metric = Metric(f"{name}.ratio", title, "×", higher_is_better=False)
-        yield bench.ask(name, "conversation", [metric], _as_figures(metric.id, ratio))
+        yield bench.ask(name, "conversation", [metric], _as_figures(metric.id, ratio), contenders=contenders)
 
 
 def _as_figures(metric_id: str, ratio: Callable[[Server], Coroutine[Any, Any, float]]) -> Ask:
