@@ -187,8 +187,10 @@ class DecoderLayers:
 
     def _feed_forward(self, index: int, x: str) -> str:
         prefix = f"blk.{index}"
-        both = self.parameters.linear(self.nodes, f"{prefix}.gate_up", x, [f"{prefix}.ffn_gate", f"{prefix}.ffn_up"])
-        gate, up = self.nodes.add(f"{prefix}.halves", "Split", [both], outputs=2, axis=-1, num_outputs=2)
+        # As one product they would have to be cut apart, which copies a layer's largest tensor.
+        gate, up = (
+            self.parameters.linear(self.nodes, name, x, [name]) for name in (f"{prefix}.ffn_gate", f"{prefix}.ffn_up")
+        )
         gate = self.nodes.one(f"{prefix}.silu", "QuickGelu", gate, domain=MICROSOFT, alpha=1.0)
         product = self.nodes.one(f"{prefix}.gated", "Mul", gate, up)
         return self.parameters.linear(self.nodes, f"{prefix}.ffn_down", product, [f"{prefix}.ffn_down"])

@@ -93,6 +93,7 @@ class StoredParameters:
         self._advance = advance
         self._stored: set[str] = set()
         self._zeros = ""
+        self._rounded: dict[str, tuple[str, str]] = {}
 
     def array(self, name: str, values: npt.NDArray[np.generic]) -> str:
         """See `graph.Parameters`."""
@@ -203,19 +204,24 @@ class StoredParameters:
 
         The bias comes last, by itself: a kernel that adds it on the way may round differently for one token and many.
         """
-        axis = self.array("last_axis", np.array([-1], np.int64))
-        unit = self.array("activation_unit", np.array(1 / _ACTIVATION_TOP, np.float32))
         one = self.array("unscaled", np.array(1, np.float32))
         zero = self.array("activation_zero", np.array(_ACTIVATION_ZERO, np.uint8))
-        highest = nodes.one(f"{name}.highest", "ReduceMax", nodes.one(f"{name}.size", "Abs", x), axis, keepdims=1)
-        scale = nodes.one(f"{name}.scale", "Mul", highest, unit)
-        width = self._weights.num_columns(parts)
-        rounded = nodes.one(f"{name}.rounded", "QuantizeLinear", x, scale, zeros, axis=2, block_size=width)
+        if x not in self._rounded:
+            self._rounded[x] = self._round(nodes, x, self._weights.num_columns(parts), zeros)
+        rounded, scale = self._rounded[x]
         inputs = [rounded, matrix[0], one, matrix[1], zero]
         product = nodes.one(f"{name}.product", "MatMulIntegerToFloat", *inputs, domain=MICROSOFT)
         if not bias:
             return nodes.one(name, "Mul", product, scale)
         return nodes.one(name, "Add", nodes.one(f"{name}.unbiased", "Mul", product, scale), bias)
+
+    def _round(self, nodes: Nodes, x: str, width: int, zeros: str) -> tuple[str, str]:
+        """Round x [batch, tokens, width] to integers; the names of these and of each token's scale."""
+        axis = self.array("last_axis", np.array([-1], np.int64))
+        unit = self.array("activation_unit", np.array(1 / _ACTIVATION_TOP, np.float32))
+        highest = nodes.one(f"{x}.highest", "ReduceMax", nodes.one(f"{x}.size", "Abs", x), axis, keepdims=1)
+        scale = nodes.one(f"{x}.scale", "Mul", highest, unit)
+        return nodes.one(f"{x}.rounded", "QuantizeLinear", x, scale, zeros, axis=2, block_size=width), scale
 
     def _block_matrix(self, name: str, parts: Sequence[str], form: BlockFormat) -> list[str]:
         """Quantise and store matrices once; returns the names of packed values, scales and, if any, zero points."""

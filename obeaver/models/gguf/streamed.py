@@ -59,15 +59,15 @@ def run_layers(
     empty = np.zeros((1, model.num_kv_heads, 0, model.head_dim), np.float32)
     past = {"past_key_values.0.key": empty, "past_key_values.0.value": empty}
     outputs = [f"{_HIDDEN}.out", "present.0.key", "present.0.value"]
-    matrices = parameters.inputs if on_inputs is not None else {}
+    readers = parameters.first_readers if on_inputs is not None else {}
     for layer in range(model.num_layers):
         fed = parameters.feed(layer)
         for number, ids in enumerate(texts):
             mask = np.ones((1, len(ids)), np.int64)
             inputs = {_HIDDEN: hidden[number], "attention_mask": mask, **past, **fed}
-            hidden[number], keys, values, *seen = session.run([*outputs, *matrices.values()], inputs)
+            hidden[number], keys, values, *seen = session.run([*outputs, *readers], inputs)
             if on_inputs is not None:
-                for matrix, found in zip(matrices, seen, strict=True):
+                for matrix, found in zip(readers.values(), seen, strict=True):
                     on_inputs(number, _of_layer(matrix, layer), found)
             if on_keys_and_values is not None:
                 on_keys_and_values(number, layer, keys, values)
@@ -104,13 +104,18 @@ def original_logits(source: Path, token_ids: Sequence[int]) -> Iterator[FloatArr
 
 
 class _FedParameters:
-    """Weights that are inputs of the graph. `feed` gives those of any layer for a graph that was built as layer 0."""
+    """Weights that are inputs of the graph. `feed` gives those of any layer for a graph that was built as layer 0.
+
+    Attributes:
+        constants: Tensors that do not differ between layers.
+        first_readers: The first matrix that each tensor is multiplied with.
+    """
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
         self._sources: dict[str, Callable[[int], FloatArray]] = {}
         self.constants: dict[str, npt.NDArray[np.generic]] = {}
-        self.inputs: dict[str, str] = {}
+        self.first_readers: dict[str, str] = {}
 
     def array(self, name: str, values: npt.NDArray[np.generic]) -> str:
         """See `graph.Parameters`."""
@@ -129,7 +134,7 @@ class _FedParameters:
     def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
         """See `graph.Parameters`."""
         matrix = f"{name}.weight"
-        self.inputs[parts[0]] = x
+        self.first_readers.setdefault(x, parts[0])
         self._sources[matrix] = lambda layer: np.concatenate(list(self._weights.chunks(_of_layers(parts, layer))))
         product = nodes.one(name, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
         if not self._weights.has_bias(parts):
@@ -171,7 +176,7 @@ def _layer_session(
     present = [declare(f"present.0.{which}", TensorProto.FLOAT, cache) for which in ("key", "value")]
     mask = declare("attention_mask", TensorProto.INT64, ["batch", "total_tokens"])
     inputs = [_declared_hidden(_HIDDEN, model), mask, *past]
-    seen = [declare(x, TensorProto.FLOAT, ["batch", "tokens", f"columns of {x}"]) for x in parameters.inputs.values()]
+    seen = [declare(x, TensorProto.FLOAT, ["batch", "tokens", f"columns of {x}"]) for x in parameters.first_readers]
     outputs = [_declared_hidden(f"{_HIDDEN}.out", model), *present, *seen]
     return _session(nodes, parameters, inputs, outputs), parameters
 
