@@ -31,7 +31,11 @@ def logits(weights: Weights) -> FloatArray:
     return np.concatenate(list(head_logits(weights.model, weights, hidden)))
 
 
-MODELS = pytest.mark.parametrize(
+@pytest.mark.parametrize(
+    ("make", "changed"),
+    [(SmoothWeights, ["blk.0.ffn_down", "blk.0.attn_k", HEAD]), (FewBitWeights, ["blk.0.ffn_down", "blk.0.attn_k"])],
+)
+@pytest.mark.parametrize(
     "tiny",
     [
         *map(TinyGguf, ARCHITECTURES),
@@ -40,27 +44,15 @@ MODELS = pytest.mark.parametrize(
     ],
     ids=[*ARCHITECTURES, "head of its own", "biases"],
 )
-
-
-@MODELS
-def test_the_model_stays_the_same(tmp_path: Path, tiny: TinyGguf) -> None:
+def test_the_model_stays_the_same(
+    tmp_path: Path, tiny: TinyGguf, make: type[SmoothWeights], changed: list[str]
+) -> None:
     file = GgufFile(tiny.write(tmp_path / "source.gguf"))
     weights = Weights(file, read_architecture(file))
-    smooth = SmoothWeights(weights, ranges_of(weights))
-    changed = [part for part in ("blk.0.ffn_down", "blk.0.attn_k", HEAD) if not same_matrix(weights, smooth, part)]
-    assert changed == ["blk.0.ffn_down", "blk.0.attn_k", HEAD]
-    assert same_matrix(weights, smooth, "token_embd")
-    expected = logits(weights)
-    assert np.abs(logits(smooth) - expected).max() < 1e-4 * expected.std()
-
-
-@MODELS
-def test_the_model_stays_the_same_for_few_bits(tmp_path: Path, tiny: TinyGguf) -> None:
-    file = GgufFile(tiny.write(tmp_path / "source.gguf"))
-    weights = Weights(file, read_architecture(file))
-    even = FewBitWeights(weights, ranges_of(weights))
-    changed = [part for part in ("blk.0.ffn_down", "blk.0.attn_k", HEAD) if not same_matrix(weights, even, part)]
-    assert changed == ["blk.0.ffn_down", "blk.0.attn_k"]
+    even = make(weights, ranges_of(weights))
+    parts = ("blk.0.ffn_down", "blk.0.attn_k", HEAD)
+    assert [part for part in parts if not same_matrix(weights, even, part)] == changed
+    assert same_matrix(weights, even, "token_embd")
     expected = logits(weights)
     assert np.abs(logits(even) - expected).max() < 1e-4 * expected.std()
 
