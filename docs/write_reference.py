@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from obeaver.api.schema_files import schema_document
-from obeaver.api.wording import expectation
+from obeaver.api.contract.schema_files import schema_document
+from obeaver.api.contract.wording import expectation
 from obeaver.config import options
 
 ROOT = Path(__file__).parent.parent

@@ -10,19 +10,19 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "obeaver"
 
 FENCES = {
-    "onnxruntime": ("engine/ort_runner", "engine/ort_", "engine/providers", "engine/embedding", "models/"),
-    "onnxruntime_genai": ("engine/genai_runner", "models/convert"),
-    "llguidance": ("engine/grammar",),
-    "jsonschema": ("api/validation",),
-    "jsonschema_rs": ("api/validation",),
+    "onnxruntime": ("engine/runners/ort_runner", "engine/sessions/", "engine/encoding/session", "models/"),
+    "onnxruntime_genai": ("engine/runners/genai_runner", "models/convert"),
+    "llguidance": ("engine/grammar/grammar",),
+    "jsonschema": ("api/contract/validation",),
+    "jsonschema_rs": ("api/contract/validation",),
     "tokenizers": ("text/tokenizer", "models/sample_text"),
     "jinja2": ("text/chat_template",),
     "uvicorn": ("cli/serve", "cli/http_protocol"),
-    "onnx": ("models/gguf/", "engine/openvino_graph", "models/encoder/"),
+    "onnx": ("models/gguf/", "engine/sessions/openvino_graph", "models/encoder/"),
     "gguf": ("models/gguf/",),
     "huggingface_hub": ("models/sources/hub_repo", "models/hub_status"),
     "httpx2": ("models/sources/transfer", "models/sources/web_file"),
-    "psutil": ("monitor", "models/", "app", "engine/threads", "engine/ort_", "engine/genai_runner"),
+    "psutil": ("monitor", "models/", "app", "engine/sessions/", "engine/runners/"),
 }
 
 

@@ -48,7 +48,7 @@ class EngineInProcess:
         return rate
 
     def _admit(self, prompts: Sequence[list[int]], max_tokens: int) -> None:
-        from obeaver.engine.sequence import SamplingParams, Sequence
+        from obeaver.engine.decoding.sequence import SamplingParams, Sequence
 
         for index, prompt in enumerate(prompts):
             self._core.add(Sequence(index, tuple(prompt), SamplingParams(max_tokens=max_tokens, temperature=0.0)))

@@ -46,7 +46,7 @@ class ProviderNames:
 
     def usable(self) -> list[str]:
         """Names of the execution providers that can be used, the CPU's first."""
-        from obeaver.engine.providers import available_providers
+        from obeaver.engine.sessions.providers import available_providers
 
         return sorted((each.name for each in available_providers() if each.devices), key=lambda name: name != CPU)
 

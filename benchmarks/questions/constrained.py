@@ -65,7 +65,7 @@ async def _rate(server: Server, count: int, sampling: Mapping[str, Any], paramet
 
 
 def _mask(bench: Bench) -> float:
-    from obeaver.engine.grammar import GrammarCompiler, grammar_text, json_schema_part
+    from obeaver.engine.grammar.grammar import GrammarCompiler, grammar_text, json_schema_part
     from obeaver.models.facts import read_facts
     from obeaver.text.tokenizer import Tokenizer
 

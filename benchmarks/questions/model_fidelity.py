@@ -19,7 +19,7 @@ from benchmarks.results.document import Metric
 from obeaver.config import Settings
 
 if TYPE_CHECKING:
-    from obeaver.engine.runner import Runner
+    from obeaver.engine.runners.runner import Runner
 
 
 def questions(bench: Bench) -> Iterator[Question]:
@@ -79,7 +79,7 @@ class RunnerLogits:
 
 def _logits(runner: "Runner", ids: Sequence[int]) -> Iterator[Any]:
     """A runner's logits over a text, in pieces [tokens, vocab_size]."""
-    from obeaver.engine.runner import KvShape
+    from obeaver.engine.runners.runner import KvShape
 
     runner.resize(KvShape(1, len(ids) + 1))
     if runner.info.gives_all_logits:

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 from obeaver import __version__
-from obeaver.api.chat import ChatApi
-from obeaver.api.chat_condition import ChatCondition
-from obeaver.api.completions import CompletionsApi
-from obeaver.api.docs import DocsApi
-from obeaver.api.model_loading import ModelLoadingApi
-from obeaver.api.models import ModelsApi
-from obeaver.api.operations import SERVE, Operation
-from obeaver.api.state import ApiState
-from obeaver.api.system import SystemApi
-from obeaver.api.tokens import TokensApi
+from obeaver.api.chat.endpoint import ChatApi
+from obeaver.api.chat.tokens import TokensApi
+from obeaver.api.completions.endpoint import CompletionsApi
+from obeaver.api.contract.operations import SERVE, Operation
+from obeaver.api.models.listing import ModelsApi
+from obeaver.api.models.model_loading import ModelLoadingApi
+from obeaver.api.models.state import ApiState
+from obeaver.api.system.condition import ChatCondition
+from obeaver.api.system.docs import DocsApi
+from obeaver.api.system.system import SystemApi
 from obeaver.web.router import Handler, Route
 
 

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from obeaver.api.model_host import ModelHost, OnStage
+from obeaver.api.models.model_host import ModelHost, OnStage
+from obeaver.api.models.state import ApiState, LoadedModel
 from obeaver.api.routes import routes
-from obeaver.api.state import ApiState, LoadedModel
 from obeaver.app.application import MB, Application
 from obeaver.app.memory import (
     available_bytes,
@@ -22,14 +22,14 @@ from obeaver.app.memory import (
     require_memory,
 )
 from obeaver.config import Settings
-from obeaver.engine.chooser import Constraint
-from obeaver.engine.core import EngineCore, EngineSettings
-from obeaver.engine.grammar import GrammarCompiler, GrammarError
-from obeaver.engine.providers import AUTO, ProviderChoice, available_providers, choose_provider, described
-from obeaver.engine.runner import CannotRun, KvShape, Runner
-from obeaver.engine.sampler import Sampler
-from obeaver.engine.sequence import SamplingParams
-from obeaver.engine.worker import EngineWorker
+from obeaver.engine.decoding.chooser import Constraint
+from obeaver.engine.decoding.core import EngineCore, EngineSettings
+from obeaver.engine.decoding.sequence import SamplingParams
+from obeaver.engine.decoding.worker import EngineWorker
+from obeaver.engine.grammar.grammar import GrammarCompiler, GrammarError
+from obeaver.engine.runners.runner import CannotRun, KvShape, Runner
+from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sessions.providers import AUTO, ProviderChoice, available_providers, choose_provider, described
 from obeaver.errors import BadRequest, EngineFailed, ModelError, ProviderError
 from obeaver.models.facts import ModelFacts, read_facts
 from obeaver.models.library import ChatLibrary
@@ -297,7 +297,7 @@ def _open_runner(facts: ModelFacts, settings: Settings, provider: ProviderChoice
             return runner
     if settings.runner == "ort":
         raise ModelError(f"{facts.name} is {reasons[-1]}; use --runner auto")
-    from obeaver.engine.genai_runner import open_genai_runner
+    from obeaver.engine.runners.genai_runner import open_genai_runner
 
     try:
         return open_genai_runner(
@@ -316,7 +316,7 @@ def _open_runner(facts: ModelFacts, settings: Settings, provider: ProviderChoice
 def _open_ort(facts: ModelFacts, threads: int | None, provider: ProviderChoice) -> Runner:
     if facts.decoder_graph is None:
         raise CannotRun("the model is more than one decoder graph")
-    from obeaver.engine.ort_runner import open_ort_runner
+    from obeaver.engine.runners.ort_runner import open_ort_runner
 
     return open_ort_runner(
         facts.decoder_graph,

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from obeaver.api.embed_routes import embed_routes
-from obeaver.api.embed_state import EmbedState, EncoderHost, LoadedEncoder
+from obeaver.api.encoders.routes import embed_routes
+from obeaver.api.encoders.state import EmbedState, EncoderHost, LoadedEncoder
 from obeaver.app.application import Application
 from obeaver.config import Settings
-from obeaver.engine.embedding_pooling import ACTIVATIONS, DenseLayer, VectorRecipe
-from obeaver.engine.embedding_worker import EncoderWorker
-from obeaver.engine.providers import AUTO, choose_provider
-from obeaver.engine.runner import CannotRun
+from obeaver.engine.encoding.pooling import ACTIVATIONS, DenseLayer, VectorRecipe
+from obeaver.engine.encoding.worker import EncoderWorker
+from obeaver.engine.runners.runner import CannotRun
+from obeaver.engine.sessions.providers import AUTO, choose_provider
 from obeaver.errors import ModelError
 from obeaver.models.encoder.layout import RERANKER, DenseFacts, EncoderFacts, is_encoder_folder, read_encoder_facts
 from obeaver.models.encoder.safetensors import Tensors
@@ -23,7 +23,7 @@ from obeaver.monitor import Monitor
 from obeaver.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from obeaver.engine.embedding import EmbeddingSession
+    from obeaver.engine.encoding.session import EmbeddingSession
 
 logger = logging.getLogger("obeaver")
 
@@ -95,7 +95,7 @@ def open_encoder(facts: EncoderFacts, threads: int | None, provider: str = AUTO)
         ModelError: The folder is broken, or onnxruntime does not take its graph.
         ProviderError: The provider is not here, or takes nothing of the graph.
     """
-    from obeaver.engine.embedding import open_embedding_session, open_scoring_session
+    from obeaver.engine.encoding.session import open_embedding_session, open_scoring_session
 
     graph, choice = _graph(facts), choose_provider(provider)
     recipe = VectorRecipe(facts.pooling, [_dense(layer) for layer in facts.dense])

@@ -12,8 +12,8 @@ from typing import Any, Final
 import psutil
 
 from obeaver.cgroup import memory_limit_bytes
-from obeaver.engine.providers import Provider, available_providers
-from obeaver.engine.threads import TELEMETRY_OFF, Processors, find_processors
+from obeaver.engine.sessions.providers import Provider, available_providers
+from obeaver.engine.sessions.threads import TELEMETRY_OFF, Processors, find_processors
 from obeaver.home import HomeNote
 from obeaver.models.catalog import load_catalog
 from obeaver.models.hub_status import HubStatus, ask_hub

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from obeaver.cli.model_list import size_text
+from obeaver.cli.models.listing import size_text
 from obeaver.config import load_settings
 from obeaver.home import read_note
 

@@ -16,7 +16,7 @@ from obeaver.config import DEFAULT_EMBEDDING_MODEL, Settings, load_settings
 from obeaver.errors import ApiError, CommandError
 
 if TYPE_CHECKING:
-    from obeaver.api.embed_state import LoadedEncoder
+    from obeaver.api.encoders.state import LoadedEncoder
     from obeaver.models.store import Store, StoredModel
 
 _LINES_AT_ONCE: Final = 1024
@@ -50,7 +50,7 @@ class Embedder:
         Raises:
             CommandError: A text or a parameter cannot be honoured.
         """
-        from obeaver.api.embeddings import embeddings_answer, prepare_embeddings
+        from obeaver.api.encoders.embeddings import embeddings_answer, prepare_embeddings
 
         try:
             request, inputs = prepare_embeddings(self._model, {"input": list(texts), **self._parameters})
@@ -70,7 +70,7 @@ def run_embed(arguments: argparse.Namespace) -> int:
     Raises:
         CommandError: Wrong settings, no model, a text that cannot be honoured.
     """
-    from obeaver.engine.providers import choose_provider
+    from obeaver.engine.sessions.providers import choose_provider
     from obeaver.models.store import Store
 
     settings = load_settings(vars(arguments), os.environ)

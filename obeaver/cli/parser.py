@@ -8,8 +8,8 @@ from obeaver.cli.arguments import STORE_OPTIONS as _STORE_OPTIONS
 from obeaver.cli.arguments import IntermixedParser
 from obeaver.cli.arguments import add_options as _add_options
 from obeaver.cli.arguments import command as _command
-from obeaver.cli.model_parser import add_model_commands
-from obeaver.cli.sampling_flags import add_sampling_flags
+from obeaver.cli.chat.sampling_flags import add_sampling_flags
+from obeaver.cli.models.parser import add_model_commands
 from obeaver.config import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, options
 
 EMBED_PORT = 18001
@@ -219,18 +219,18 @@ def _run_embed(arguments: argparse.Namespace) -> int:
 
 
 def _run_run(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.run import run_run
+    from obeaver.cli.chat.run import run_run
 
     return run_run(arguments)
 
 
 def _run_pull(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.models import run_pull
+    from obeaver.cli.models.pull import run_pull
 
     return run_pull(arguments)
 
 
 def _run_import(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.models import run_import
+    from obeaver.cli.models.pull import run_import
 
     return run_import(arguments)

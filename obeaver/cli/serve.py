@@ -18,7 +18,7 @@ from obeaver.cli.http_protocol import HttpProtocol
 from obeaver.cli.parser import EMBED_PORT
 from obeaver.cli.stored import chat_model, encoder_model
 from obeaver.config import DEFAULT_MODEL, Settings, load_settings
-from obeaver.engine.providers import choose_provider
+from obeaver.engine.sessions.providers import choose_provider
 from obeaver.errors import CommandError
 
 if TYPE_CHECKING:

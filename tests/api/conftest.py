@@ -14,12 +14,12 @@ from support.event_stream import read_events, read_json_events
 from support.scripted_loader import Script, ScriptedLoader, folder_model
 from support.scripted_model import HELLO, TEMPLATE, Reply, ScriptedRunner, write_model_folder
 
-from obeaver.api.model_host import ModelHost
+from obeaver.api.models.model_host import ModelHost
+from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
-from obeaver.api.state import ApiState
-from obeaver.engine.grammar import GrammarCompiler
-from obeaver.engine.placement import Placement
-from obeaver.engine.worker import EngineWorker
+from obeaver.engine.decoding.worker import EngineWorker
+from obeaver.engine.grammar.grammar import GrammarCompiler
+from obeaver.engine.sessions.placement import Placement
 from obeaver.models.library import ChatLibrary
 from obeaver.models.store import Store
 from obeaver.monitor import Monitor

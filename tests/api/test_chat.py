@@ -11,9 +11,9 @@ from support import asgi
 from support.event_stream import read_events
 from support.scripted_model import END_ID, SLOW_STEP_S, ids_of, says
 
-from obeaver.api.endpoint import INLINE_BYTES
-from obeaver.api.validation import request_schema
-from obeaver.engine.sequence import FinishReason
+from obeaver.api.contract.validation import request_schema
+from obeaver.api.core.endpoint import INLINE_BYTES
+from obeaver.engine.decoding.sequence import FinishReason
 
 
 def check(name: str, value: object) -> None:

@@ -11,10 +11,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from obeaver import errors
-from obeaver.api.docs import docs_page
-from obeaver.api.openapi import errors_of, openapi_document
-from obeaver.api.operations import SERVE, Operation
-from obeaver.api.validation import request_schema
+from obeaver.api.contract.openapi import errors_of, openapi_document
+from obeaver.api.contract.operations import SERVE, Operation
+from obeaver.api.contract.validation import request_schema
+from obeaver.api.system.docs import docs_page
 
 DOCUMENT = openapi_document(SERVE, title="obeaver", version="1.2.3")
 PAGE = docs_page(DOCUMENT, base_url="http://localhost:18000")

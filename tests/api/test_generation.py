@@ -18,11 +18,11 @@ from support.scripted_model import (
     start_worker,
 )
 
-from obeaver.api.generation import Generation
-from obeaver.api.logprobs import ContentLogprobs
-from obeaver.api.outputs import Ended, Output, Piece
-from obeaver.engine.sequence import FinishReason, SamplingParams
-from obeaver.engine.worker import EngineWorker
+from obeaver.api.core.generation import Generation
+from obeaver.api.core.logprobs import ContentLogprobs
+from obeaver.api.core.outputs import Ended, Output, Piece
+from obeaver.engine.decoding.sequence import FinishReason, SamplingParams
+from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.errors import ContextLengthExceeded, EngineFailed, InternalError, QueueFull, Unavailable
 from obeaver.text.events import ContentDelta, ReasoningDelta, join_events
 from obeaver.text.reasoning import ThinkMarkers

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from obeaver.api.messages import check_messages, plain_messages
+from obeaver.api.core.messages import check_messages, plain_messages
 
 
 def call(call_id: str = "call_1", arguments: str = "{}") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Outputs that wait for a slow client become fewer and say the same."""
 
-from obeaver.api.outputs import Ended, Output, Piece, joined
+from obeaver.api.core.outputs import Ended, Output, Piece, joined
 from obeaver.text.events import ContentDelta, ReasoningDelta, TextEvent, ToolCallArguments, ToolCallStart
 
 

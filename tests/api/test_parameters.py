@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from obeaver.api.validation import request_schema
+from obeaver.api.contract.validation import request_schema
 
 ROOT = Path(__file__).parents[2]
 SHOWN: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("parameters.json").read_text("utf-8"))

@@ -9,7 +9,7 @@ import pytest
 from support.embed_app import RERANK, ServedEncoder, serving
 from support.tiny_encoder import bert_config, bert_weights, classifier_weights, write_sentence_transformer
 
-from obeaver.api.rerank import relevance
+from obeaver.api.encoders.rerank import relevance
 from obeaver.models.encoder.importer import import_encoder
 from obeaver.models.progress import SilentProgress
 

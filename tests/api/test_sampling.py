@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from obeaver.api.sampling import choice_seed, sampling_params, stop_strings
-from obeaver.api.validation import parse
-from obeaver.engine.sequence import SamplingParams
+from obeaver.api.contract.validation import parse
+from obeaver.api.core.sampling import choice_seed, sampling_params, stop_strings
+from obeaver.engine.decoding.sequence import SamplingParams
 from obeaver.errors import BadRequest
 
 

@@ -13,10 +13,10 @@ from support.scripted_loader import Script
 from support.scripted_model import BYTES_PER_TOKEN, CONTEXT_LENGTH, SLOW_STEP_S, says
 
 from obeaver import __version__
-from obeaver.api.chat_condition import active_devices
-from obeaver.api.operations import SERVE
-from obeaver.api.validation import request_schema
-from obeaver.engine.placement import Placement
+from obeaver.api.contract.operations import SERVE
+from obeaver.api.contract.validation import request_schema
+from obeaver.api.system.condition import active_devices
+from obeaver.engine.sessions.placement import Placement
 
 
 def check(name: str, value: object) -> None:

@@ -10,9 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from support.scripted_model import END_ID, SPECIALS, ids_of, make_grammars, text_of
 
-from obeaver.api.answer_grammar import AnswerGrammar, Thinking
-from obeaver.api.tool_grammar import CallableFunction, arguments_schema, call_rules, json_calls
-from obeaver.engine.grammar import GrammarCompiler, Matcher, json_schema_part
+from obeaver.api.core.answer_grammar import AnswerGrammar, Thinking
+from obeaver.api.core.tool_grammar import CallableFunction, arguments_schema, call_rules, json_calls
+from obeaver.engine.grammar.grammar import GrammarCompiler, Matcher, json_schema_part
 from obeaver.errors import EngineFailed
 from obeaver.text.events import Answer, join_events
 from obeaver.text.text_stream import TextStream

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from obeaver.api.validation import request_schema
+from obeaver.api.contract.validation import request_schema
 
 HERE = Path(__file__).parent
 REQUESTS = {

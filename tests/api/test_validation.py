@@ -1,17 +1,16 @@
 """Request schemas: what is filled in, what is dropped, and how a wrong value is reported."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from obeaver.api.schema_files import with_files_merged
-from obeaver.api.validation import RequestSchema, parse, request_schema
+from obeaver.api.contract.schema_files import schema_names, with_files_merged
+from obeaver.api.contract.validation import RequestSchema, parse, request_schema
 from obeaver.errors import BadRequest
 
-SCHEMAS = sorted(path.stem for path in (Path(__file__).parents[2] / "obeaver/api/schemas").glob("*.json"))
+SCHEMAS = schema_names()
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 

@@ -6,8 +6,8 @@ import math
 import pytest
 from jsonschema import Draft202012Validator
 
-from obeaver.api import wire
-from obeaver.api.validation import request_schema
+from obeaver.api.contract import wire
+from obeaver.api.contract.validation import request_schema
 
 HEAD = wire.Head(id="chatcmpl-1", created=17, model="beaver", system_fingerprint="fp_1")
 USAGE = wire.Usage(prompt=5, completion=7, cached=3, reasoning=2)

@@ -11,7 +11,7 @@ from support.chat_app import make_model, serving
 from support.scripted_model import VOCAB_SIZE, write_model_folder
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.api.model_host import ModelHost
+from obeaver.api.models.model_host import ModelHost
 from obeaver.app.chat import ChatLoader
 from obeaver.app.memory import MB, available_bytes
 from obeaver.config import Settings

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from obeaver.api.chat_request import parse_chat_request
-from obeaver.cli.commands import Commands
-from obeaver.cli.composer import Command
-from obeaver.cli.conversation import Conversation, read_conversation, write_conversation
+from obeaver.api.chat.request import parse_chat_request
+from obeaver.cli.chat.commands import Commands
+from obeaver.cli.chat.composer import Command
+from obeaver.cli.chat.conversation import Conversation, read_conversation, write_conversation
 from obeaver.errors import CommandError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from obeaver.cli.composer import Command, Composer, Entry, Message
+from obeaver.cli.chat.composer import Command, Composer, Entry, Message
 
 
 def composed(*lines: str) -> list[Entry]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.terminal_chat import Screen
 
-from obeaver.cli.lines import HISTORY_FILE, PlainLines, clean, piped_text, typed_lines
+from obeaver.cli.chat.lines import HISTORY_FILE, PlainLines, clean, piped_text, typed_lines
 from obeaver.cli.terminal import Terminal
 from obeaver.errors import CommandError
 

@@ -5,9 +5,9 @@ import io
 
 import pytest
 
-from obeaver.api.validation import request_schema
+from obeaver.api.contract.validation import request_schema
+from obeaver.cli.chat.sampling_flags import add_sampling_flags, given_sampling
 from obeaver.cli.parser import build_parser
-from obeaver.cli.sampling_flags import add_sampling_flags, given_sampling
 
 
 def parse(*words: str) -> argparse.Namespace:

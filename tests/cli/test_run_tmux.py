@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.tmux import terminal
 
-from obeaver.cli.lines import HISTORY_FILE
+from obeaver.cli.chat.lines import HISTORY_FILE
 
 pytestmark = pytest.mark.real
 

@@ -8,8 +8,8 @@ import pytest
 from support.scripted_model import CONTEXT_LENGTH, TEMPLATE, Reply, ids_of, says
 from support.terminal_chat import Screen, StartTalk, Typed
 
+from obeaver.cli.chat.turn import Answered, Turn
 from obeaver.cli.terminal import Terminal
-from obeaver.cli.turn import Answered, Turn
 from obeaver.errors import CommandError
 
 PICKY_TEMPLATE = "{% if 'bad' in messages[-1].content %}{{ raise_exception('no such talk') }}{% endif %}" + TEMPLATE

@@ -2,7 +2,7 @@
 
 import pytest
 
-from obeaver.cli.words import Asked, split_words
+from obeaver.cli.chat.words import Asked, split_words
 from obeaver.errors import CommandError
 
 KNOWN = ("smollm2-135m", "mine")

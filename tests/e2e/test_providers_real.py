@@ -11,9 +11,9 @@ import pytest
 from support.openvino import needs_openvino
 from support.server_process import ServerProcess, serve
 
-from obeaver.engine.ort_runner import open_ort_runner
-from obeaver.engine.providers import choose_provider
-from obeaver.engine.runner import KvShape, Logits
+from obeaver.engine.runners.ort_runner import open_ort_runner
+from obeaver.engine.runners.runner import KvShape, Logits
+from obeaver.engine.sessions.providers import choose_provider
 from obeaver.models.fidelity import Fidelity, compare
 from obeaver.models.gguf.streamed import original_logits
 from obeaver.models.sample_text import EVALUATION, sample_ids

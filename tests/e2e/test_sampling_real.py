@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletionMessageParam
 from support.reference_model import Adjust, ReferenceModel, post
 from support.server_process import ServerProcess
 
-from obeaver.engine.runner import Logits
+from obeaver.engine.runners.runner import Logits
 
 pytestmark = pytest.mark.real
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obeaver.engine.admission import GRANULE, Admission
-from obeaver.engine.runner import KvShape
+from obeaver.engine.decoding.admission import GRANULE, Admission
+from obeaver.engine.runners.runner import KvShape
 from obeaver.errors import ContextLengthExceeded
 
 BYTES = 10

@@ -11,11 +11,11 @@ import pytest
 
 from obeaver.app.chat import open_runner
 from obeaver.config import Settings
-from obeaver.engine.core import EngineCore, EngineSettings
-from obeaver.engine.sampler import Sampler
-from obeaver.engine.sequence import SamplingParams
-from obeaver.engine.sequence import Sequence as EngineSequence
-from obeaver.engine.threads import TELEMETRY_OFF
+from obeaver.engine.decoding.core import EngineCore, EngineSettings
+from obeaver.engine.decoding.sequence import SamplingParams
+from obeaver.engine.decoding.sequence import Sequence as EngineSequence
+from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sessions.threads import TELEMETRY_OFF
 from obeaver.models.facts import ModelFacts, read_facts
 
 FOLDERS = Path(__file__).parent.parent / "data" / "builder_exports"

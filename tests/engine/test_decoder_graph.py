@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from obeaver.engine.decoder_graph import check_operators, describe
-from obeaver.engine.runner import CannotRun
+from obeaver.engine.runners.decoder_graph import check_operators, describe
+from obeaver.engine.runners.runner import CannotRun
 from obeaver.onnx_outline import Node
 
 ATTENTION = Node("GroupQueryAttention", ("qkv", "", ""))

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obeaver.engine.embedding_batches import BatchItem, BatchLimits, BatchQueue, TokenisedText
+from obeaver.engine.encoding.batches import BatchItem, BatchLimits, BatchQueue, TokenisedText
 
 PADDED = BatchLimits(max_tokens=100, max_padded_tokens=100, max_rows=8)
 PACKED = BatchLimits(max_tokens=100, max_padded_tokens=400, max_rows=8, max_padding=1.0)

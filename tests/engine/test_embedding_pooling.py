@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from obeaver.engine.embedding_pooling import POOLINGS, DenseLayer, VectorRecipe, normalised, pool
+from obeaver.engine.encoding.pooling import POOLINGS, DenseLayer, VectorRecipe, normalised, pool
 
 HIDDEN = np.array([[[1, 0], [3, 4], [90, 90]], [[2, 2], [4, 0], [0, 6]]], np.float32)
 MASK = np.array([[1, 1, 0], [1, 1, 1]], np.int64)

@@ -7,7 +7,7 @@ import pytest
 from support.openvino import needs_openvino
 
 from obeaver.app.embed import open_encoder
-from obeaver.engine.embedding_batches import TokenisedText
+from obeaver.engine.encoding.batches import TokenisedText
 from obeaver.models.encoder.layout import read_encoder_facts
 
 pytestmark = [pytest.mark.real, needs_openvino]

@@ -8,10 +8,10 @@ import pytest
 from onnx import TensorProto, helper
 from support.tiny_encoder import HIDDEN, decoder_vector, write_decoder_embedder
 
-from obeaver.engine.embedding import MAX_ROWS, open_embedding_session, open_scoring_session
-from obeaver.engine.embedding_batches import TokenisedText
-from obeaver.engine.embedding_pooling import VectorRecipe
-from obeaver.engine.runner import CannotRun
+from obeaver.engine.encoding.batches import TokenisedText
+from obeaver.engine.encoding.pooling import VectorRecipe
+from obeaver.engine.encoding.session import MAX_ROWS, open_embedding_session, open_scoring_session
+from obeaver.engine.runners.runner import CannotRun
 
 LAST = VectorRecipe(("lasttoken",))
 TEXTS = [TokenisedText(list(range(5, 5 + length))) for length in (1, 9, 3, 17)]

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import numpy as np
 import pytest
 
-from obeaver.engine.embedding_batches import BatchLimits, TokenisedText
-from obeaver.engine.embedding_pooling import FloatArray
-from obeaver.engine.embedding_worker import MAX_WAITING_TOKENS, EncoderWorker
-from obeaver.engine.placement import Placement
+from obeaver.engine.encoding.batches import BatchLimits, TokenisedText
+from obeaver.engine.encoding.pooling import FloatArray
+from obeaver.engine.encoding.worker import MAX_WAITING_TOKENS, EncoderWorker
+from obeaver.engine.sessions.placement import Placement
 from obeaver.errors import EngineFailed, QueueFull, Unavailable
 
 POISON = 666

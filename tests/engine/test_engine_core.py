@@ -7,11 +7,11 @@ import pytest
 from support.engine_driver import EngineDriver, outputs_alone, settings
 from support.fake_runner import BYTES_PER_TOKEN, VOCAB_SIZE, FakeRunner
 
-from obeaver.engine.chooser import MakeConstraint, MakeSampler, Mask, TokenSampler, unconstrained
-from obeaver.engine.core import EngineCore
-from obeaver.engine.runner import KvShape, Logits
-from obeaver.engine.sampler import Sampler
-from obeaver.engine.sequence import Finished, FinishReason, SampledToken, SamplingParams, Sequence
+from obeaver.engine.decoding.chooser import MakeConstraint, MakeSampler, Mask, TokenSampler, unconstrained
+from obeaver.engine.decoding.core import EngineCore
+from obeaver.engine.decoding.sequence import Finished, FinishReason, SampledToken, SamplingParams, Sequence
+from obeaver.engine.runners.runner import KvShape, Logits
+from obeaver.engine.sampling.sampler import Sampler
 from obeaver.errors import BadRequest, ContextLengthExceeded, EngineFailed
 
 STEM = tuple(number % 29 for number in range(120))

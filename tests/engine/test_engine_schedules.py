@@ -7,8 +7,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from support import engine_driver
 from support.fake_runner import BYTES_PER_TOKEN, FakeRunner
 
-from obeaver.engine.chunk_budget import ChunkBudget
-from obeaver.engine.sequence import Finished
+from obeaver.engine.decoding.chunk_budget import ChunkBudget
+from obeaver.engine.decoding.sequence import Finished
 from obeaver.errors import EngineFailed
 
 STEMS = [tuple((stem * 5 + place * place) % 31 for place in range(160)) for stem in range(3)]

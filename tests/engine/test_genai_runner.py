@@ -11,9 +11,9 @@ import pytest
 from support.openvino import needs_openvino
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.engine.genai_runner import GenaiRunner, open_genai_runner
-from obeaver.engine.providers import choose_provider
-from obeaver.engine.runner import CannotRun, KvShape, Logits
+from obeaver.engine.runners.genai_runner import GenaiRunner, open_genai_runner
+from obeaver.engine.runners.runner import CannotRun, KvShape, Logits
+from obeaver.engine.sessions.providers import choose_provider
 from obeaver.errors import EngineFailed
 
 TINY = TinyDecoder(vocab=300)
@@ -154,7 +154,7 @@ def test_a_folder_without_a_configuration_cannot_run(tmp_path: Path) -> None:
 def test_telemetry_is_off_before_the_library_is_imported(folder: Path) -> None:
     program = (
         "import os, sys, pathlib\n"
-        "from obeaver.engine.genai_runner import open_genai_runner\n"
+        "from obeaver.engine.runners.genai_runner import open_genai_runner\n"
         "assert 'onnxruntime_genai' not in sys.modules\n"
         "open_genai_runner(pathlib.Path(sys.argv[1]), context_length=128, vocab_size=300).close()\n"
         "print(os.environ['ORT_DISABLE_TELEMETRY'])\n"

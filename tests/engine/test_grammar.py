@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from obeaver.engine.grammar import (
+from obeaver.engine.decoding.sequence import SamplingParams
+from obeaver.engine.grammar.grammar import (
     GrammarCompiler,
     GrammarError,
     Matcher,
@@ -19,8 +20,7 @@ from obeaver.engine.grammar import (
     regex_part,
     user_part,
 )
-from obeaver.engine.sampler import Sampler
-from obeaver.engine.sequence import SamplingParams
+from obeaver.engine.sampling.sampler import Sampler
 from obeaver.errors import EngineFailed
 
 END, OTHER_END = 0, 1

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from support.scripted_model import END_ID, make_grammars
 
-from obeaver.engine.grammar import GrammarCompiler, GrammarError, grammar_text, json_schema_part
-from obeaver.engine.json_schema import enforceable
+from obeaver.engine.grammar.grammar import GrammarCompiler, GrammarError, grammar_text, json_schema_part
+from obeaver.engine.grammar.json_schema import enforceable
 from obeaver.errors import EngineFailed
 
 REPOSITORY = Path(__file__).parents[2]

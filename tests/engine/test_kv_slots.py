@@ -1,9 +1,9 @@
 import pytest
 
-from obeaver.engine.kv_slots import KvSlots
-from obeaver.engine.plan import Move
-from obeaver.engine.runner import KvShape
-from obeaver.engine.sequence import FinishReason, SamplingParams, Sequence, Status
+from obeaver.engine.decoding.kv_slots import KvSlots
+from obeaver.engine.decoding.plan import Move
+from obeaver.engine.decoding.sequence import FinishReason, SamplingParams, Sequence, Status
+from obeaver.engine.runners.runner import KvShape
 
 
 def sequence(number: int, status: Status, num_computed: int = 5) -> Sequence:

@@ -6,7 +6,7 @@ import pytest
 from support import engine_driver
 from support.fake_runner import FakeRunner
 
-from obeaver.engine.lookahead import History, best_count, price
+from obeaver.engine.decoding.lookahead import History, best_count, price
 
 PROMPT = [7, 1, 2, 3, 9, 1, 2]
 FEW_WORDS: dict[str, Any] = {"logit_bias": {5: 50.0}}

@@ -8,8 +8,8 @@ import pytest
 
 from obeaver.app.chat import make_engine
 from obeaver.config import Settings
-from obeaver.engine.core import EngineCore
-from obeaver.engine.sequence import SamplingParams, Sequence
+from obeaver.engine.decoding.core import EngineCore
+from obeaver.engine.decoding.sequence import SamplingParams, Sequence
 from obeaver.models.facts import read_facts
 from obeaver.text.tokenizer import Tokenizer
 

@@ -12,9 +12,9 @@ from reference.tiny_gguf import TinyGguf
 from support.openvino import needs_openvino
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.engine.openvino_graph import openvino_graph
-from obeaver.engine.ort_session import placement_of
-from obeaver.engine.providers import choose_provider
+from obeaver.engine.sessions.openvino_graph import openvino_graph
+from obeaver.engine.sessions.ort_session import placement_of
+from obeaver.engine.sessions.providers import choose_provider
 from obeaver.models.gguf import import_gguf
 from obeaver.models.progress import SilentProgress
 

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.engine.genai_runner import open_genai_runner
-from obeaver.engine.ort_runner import OrtRunner, SessionChoices, open_ort_runner
-from obeaver.engine.runner import CannotRun, KvShape, Logits
+from obeaver.engine.runners.genai_runner import open_genai_runner
+from obeaver.engine.runners.ort_runner import OrtRunner, SessionChoices, open_ort_runner
+from obeaver.engine.runners.runner import CannotRun, KvShape, Logits
 from obeaver.errors import EngineFailed
 
 VOCAB = 320
@@ -252,7 +252,7 @@ def test_a_file_that_is_no_graph_cannot_run(tmp_path: Path, content: bytes | Non
 def test_telemetry_is_off_before_the_runtime_is_imported(tmp_path: Path) -> None:
     program = (
         "import os, sys, pathlib\n"
-        "from obeaver.engine.ort_runner import open_ort_runner\n"
+        "from obeaver.engine.runners.ort_runner import open_ort_runner\n"
         "assert 'onnxruntime' not in sys.modules\n"
         "open_ort_runner(pathlib.Path(sys.argv[1]), context_length=128).close()\n"
         "print(os.environ['ORT_DISABLE_TELEMETRY'])\n"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from support.openvino import needs_openvino
 
-from obeaver.engine.ort_runner import OrtRunner, open_ort_runner
-from obeaver.engine.providers import choose_provider
-from obeaver.engine.runner import KvShape, Logits
+from obeaver.engine.runners.ort_runner import OrtRunner, open_ort_runner
+from obeaver.engine.runners.runner import KvShape, Logits
+from obeaver.engine.sessions.providers import choose_provider
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

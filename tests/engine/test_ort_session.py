@@ -10,11 +10,11 @@ from onnx import TensorProto, helper
 from support.openvino import needs_openvino
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.engine.ort_runner import open_ort_runner
-from obeaver.engine.ort_session import open_session, placement_of
-from obeaver.engine.placement import Placement
-from obeaver.engine.providers import choose_provider
-from obeaver.engine.runner import KvShape
+from obeaver.engine.runners.ort_runner import open_ort_runner
+from obeaver.engine.runners.runner import KvShape
+from obeaver.engine.sessions.ort_session import open_session, placement_of
+from obeaver.engine.sessions.placement import Placement
+from obeaver.engine.sessions.providers import choose_provider
 from obeaver.errors import ProviderError
 
 

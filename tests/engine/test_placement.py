@@ -1,4 +1,4 @@
-from obeaver.engine.placement import Placement
+from obeaver.engine.sessions.placement import Placement
 
 
 def test_the_cpu_provider_alone_is_told_in_one_word() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fake_runner import BYTES_PER_TOKEN, closed_form
 
-from obeaver.engine.prefix_cache import NODE_TOKENS, PrefixCache, common_prefix
-from obeaver.engine.runner import KvBlock
+from obeaver.engine.decoding.prefix_cache import NODE_TOKENS, PrefixCache, common_prefix
+from obeaver.engine.runners.runner import KvBlock
 
 
 def cache_of(num_tokens: int) -> PrefixCache:

@@ -8,12 +8,12 @@ import pytest
 from support.engine_driver import settings
 from support.fake_runner import FakeRunner, expected_logits
 
-from obeaver.engine.chunk_budget import ChunkBudget
-from obeaver.engine.core import EngineCore
-from obeaver.engine.logprobs import ROWS_AT_ONCE
-from obeaver.engine.runner import Logits
-from obeaver.engine.sampler import Sampler
-from obeaver.engine.sequence import SampledToken, SamplingParams, Sequence, TokenLogprobs
+from obeaver.engine.decoding.chunk_budget import ChunkBudget
+from obeaver.engine.decoding.core import EngineCore
+from obeaver.engine.decoding.sequence import SampledToken, SamplingParams, Sequence, TokenLogprobs
+from obeaver.engine.runners.runner import Logits
+from obeaver.engine.sampling.logprobs import ROWS_AT_ONCE
+from obeaver.engine.sampling.sampler import Sampler
 from obeaver.errors import ApiError, EngineFailed
 
 PROMPT = tuple(number * 7 % 31 for number in range(150))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.openvino import needs_openvino
 
-from obeaver.engine.providers import Device, Provider, available_providers, choose_provider, described
+from obeaver.engine.sessions.providers import Device, Provider, available_providers, choose_provider, described
 from obeaver.errors import ProviderError
 
 CPU = Provider("cpu", "CPUExecutionProvider", (Device("cpu"),), "1.32")

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from obeaver.engine.sampler import Sampler, draw
-from obeaver.engine.sequence import SampledToken, SamplingParams
+from obeaver.engine.decoding.sequence import SampledToken, SamplingParams
+from obeaver.engine.sampling.sampler import Sampler, draw
 from obeaver.errors import EngineFailed
 
 Row = npt.NDArray[np.float32]

@@ -3,14 +3,22 @@
 import pytest
 from support.fake_runner import BYTES_PER_TOKEN, closed_form
 
-from obeaver.engine.admission import Admission
-from obeaver.engine.chunk_budget import ChunkBudget
-from obeaver.engine.kv_slots import KvSlots
-from obeaver.engine.plan import Computed, Ended, RowPrefix, RowResult, Sampled, StepOutcome, StepPlan
-from obeaver.engine.prefix_cache import PrefixCache, PrefixMatch
-from obeaver.engine.runner import KvShape
-from obeaver.engine.scheduler import MIN_PREFIX, Scheduler
-from obeaver.engine.sequence import Finished, FinishReason, SampledToken, SamplingParams, Sequence, SequenceId, Status
+from obeaver.engine.decoding.admission import Admission
+from obeaver.engine.decoding.chunk_budget import ChunkBudget
+from obeaver.engine.decoding.kv_slots import KvSlots
+from obeaver.engine.decoding.plan import Computed, Ended, RowPrefix, RowResult, Sampled, StepOutcome, StepPlan
+from obeaver.engine.decoding.prefix_cache import PrefixCache, PrefixMatch
+from obeaver.engine.decoding.scheduler import MIN_PREFIX, Scheduler
+from obeaver.engine.decoding.sequence import (
+    Finished,
+    FinishReason,
+    SampledToken,
+    SamplingParams,
+    Sequence,
+    SequenceId,
+    Status,
+)
+from obeaver.engine.runners.runner import KvShape
 from obeaver.errors import ContextLengthExceeded, EngineFailed
 
 TOKEN = 5

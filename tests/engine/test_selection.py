@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from obeaver.engine.selection import heaviest, in_order, largest
+from obeaver.engine.sampling.selection import heaviest, in_order, largest
 
 # Few distinct values, so that ties are everywhere.
 LOGITS = hnp.arrays(

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from obeaver.engine.sequence import (
+from obeaver.engine.decoding.sequence import (
     TRANSITIONS,
     FinishReason,
     IllegalTransition,

@@ -9,10 +9,10 @@ import pytest
 from support.engine_driver import outputs_alone, settings
 from support.fake_runner import BYTES_PER_TOKEN, FakeRunner
 
-from obeaver.engine.core import EngineCore, EngineSettings
-from obeaver.engine.sampler import Sampler
-from obeaver.engine.sequence import Finished, FinishReason, SampledToken, SamplingParams
-from obeaver.engine.worker import EngineWorker
+from obeaver.engine.decoding.core import EngineCore, EngineSettings
+from obeaver.engine.decoding.sequence import Finished, FinishReason, SampledToken, SamplingParams
+from obeaver.engine.decoding.worker import EngineWorker
+from obeaver.engine.sampling.sampler import Sampler
 from obeaver.errors import ApiError, BadRequest, ContextLengthExceeded, EngineFailed, QueueFull, Unavailable
 
 PROMPT = (3, 1, 4, 1, 5, 9, 2, 6)

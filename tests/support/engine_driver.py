@@ -4,10 +4,10 @@ from collections.abc import Sequence as SequenceOf
 
 from support.fake_runner import BYTES_PER_TOKEN, VOCAB_SIZE, FakeRunner, expected_logits
 
-from obeaver.engine.chunk_budget import ChunkBudget
-from obeaver.engine.core import EngineCore, EngineSettings
-from obeaver.engine.sampler import Sampler
-from obeaver.engine.sequence import Finished, SamplingParams, Sequence, SequenceId
+from obeaver.engine.decoding.chunk_budget import ChunkBudget
+from obeaver.engine.decoding.core import EngineCore, EngineSettings
+from obeaver.engine.decoding.sequence import Finished, SamplingParams, Sequence, SequenceId
+from obeaver.engine.sampling.sampler import Sampler
 from obeaver.errors import ApiError
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from obeaver.engine.runner import KvBlock, KvShape, Logits, RunnerInfo
+from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
 
 NUM_LAYERS, NUM_HEADS, HEAD_DIM = 2, 1, 2
 BYTES_PER_TOKEN = NUM_LAYERS * 2 * NUM_HEADS * HEAD_DIM * 8

@@ -12,9 +12,9 @@ from support import asgi
 from support.event_stream import read_json_events
 from support.scripted_loader import Script, ScriptedLoader, store_model
 
-from obeaver.api.model_host import ModelHost
+from obeaver.api.models.model_host import ModelHost
+from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
-from obeaver.api.state import ApiState
 from obeaver.models.library import ChatLibrary
 from obeaver.models.store import Store
 from obeaver.monitor import Monitor

@@ -7,7 +7,7 @@ import pytest
 
 # In a process of its own: plugins stay loaded once they are.
 _LOOKS_FOR_IT = """
-from obeaver.engine.providers import available_providers
+from obeaver.engine.sessions.providers import available_providers
 print([provider.problem for provider in available_providers() if provider.name == "openvino" and not provider.devices])
 print(any(provider.name == "openvino" for provider in available_providers()))
 """

@@ -8,8 +8,8 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 
-from obeaver.engine.ort_runner import open_ort_runner
-from obeaver.engine.runner import KvShape, Logits
+from obeaver.engine.runners.ort_runner import open_ort_runner
+from obeaver.engine.runners.runner import KvShape, Logits
 from obeaver.text.tokenizer import Tokenizer
 
 MAX_TOKENS = 512

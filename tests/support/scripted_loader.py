@@ -7,10 +7,10 @@ from pathlib import Path
 
 from support.scripted_model import HELLO, TEMPLATE, Reply, ScriptedRunner, start_worker, write_model_folder
 
-from obeaver.api.model_host import OnStage
-from obeaver.api.state import LoadedModel
-from obeaver.engine.grammar import GrammarCompiler
-from obeaver.engine.placement import Placement
+from obeaver.api.models.model_host import OnStage
+from obeaver.api.models.state import LoadedModel
+from obeaver.engine.grammar.grammar import GrammarCompiler
+from obeaver.engine.sessions.placement import Placement
 from obeaver.errors import BadRequest
 from obeaver.models.facts import read_facts
 from obeaver.models.store import Store, StoredModel

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 
 from support.scripted_model import TEMPLATE, Reply, ScriptedRunner, start_worker, write_model_folder
 
-from obeaver.api.state import LoadedModel
-from obeaver.cli.chat import Chat
-from obeaver.cli.conversation import Conversation
+from obeaver.api.models.state import LoadedModel
+from obeaver.cli.chat.chat import Chat
+from obeaver.cli.chat.conversation import Conversation
 from obeaver.cli.terminal import Terminal
 from obeaver.models.facts import read_facts
 from obeaver.text.chat_template import ChatTemplate
@@ -42,7 +42,7 @@ class Typed:
         self.prompts: list[str] = []
 
     def read(self, prompt: str) -> str:
-        """See `obeaver.cli.lines.Lines`."""
+        """See `obeaver.cli.chat.lines.Lines`."""
         self.prompts.append(prompt)
         line = next(self._lines, EOFError)
         if isinstance(line, str):

@@ -19,9 +19,9 @@ from support.tiny_encoder import (
     write_sentence_transformer,
 )
 
-from obeaver.engine.embedding import EmbeddingSession, open_embedding_session, open_scoring_session
-from obeaver.engine.embedding_batches import TokenisedText
-from obeaver.engine.embedding_pooling import VectorRecipe
+from obeaver.engine.encoding.batches import TokenisedText
+from obeaver.engine.encoding.pooling import VectorRecipe
+from obeaver.engine.encoding.session import EmbeddingSession, open_embedding_session, open_scoring_session
 from obeaver.errors import ModelError
 from obeaver.models.encoder.importer import import_encoder
 from obeaver.models.encoder.layout import find_graph, read_encoder_facts

@@ -1,0 +1,1 @@
+"""Chat completions: OpenAI's chat dialect, and the tokens of its prompts."""

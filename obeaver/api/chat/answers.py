@@ -1,0 +1,131 @@
+"""A generation as a client gets it: one object, or a stream of chunks. Both say the same."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from obeaver.api.contract import wire
+from obeaver.api.core.generation import Generation
+from obeaver.api.core.outputs import Ended, Output, Piece
+from obeaver.text.events import ContentDelta, ReasoningDelta, ToolCallArguments, ToolCallStart, join_events
+from obeaver.web import sse
+
+
+async def whole_answer(generation: Generation, head: wire.Head, *, logprobs: bool) -> wire.Object:
+    """Wait for all choices.
+
+    Args:
+        generation: Submitted, not iterated yet.
+        head: What the answer begins with.
+        logprobs: Whether they were asked for.
+
+    Raises:
+        ApiError: The engine failed.
+    """
+    outputs = [output async for batch in generation for output in batch]
+    choices = [_whole_choice(choice.index, outputs, logprobs=logprobs) for choice in generation.choices]
+    return wire.completion(head, choices, generation.usage)
+
+
+def _whole_choice(index: int, outputs: Sequence[Output], *, logprobs: bool) -> wire.Object:
+    mine = [output for output in outputs if output.choice == index]
+    pieces = [output for output in mine if isinstance(output, Piece)]
+    (reason,) = [output.finish_reason for output in mine if isinstance(output, Ended)]
+    answer = join_events(piece.event for piece in pieces)
+    calls = [wire.tool_call(call.id, call.name, call.arguments) for call in answer.tool_calls]
+    entries = [entry for piece in pieces for entry in piece.logprobs] if logprobs else None
+    return wire.choice(index, wire.message(answer.content, answer.reasoning, calls), reason, entries)
+
+
+class Chunks(Protocol):
+    """What a generation becomes on its way to a client who reads a stream: JSON texts, one for each event."""
+
+    def of(self, output: Output) -> list[str]:
+        """The chunks of one piece of output."""
+
+    def last(self, usage: wire.Usage) -> list[str]:
+        """The chunks after the end of all choices."""
+
+
+class AnswerStream:
+    """The events of a streamed answer, as an asynchronous iterator of bytes.
+
+    What comes at once goes out at once: one item may hold several events. It is no generator, since closing a generator
+    that was never iterated runs nothing of it, and the engine would compute on.
+
+    Args:
+        generation: Submitted, not iterated yet; closed with the stream.
+        chunks: Words the events.
+    """
+
+    def __init__(self, generation: Generation, chunks: Chunks) -> None:
+        self._generation = generation
+        self._chunks = chunks
+        self._ended = False
+
+    def __aiter__(self) -> "AnswerStream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next events.
+
+        Raises:
+            ApiError: The engine failed.
+        """
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            batch = await anext(self._generation)
+        except StopAsyncIteration:
+            self._ended = True
+            return b"".join(map(sse.event, self._chunks.last(self._generation.usage))) + sse.DONE
+        return b"".join(sse.event(chunk) for output in batch for chunk in self._chunks.of(output))
+
+    async def aclose(self) -> None:
+        """Nobody reads on."""
+        await self._generation.aclose()
+
+
+class ChatChunks:
+    """Chunks of a chat answer.
+
+    Args:
+        head: What every chunk begins with.
+        include_usage: End with a chunk that has the usage.
+    """
+
+    def __init__(self, head: wire.Head, *, include_usage: bool) -> None:
+        self._text = wire.ChunkText(head, include_usage=include_usage)
+        self._include_usage = include_usage
+        self._begun: set[int] = set()
+
+    def of(self, output: Output) -> list[str]:
+        """A piece, with its choice's role before the first one."""
+        first = [] if output.choice in self._begun else [self._role(output)]
+        self._begun.add(output.choice)
+        if isinstance(output, Ended):
+            return [*first, self._text.finish(output.choice, output.finish_reason)]
+        return [*first, self._piece(output)]
+
+    def last(self, usage: wire.Usage) -> list[str]:
+        """The usage, where it was asked for."""
+        return [self._text.usage(usage)] if self._include_usage else []
+
+    def _role(self, output: Output) -> str:
+        # Clients join contents: null stays null where only calls follow, as in the answer that is not streamed.
+        only_calls = isinstance(output, Piece) and isinstance(output.event, ToolCallStart)
+        return self._text.fields(output.choice, {"role": "assistant", "content": None if only_calls else ""})
+
+    def _piece(self, piece: Piece) -> str:
+        if not isinstance(piece.event, ContentDelta):
+            return self._text.fields(piece.choice, _delta_fields(piece.event))
+        if piece.logprobs:
+            return self._text.content_with_logprobs(piece.choice, piece.event.text, piece.logprobs)
+        return self._text.content(piece.choice, piece.event.text)
+
+
+def _delta_fields(event: ReasoningDelta | ToolCallStart | ToolCallArguments) -> dict[str, Any]:
+    if isinstance(event, ReasoningDelta):
+        return wire.reasoning_fields(event.text)
+    if isinstance(event, ToolCallStart):
+        return {"tool_calls": [{"index": event.index, **wire.tool_call(event.id, event.name, "")}]}
+    return {"tool_calls": [{"index": event.index, "function": {"arguments": event.text}}]}

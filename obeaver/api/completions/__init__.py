@@ -1,0 +1,1 @@
+"""Text completions: OpenAI's older dialect, which continues a text."""

@@ -1,0 +1,187 @@
+"""Completions as a client gets them, whole or as a stream: both are made of the same pieces.
+
+The echoed prompt is a choice's first piece. With `max_tokens` 0 it is the only one: the engine generates at least one
+token, which is dropped here.
+"""
+
+import codecs
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from obeaver.api.completions.job import CompletionJob
+from obeaver.api.contract import wire
+from obeaver.api.core.generation import Choice, Generation
+from obeaver.api.core.logprobs import token_entry
+from obeaver.api.core.outputs import Ended, Output, Piece
+from obeaver.api.core.text_prompts import TextPrompt
+from obeaver.text.events import ContentDelta
+
+
+class TextPiece(NamedTuple):
+    """Part of one choice's text, with the log-probabilities of its tokens if they were asked for."""
+
+    text: str
+    logprobs: wire.Object | None
+
+
+class ChoiceText:
+    """The pieces of one choice, in order.
+
+    Args:
+        job: What was asked for.
+        choice: Read when its first output has come.
+    """
+
+    def __init__(self, job: CompletionJob, choice: Choice) -> None:
+        self._job = job
+        self._choice = choice
+        self._prompt = job.prompt_of(choice.index)
+        self._wants_logprobs = job.request["logprobs"] is not None
+        self._offsets = TextOffsets()
+        self._begun = False
+
+    def of(self, output: Output) -> list[TextPiece]:
+        """The pieces that an output adds; before the first one, the prompt where it is echoed."""
+        pieces = [] if self._begun or not self._job.request["echo"] else [self._echo()]
+        self._begun = True
+        if isinstance(output, Piece) and isinstance(output.event, ContentDelta) and self._job.request["max_tokens"]:
+            pieces.append(self._piece(output.event.text, output.logprobs))
+        return pieces
+
+    def finish_reason(self, ended: Ended) -> str:
+        """Why the choice ended."""
+        return ended.finish_reason if self._job.request["max_tokens"] else "length"
+
+    def _piece(self, text: str, entries: Sequence[wire.Object]) -> TextPiece:
+        if not self._wants_logprobs:
+            return TextPiece(text, None)
+        return TextPiece(text, text_logprobs(entries, [self._offsets.place(bytes(e["bytes"])) for e in entries]))
+
+    def _echo(self) -> TextPiece:
+        if not self._wants_logprobs:
+            return TextPiece(self._prompt.text, None)
+        entries = _prompt_entries(self._job, self._choice, self._prompt)
+        decoder = self._job.model.tokenizer.decoder(skip_special=False)
+        places: list[int] = []
+        for index, token_id in enumerate(self._prompt.token_ids):
+            places.append(self._offsets.num_chars)
+            if index >= self._prompt.num_added:
+                self._offsets.num_chars += len(decoder.push(token_id))
+        return TextPiece(self._prompt.text, text_logprobs(entries, places))
+
+
+class TextOffsets:
+    """Where tokens begin in a text.
+
+    Attributes:
+        num_chars: Characters so far.
+    """
+
+    def __init__(self) -> None:
+        self.num_chars = 0
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def place(self, token: bytes) -> int:
+        """Where the next token begins; one that goes on with a character begins where that one does."""
+        place = self.num_chars
+        self.num_chars += len(self._utf8.decode(token))
+        return place
+
+
+def _prompt_entries(job: CompletionJob, choice: Choice, prompt: TextPrompt) -> list[wire.Object]:
+    """The prompt's tokens as `token_entry` makes them; nothing stands before the first, so it has no values."""
+    token_bytes = job.model.tokenizer.token_bytes
+    first: wire.Object = {"bytes": list(token_bytes(prompt.token_ids[0])), "logprob": None, "top_logprobs": None}
+    others = zip(prompt.token_ids[1:], choice.prompt_logprobs, strict=True)
+    return [first, *(token_entry(token_bytes, token_id, logprobs) for token_id, logprobs in others)]
+
+
+def text_logprobs(entries: Sequence[wire.Object], places: Sequence[int]) -> wire.Object:
+    """Log-probabilities in the form that they have beside a text: one list for each kind of value."""
+    return {
+        "tokens": [_token_text(entry) for entry in entries],
+        "token_logprobs": [entry["logprob"] for entry in entries],
+        "top_logprobs": [_alternatives(entry) for entry in entries],
+        "text_offset": list(places),
+    }
+
+
+def _alternatives(entry: wire.Object) -> dict[str, float] | None:
+    """Token to log-probability, likeliest first, the token itself among them. Of two with one text, the likelier."""
+    if entry["top_logprobs"] is None:
+        return None
+    found: dict[str, float] = {}
+    for alternative in (*entry["top_logprobs"], entry):
+        found.setdefault(_token_text(alternative), alternative["logprob"])
+    return found
+
+
+def _token_text(entry: Mapping[str, Any]) -> str:
+    r"""The token's text; `bytes:\xe2\x82` for a part of a character, so that different tokens stay different."""
+    token = bytes(entry["bytes"])
+    try:
+        return token.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token)
+
+
+async def whole_completion(job: CompletionJob, generation: Generation, head: wire.Head) -> wire.Object:
+    """Wait for all choices.
+
+    Raises:
+        ApiError: The engine failed.
+    """
+    outputs = [output async for batch in generation for output in batch]
+    choices = [_whole_choice(job, choice, outputs) for choice in generation.choices]
+    return wire.text_completion(head, choices, usage_of(job, generation.usage))
+
+
+def _whole_choice(job: CompletionJob, choice: Choice, outputs: Iterable[Output]) -> wire.Object:
+    text = ChoiceText(job, choice)
+    mine = [output for output in outputs if output.choice == choice.index]
+    pieces = [piece for output in mine for piece in text.of(output)]
+    (reason,) = [text.finish_reason(output) for output in mine if isinstance(output, Ended)]
+    logprobs = _joined([piece.logprobs for piece in pieces if piece.logprobs is not None])
+    whole = "".join(piece.text for piece in pieces)
+    return wire.text_choice(choice.index, whole, None if job.request["logprobs"] is None else logprobs, reason)
+
+
+def _joined(parts: Sequence[wire.Object]) -> wire.Object:
+    return {key: [value for part in parts for value in part[key]] for key in text_logprobs([], [])}
+
+
+def usage_of(job: CompletionJob, usage: wire.Usage) -> wire.Usage:
+    """What the client has to know of: a token that was dropped is none."""
+    return usage if job.request["max_tokens"] else replace(usage, completion=0)
+
+
+class CompletionChunks:
+    """Chunks of streamed completions.
+
+    Args:
+        job: What was asked for.
+        generation: Submitted.
+        head: What every chunk begins with.
+        include_usage: End with a chunk that has the usage.
+    """
+
+    def __init__(self, job: CompletionJob, generation: Generation, head: wire.Head, *, include_usage: bool) -> None:
+        self._job = job
+        self._head = head
+        self._include_usage = include_usage
+        self._texts = [ChoiceText(job, choice) for choice in generation.choices]
+
+    def of(self, output: Output) -> list[str]:
+        """The chunks of a piece of output."""
+        text = self._texts[output.choice]
+        items = [wire.text_choice(output.choice, *piece, None) for piece in text.of(output)]
+        if isinstance(output, Ended):
+            items.append(wire.text_choice(output.choice, "", None, text.finish_reason(output)))
+        return [wire.text_chunk(self._head, [item], None, include_usage=self._include_usage) for item in items]
+
+    def last(self, usage: wire.Usage) -> list[str]:
+        """The usage, where it was asked for."""
+        if not self._include_usage:
+            return []
+        return [wire.text_chunk(self._head, [], usage_of(self._job, usage), include_usage=True)]

@@ -1,0 +1,188 @@
+"""What the servers answer, as data: routes, `GET /`, `/openapi.json`, `/docs` and tests all read these tables."""
+
+from dataclasses import dataclass, replace
+
+from obeaver.errors import (
+    ApiError,
+    BadRequest,
+    Conflict,
+    ContextLengthExceeded,
+    EngineFailed,
+    ModelLoadFailed,
+    ModelNotLoaded,
+    NotFound,
+    PayloadTooLarge,
+    QueueFull,
+    TemplateFailed,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+JSON = "application/json"
+HTML = "text/html"
+PROMETHEUS = "text/plain"
+
+BODY_ERRORS = (BadRequest, PayloadTooLarge, UnsupportedMediaType)
+ENGINE_ERRORS = (QueueFull, EngineFailed, Unavailable, ModelNotLoaded)
+CHOICE_ERRORS = (NotFound, ModelLoadFailed)
+"""Of the model that a request names: not served here, under `--strict-model`; unloaded, and cannot be loaded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A method on a path.
+
+    Attributes:
+        id: Names it in `/openapi.json`, and finds its handler.
+        method: In capitals.
+        path: As the router has it.
+        summary: One line.
+        response: Name in `responses.json`, None for what is not JSON.
+        media_type: Of the answer.
+        request: Name of the body's schema.
+        event: Name in `responses.json` of one event, where the answer may be a stream.
+        accepted: Name in `responses.json` of a 202's body, where there may be one.
+        query: Parameters of the query, each with its description.
+        errors: What it may answer beside what every route may.
+        example: A body to try it with.
+    """
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    response: str | None = None
+    media_type: str = JSON
+    request: str | None = None
+    event: str | None = None
+    accepted: str | None = None
+    query: tuple[tuple[str, str], ...] = ()
+    errors: tuple[type[ApiError], ...] = ()
+    example: str | None = None
+
+
+CHAT = (
+    Operation(
+        id="createChatCompletion",
+        method="POST",
+        path="/v1/chat/completions",
+        summary="Answer a conversation, whole or as a stream",
+        request="chat_completion",
+        response="ChatCompletion",
+        event="ChatCompletionChunk",
+        errors=(*BODY_ERRORS, ContextLengthExceeded, TemplateFailed, *CHOICE_ERRORS, *ENGINE_ERRORS),
+        example='{"messages": [{"role": "user", "content": "Why is the sky blue?"}], "max_tokens": 64}',
+    ),
+)
+
+COMPLETIONS = (
+    Operation(
+        id="createCompletion",
+        method="POST",
+        path="/v1/completions",
+        summary="Go on with a text, whole or as a stream",
+        request="completion",
+        response="Completion",
+        event="CompletionChunk",
+        errors=(*BODY_ERRORS, ContextLengthExceeded, *CHOICE_ERRORS, *ENGINE_ERRORS),
+        example='{"prompt": "The beaver is", "max_tokens": 16}',
+    ),
+)
+
+TOKENS = (
+    Operation(
+        id="tokenize",
+        method="POST",
+        path="/v1/tokenize",
+        summary="Tokens of a text or a conversation",
+        request="tokenize",
+        response="Tokenized",
+        errors=(*BODY_ERRORS, TemplateFailed, *CHOICE_ERRORS, ModelNotLoaded),
+        example='{"prompt": "The beaver is"}',
+    ),
+    Operation(
+        id="detokenize",
+        method="POST",
+        path="/v1/detokenize",
+        summary="The text of tokens",
+        request="detokenize",
+        response="Detokenized",
+        errors=(*BODY_ERRORS, *CHOICE_ERRORS, ModelNotLoaded),
+        example='{"tokens": [1, 2, 3]}',
+    ),
+)
+
+MODELS = (
+    Operation("listModels", "GET", "/v1/models", "The models that answer, the default first", response="ModelList"),
+    Operation(
+        "retrieveModel", "GET", "/v1/models/{id:path}", "One model by its id", response="Model", errors=(NotFound,)
+    ),
+)
+
+LOADING = (
+    Operation(
+        "availableModels", "GET", "/api/models/available", "The models that could be loaded", response="AvailableModels"
+    ),
+    Operation(
+        id="loadModel",
+        method="POST",
+        path="/api/models/load",
+        summary="Load a model beside those that answer, and make it the default",
+        request="load_model",
+        response="ModelLoaded",
+        accepted="ModelLoading",
+        query=(
+            ("wait", "`false` answers 202 at once; `load` of `/health` then tells how far it is, and how it ended."),
+        ),
+        errors=(*BODY_ERRORS, NotFound, Conflict, ModelLoadFailed),
+        example='{"alias": "smollm2-135m"}',
+    ),
+)
+
+SYSTEM = (
+    Operation("root", "GET", "/", "Name, version and endpoints of this server", response="Root"),
+    Operation("health", "GET", "/health", "Whether requests are answered, and by what", response="Health"),
+    Operation("systemMemory", "GET", "/api/system/memory", "Memory of devices and process", response="SystemMemory"),
+    Operation("metrics", "GET", "/metrics", "Counters in Prometheus' text format", media_type=PROMETHEUS),
+    Operation("openapi", "GET", "/openapi.json", "This description, as OpenAPI 3.1", response="OpenApi"),
+    Operation("docs", "GET", "/docs", "This description, as a page", media_type=HTML),
+)
+
+EMBEDDINGS = (
+    Operation(
+        id="createEmbedding",
+        method="POST",
+        path="/v1/embeddings",
+        summary="Vectors of length 1 for texts",
+        request="embeddings",
+        response="EmbeddingList",
+        errors=(*BODY_ERRORS, ContextLengthExceeded, *ENGINE_ERRORS),
+        example='{"input": ["Beavers build dams.", "Biber bauen Burgen."]}',
+    ),
+)
+
+RERANK = (
+    Operation(
+        id="rerank",
+        method="POST",
+        path="/v1/rerank",
+        summary="Order documents by how well they answer a query",
+        request="rerank",
+        response="RerankResult",
+        errors=(*BODY_ERRORS, ContextLengthExceeded, *ENGINE_ERRORS),
+        example='{"query": "Who builds dams?", "documents": ["Beavers do.", "It rains."]}',
+    ),
+)
+
+EMBED_SYSTEM = tuple(
+    replace(operation, response="EmbedHealth") if operation.id == "health" else operation for operation in SYSTEM
+)
+
+SERVE = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *SYSTEM)
+"""`obeaver serve`."""
+
+SERVE_EMBED = (*EMBEDDINGS, *MODELS, *EMBED_SYSTEM)
+"""`obeaver serve-embed` with an embedding model."""
+
+SERVE_RERANK = (*RERANK, *MODELS, *EMBED_SYSTEM)
+"""`obeaver serve-embed` with a reranker."""

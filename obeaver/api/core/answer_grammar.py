@@ -1,0 +1,103 @@
+"""The grammar of a whole answer: reasoning first, then what it may say and call, in this order or as alternatives.
+
+must call            think  calls
+form                 think  form
+form, may call       think  (form | calls)
+text, may call       think  (text marker call)*  text
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from obeaver.api.core.tool_grammar import CallRules, ControlIds, literal
+from obeaver.engine.grammar.grammar import Part, grammar_text, lark_part
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """How a model's reasoning is marked.
+
+    Attributes:
+        open: Marker in front of it.
+        close: Marker behind it.
+        is_open: The prompt has opened it already.
+    """
+
+    open: str
+    close: str
+    is_open: bool
+
+
+class AnswerGrammar:
+    """Puts a grammar together.
+
+    Args:
+        thinking: Of a model that reasons.
+        control_ids: Markers that are control tokens.
+    """
+
+    def __init__(self, thinking: Thinking | None, control_ids: ControlIds) -> None:
+        self._thinking = thinking
+        self._control_ids = control_ids
+
+    def form(self, answer: Part) -> str:
+        """Nothing but this form."""
+        if self._thinking is None:
+            return grammar_text(answer)
+        return self._text("@answer", [], {"answer": answer})
+
+    def must_call(self, calls: CallRules, *, several: bool) -> str:
+        """Nothing but calls."""
+        # Models end their last call with a line break, or go on from there to the next.
+        end = ["END: /[ \\n]{1,4}/"] if several else []
+        return self._text(f"{calls.block} {'END?' if several else ''}", [*calls.rules, *end], calls.parts)
+
+    def form_or_calls(self, answer: Part, calls: CallRules, json_calls: Sequence[Part]) -> str:
+        """Either this form, or calls; where a call is a JSON text itself, one call."""
+        if json_calls:
+            parts = {f"call_{index}": part for index, part in enumerate(json_calls)}
+            return self._text(" | ".join(["@answer", *(f"@{name}" for name in parts)]), [], {"answer": answer, **parts})
+        return self._text(f"@answer | {calls.block}", calls.rules, {"answer": answer, **calls.parts})
+
+    def text_or_calls(self, calls: CallRules, *, several: bool) -> str:
+        """Any text; from a marker on, or at the beginning of a call that has none, a call."""
+        excluded = [] if calls.marker else [calls.opening]
+        if self._thinking and not self._thinking.is_open and self._thinking.open not in self._control_ids:
+            excluded.append(self._thinking.open)
+        but = "".join(f" & ~/{_pattern(text)}(?s:.*)/" for text in excluded)
+        rules = [f"TEXT: /(?s:.*)/{but}", *calls.rules]
+        if not calls.marker:
+            return self._text(f"{calls.block} | TEXT", rules, calls.parts)
+        if calls.marker in self._control_ids:
+            rules.append(f"head: TEXT {literal(calls.marker, self._control_ids)}")
+        else:
+            rules += [f"HEAD: /(?s:.*){_pattern(calls.marker)}/{but}", "head[lazy]: HEAD"]
+        start = f"(head {calls.after_marker})* TEXT" if several else f"head {calls.after_marker} | TEXT"
+        return self._text(start, rules, calls.parts)
+
+    def _text(self, start: str, rules: Sequence[str], parts: dict[str, Part]) -> str:
+        lines = [f"start: {self._think()} answer", f"answer: {start}", *rules, *self._think_rules()]
+        return grammar_text(lark_part("\n".join(lines)), **parts)
+
+    def _think(self) -> str:
+        if self._thinking is None:
+            return ""
+        return "think" if self._thinking.is_open else "think?"
+
+    def _think_rules(self) -> list[str]:
+        thinking = self._thinking
+        if thinking is None:
+            return []
+        begin = "" if thinking.is_open else literal(thinking.open, self._control_ids)
+        space = "THINK_SPACE: /\\n{1,2}/"
+        if thinking.close in self._control_ids:
+            close = literal(thinking.close, self._control_ids)
+            return [f"think: {begin} THOUGHT {close} THINK_SPACE?", "THOUGHT: /(?s:.*)/", space]
+        thought = f"thought[lazy]: /(?s:.*){_pattern(thinking.close)}/"
+        return [f"think: {begin} thought THINK_SPACE?", thought, space]
+
+
+def _pattern(text: str) -> str:
+    """A regular expression for exactly this text."""
+    return re.sub(r"[^A-Za-z0-9_ ]", lambda found: f"\\x{{{ord(found[0]):x}}}", text)

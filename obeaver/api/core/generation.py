@@ -1,0 +1,255 @@
+"""From tokens to what a client reads: one `Generation` for a request, one `Choice` for each answer that it makes.
+
+    worker ──tokens──> Choice ──TextStream──> outbox ──take()──> Generation ──batches──> chat.py
+
+Text work is done when tokens arrive, on the event loop, and not when the client reads: else a client that stalls would
+hide a stop string, and its row would compute on. What a slow client has not taken yet waits in the outbox, at most
+`max_tokens` tokens of it, and goes out in as few pieces as possible.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from obeaver.api.contract import wire
+from obeaver.api.core.logprobs import ContentLogprobs
+from obeaver.api.core.outputs import Ended, Output, Piece, WireFinishReason, joined
+from obeaver.engine.decoding.sequence import (
+    Finished,
+    FinishReason,
+    SampledToken,
+    SamplingParams,
+    SequenceId,
+    TokenLogprobs,
+)
+from obeaver.engine.decoding.worker import EngineWorker
+from obeaver.errors import ApiError, InternalError, Unavailable
+from obeaver.text.events import ContentDelta, TextEvent
+from obeaver.text.text_stream import TextStream
+
+
+class Choice:
+    """One answer in the making: a `TokenSink`.
+
+    Args:
+        index: Which choice of the request.
+        worker: Whose sequence it is.
+        text: Turns its tokens into events.
+        logprobs: Where log-probabilities wait for their text.
+        changed: Called when there is something to take.
+
+    Attributes:
+        num_tokens: Tokens that came so far.
+        finished: How the sequence ended, once it has.
+        error: What ended it, if an error did.
+        prompt_logprobs: Those of the prompt's tokens but the first, where they were asked for; there before any output.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        worker: EngineWorker,
+        text: TextStream,
+        logprobs: ContentLogprobs,
+        changed: Callable[[], None],
+    ) -> None:
+        self.index = index
+        self.num_tokens = 0
+        self.finished: Finished | None = None
+        self.error: ApiError | None = None
+        self.prompt_logprobs: tuple[TokenLogprobs, ...] = ()
+        self._worker = worker
+        self._text = text
+        self._logprobs = logprobs
+        self._changed = changed
+        self._sequence: SequenceId | None = None
+        self._outbox: list[Output] = []
+        self._cancelled = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will come."""
+        return self.finished is not None or self.error is not None
+
+    @property
+    def num_reasoning_tokens(self) -> int:
+        """How many of the tokens were reasoning."""
+        return self._text.num_reasoning_tokens
+
+    def submit(self, prompt_ids: Sequence[int], params: SamplingParams) -> None:
+        """Hand the sequence to the engine.
+
+        Raises:
+            ApiError: The engine does not take it: too long, queue full, not available.
+        """
+        self._sequence = self._worker.submit(prompt_ids, params, self)
+
+    def cancel(self) -> None:
+        """Nobody wants the rest."""
+        self._cancelled = True
+        self._abort()
+
+    def take(self) -> list[Output]:
+        """What came since the last time; neighbours of a kind are joined."""
+        outbox, self._outbox = self._outbox, []
+        return outbox if len(outbox) < 2 else joined(outbox)
+
+    def on_tokens(self, tokens: Sequence[SampledToken]) -> None:
+        """The engine has sampled these."""
+        with self._failing_loudly():
+            for token in tokens:
+                if self._cancelled or self._text.stopped:
+                    return
+                self._push(token)
+        if self._text.stopped:
+            self._abort()
+        if self._outbox:
+            self._changed()
+
+    def on_finish(self, result: Finished) -> None:
+        """The engine has ended the sequence."""
+        with self._failing_loudly():
+            self._end(result)
+
+    def on_error(self, error: ApiError) -> None:
+        """The engine has failed this sequence."""
+        self.error = error
+        self._changed()
+
+    @contextmanager
+    def _failing_loudly(self) -> Iterator[None]:
+        """The engine logs what a sink raises and forgets the sink: the client has to be told here."""
+        try:
+            yield
+        except Exception:
+            self.on_error(InternalError("The text of this answer could not be made."))
+            raise
+
+    def _end(self, result: Finished) -> None:
+        if result.reason is FinishReason.ABORTED and not self._text.stopped and not self._cancelled:
+            self.on_error(Unavailable("The server ended this answer because it is shutting down."))
+            return
+        self._put(self._text.finish())
+        self.finished = result
+        self._outbox.append(Ended(self.index, self._finish_reason(result)))
+        self._changed()
+
+    def _push(self, token: SampledToken) -> None:
+        self.num_tokens += 1
+        self.prompt_logprobs = token.prompt_logprobs or self.prompt_logprobs
+        num_reasoning = self._text.num_reasoning_tokens
+        events = self._text.push(token.token_id)
+        if self._text.num_reasoning_tokens == num_reasoning:
+            self._logprobs.hold(token)
+        self._put(events)
+
+    def _put(self, events: Sequence[TextEvent]) -> None:
+        for event in events:
+            if isinstance(event, ContentDelta):
+                stopped = self._text.stopped
+                released = self._logprobs.release_up_to(event.text) if stopped else self._logprobs.release()
+                self._outbox.append(Piece(self.index, event, released))
+            else:
+                self._logprobs.drop()
+                self._outbox.append(Piece(self.index, event))
+
+    def _finish_reason(self, result: Finished) -> WireFinishReason:
+        if result.reason is FinishReason.LENGTH and not self._text.stopped:
+            return "length"
+        return "tool_calls" if self._text.num_tool_calls else "stop"
+
+    def _abort(self) -> None:
+        if self._sequence is not None and not self.done:
+            self._worker.abort(self._sequence)
+
+
+class Generation:
+    """All choices of one request, as an asynchronous iterator of batches of output, in the order of arrival.
+
+    It must be closed, whether it was iterated or not: `aclose` gives back what the engine still computes for it.
+
+    Args:
+        worker: The engine.
+        texts: One text stream for each choice.
+        new_logprobs: Makes a place where a choice's log-probabilities wait.
+    """
+
+    def __init__(
+        self, worker: EngineWorker, texts: Sequence[TextStream], new_logprobs: Callable[[], ContentLogprobs]
+    ) -> None:
+        self._changed = asyncio.Event()
+        self.choices = [
+            Choice(index, worker, text, new_logprobs(), self._changed.set) for index, text in enumerate(texts)
+        ]
+        self._first_choices: list[Choice] = []
+
+    def submit(self, prompt_ids: Sequence[int], params: Sequence[SamplingParams]) -> None:
+        """Hand all choices to the engine, or none.
+
+        Raises:
+            ApiError: The engine does not take one of them.
+        """
+        self.submit_all([(prompt_ids, params)])
+
+    def submit_all(self, prompts: Iterable[tuple[Sequence[int], Sequence[SamplingParams]]]) -> None:
+        """The same for several prompts: of each its token ids, and the parameters of its choices.
+
+        Raises:
+            ApiError: The engine does not take one of them.
+        """
+        choices = iter(self.choices)
+        try:
+            for prompt_ids, params in prompts:
+                of_prompt = list(itertools.islice(choices, len(params)))
+                self._first_choices += of_prompt[:1]
+                for choice, choice_params in zip(of_prompt, params, strict=True):
+                    choice.submit(prompt_ids, choice_params)
+        except ApiError:
+            self.cancel()
+            raise
+
+    def cancel(self) -> None:
+        """Abort what is still running. Idempotent."""
+        for choice in self.choices:
+            choice.cancel()
+
+    async def aclose(self) -> None:
+        """The same as `cancel`, as iterators have it."""
+        self.cancel()
+
+    def __aiter__(self) -> "Generation":
+        return self
+
+    async def __anext__(self) -> list[Output]:
+        """The next batch, never empty.
+
+        Raises:
+            ApiError: The engine failed; the other choices are aborted.
+        """
+        while True:
+            batch = [output for choice in self.choices for output in choice.take()]
+            if batch:
+                return batch
+            self._raise_error()
+            if all(choice.done for choice in self.choices):
+                raise StopAsyncIteration
+            await self._changed.wait()
+            self._changed.clear()
+
+    def _raise_error(self) -> None:
+        for choice in self.choices:
+            if choice.error is not None:
+                self.cancel()
+                raise choice.error
+
+    @property
+    def usage(self) -> wire.Usage:
+        """Tokens of all choices; a prompt counts once. Known when the iteration has ended."""
+        finished = [choice.finished for choice in self._first_choices if choice.finished is not None]
+        return wire.Usage(
+            prompt=sum(result.num_prompt_tokens for result in finished),
+            completion=sum(choice.num_tokens for choice in self.choices),
+            cached=sum(result.num_cached_tokens for result in finished),
+            reasoning=sum(choice.num_reasoning_tokens for choice in self.choices),
+        )

@@ -1,0 +1,1 @@
+"""Endpoints of models that encode: embeddings and rerank."""

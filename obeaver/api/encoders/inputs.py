@@ -1,0 +1,147 @@
+"""From the `input` of a request to token ids for the encoder.
+
+One text or many, as text or as token ids: the schema says so in words, and the checks are here, since JSON Schema would
+look at each of a million token ids for microseconds.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from obeaver.api.encoders.state import PROMPTS_OF_TYPES, LoadedEncoder
+from obeaver.engine.encoding.batches import TokenisedText
+from obeaver.errors import BadRequest, ContextLengthExceeded
+from obeaver.models.encoder.layout import EncoderFacts
+from obeaver.text.tokenizer import ModelInput, Tokenizer
+
+MAX_TEXTS = 2048
+
+
+class Inputs(NamedTuple):
+    """What the encoder gets.
+
+    Attributes:
+        texts: One for each input, in order.
+        num_cut: Tokens that were cut off.
+    """
+
+    texts: Sequence[TokenisedText]
+    num_cut: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all texts."""
+        return sum(len(text.ids) for text in self.texts)
+
+
+def embedding_inputs(model: LoadedEncoder, request: dict[str, Any]) -> Inputs:
+    """The texts of a request as the model reads them.
+
+    Raises:
+        BadRequest: The input is of no allowed shape, or a prompt was asked for that the model has not.
+        ContextLengthExceeded: A text is too long, and the request does not allow to cut it.
+    """
+    given = request["input"]
+    prompt = prompt_for(model.facts, request["prompt_name"], request["input_type"])
+    paths = ["input"] if _is_single(given) else [f"input[{index}]" for index in range(len(given))]
+    values = [given] if _is_single(given) else given
+    if len(values) > MAX_TEXTS:
+        raise _invalid("input", f"must have at most {MAX_TEXTS:,} texts")
+    if isinstance(values[0], str):
+        texts = [_text(value, path) for value, path in zip(values, paths, strict=True)]
+        inputs = _from_text(model, texts, prompt, cut=request["truncate"])
+    else:
+        ids = [_ids(value, path, model.facts.vocab_size) for value, path in zip(values, paths, strict=True)]
+        limit = model.context_length if request["truncate"] else None
+        inputs = [ModelInput(item[:limit], (), max(0, len(item) - (limit or len(item)))) for item in ids]
+    num_prompt = 0 if model.facts.pools_prompt or not prompt else _num_prompt(model.tokenizer, prompt)
+    return fitting(inputs, paths, model.context_length, num_prompt)
+
+
+def prompt_for(facts: EncoderFacts, name: str | None, input_type: str | None) -> str:
+    """The text that goes before each input; empty for none.
+
+    Raises:
+        BadRequest: The model has no prompt of this name.
+    """
+    if name is not None:
+        if name not in facts.prompts:
+            known = ", ".join(sorted(facts.prompts)) or "none"
+            raise BadRequest(
+                f"`prompt_name` must be one of this model's prompts: {known}", param="prompt_name", code="invalid_value"
+            )
+        return facts.prompts[name]
+    usual = [facts.default_prompt] if facts.default_prompt is not None else []
+    names = usual if input_type is None else PROMPTS_OF_TYPES[input_type]
+    return next((facts.prompts[name] for name in names if name in facts.prompts), "")
+
+
+def fitting(inputs: Sequence[ModelInput], paths: Sequence[str], limit: int, num_prompt: int = 0) -> Inputs:
+    """The same for the engine, all of them within the model's context.
+
+    Args:
+        inputs: What the tokenizer made.
+        paths: The parameter that each came from.
+        limit: The model's context.
+        num_prompt: Tokens at the beginning of each that a vector leaves out.
+
+    Raises:
+        ContextLengthExceeded: One of them is not.
+    """
+    for item, path in zip(inputs, paths, strict=True):
+        if len(item.ids) > limit:
+            raise ContextLengthExceeded(
+                f"`{path}` has {len(item.ids):,} tokens, and this model reads at most {limit:,}; "
+                "send `truncate: true` to have the rest cut off",
+                param=path,
+            )
+    texts = [TokenisedText(item.ids, item.type_ids, num_prompt) for item in inputs]
+    return Inputs(texts, sum(item.num_cut for item in inputs))
+
+
+def _from_text(model: LoadedEncoder, texts: Sequence[str], prompt: str, *, cut: bool) -> list[ModelInput]:
+    whole = [prompt + text for text in texts] if prompt else texts
+    if model.facts.lower_case:
+        whole = [text.lower() for text in whole]
+    return model.tokenizer.encode_inputs(whole, limit=model.context_length if cut else None)
+
+
+def _num_prompt(tokenizer: Tokenizer, prompt: str) -> int:
+    """Tokens that a prompt and a prompt with something behind it have in common."""
+    alone, longer = tokenizer.encode_inputs([prompt, prompt + "x"])
+    same = (a == b for a, b in zip(alone.ids, longer.ids, strict=False))
+    return sum(itertools.takewhile(bool, same))
+
+
+def _is_single(given: Any) -> bool:
+    """One text, or the token ids of one."""
+    return isinstance(given, str) or _is_id(given[0])
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any, path: str) -> str:
+    if not isinstance(value, str):
+        raise _invalid(path, "must be a text, as the first one is", code="invalid_type")
+    if not value:
+        raise _invalid(path, "must not be empty")
+    return value
+
+
+def _ids(value: Any, path: str, vocab_size: int) -> list[int]:
+    if not isinstance(value, list):
+        raise _invalid(path, "must be a text or an array of token ids", code="invalid_type")
+    if not value:
+        raise _invalid(path, "must not be empty")
+    for index, item in enumerate(value):
+        if not _is_id(item) or item != int(item):
+            raise _invalid(f"{path}[{index}]", "must be a token id", code="invalid_type")
+        if not 0 <= item < vocab_size:
+            raise _invalid(f"{path}[{index}]", f"must be a token id from 0 to {vocab_size - 1}")
+    return [int(item) for item in value]
+
+
+def _invalid(path: str, problem: str, *, code: str = "invalid_value") -> BadRequest:
+    return BadRequest(f"`{path}` {problem}", param=path, code=code)

@@ -1,0 +1,1 @@
+"""The models that answer: which there are, loading one, exchanging one."""

@@ -1,0 +1,101 @@
+"""What a handler is given: typed collaborators, nothing found by importing."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from obeaver.engine.decoding.worker import EngineWorker
+from obeaver.engine.grammar.grammar import GrammarCompiler
+from obeaver.models.facts import ModelFacts
+from obeaver.models.library import ChatLibrary
+from obeaver.monitor import Monitor
+from obeaver.text.chat_template import ChatTemplate
+from obeaver.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from obeaver.api.models.model_host import ModelHost
+
+T = TypeVar("T")
+
+NUM_TEXT_THREADS = 2
+"""One long prompt must not hold up another; more would take the engine's cores."""
+
+
+def _nothing() -> None:
+    """Default of `on_released`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that answers.
+
+    Attributes:
+        name: What `/v1/models` calls it.
+        facts: What its folder says.
+        tokenizer: Its tokenizer.
+        template: Its chat template.
+        worker: Its engine, started.
+        loaded_at: Seconds since 1970.
+        engine_reason: Why this runner runs it, for people.
+        grammars: Compiles what its answers must hold to, for its tokenizer; the worker's engine has the same one. None
+            where its answers cannot be held to anything.
+        on_released: Called in a thread when its worker is closed and this object is gone.
+    """
+
+    name: str
+    facts: ModelFacts
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    worker: EngineWorker
+    loaded_at: float
+    engine_reason: str = ""
+    grammars: GrammarCompiler | None = None
+    on_released: Callable[[], None] = _nothing
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and answer together."""
+        return self.facts.context_length
+
+
+def _text_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(NUM_TEXT_THREADS, thread_name_prefix="obeaver-text")
+
+
+def _random_hex() -> str:
+    return secrets.token_hex(14)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiState:
+    """The collaborators of all handlers.
+
+    Attributes:
+        models: Which models answer.
+        library: Which models could be loaded.
+        monitor: Memory of machine and process.
+        stream_keep_alive_s: Silence in a stream before a comment is sent.
+        text_threads: Where long prompts are made; shut down by `close`.
+        clock: Seconds since 1970.
+        random_hex: Makes the random part of an answer's id.
+    """
+
+    models: "ModelHost"
+    library: ChatLibrary
+    monitor: Monitor
+    stream_keep_alive_s: float = 10.0
+    text_threads: ThreadPoolExecutor = field(default_factory=_text_threads)
+    clock: Callable[[], float] = time.time
+    random_hex: Callable[[], str] = _random_hex
+
+    async def in_text_thread(self, work: Callable[[], T]) -> T:
+        """Do `work` off the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.text_threads, work)
+
+    def close(self) -> None:
+        """Give the threads back; what runs in them ends by itself."""
+        self.text_threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,75 @@
+"""What a server says about itself: `/`, `/health`, `/metrics`, `/api/system/memory`."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from obeaver import __version__
+from obeaver.api.contract import wire
+from obeaver.api.contract.operations import Operation
+from obeaver.api.system.metrics import CONTENT_TYPE, Metric, exposition, process_metrics
+from obeaver.monitor import Monitor
+from obeaver.web.request import Request
+from obeaver.web.response import JSONResponse, TextResponse
+
+
+class Condition(Protocol):
+    """How a server stands, whatever kind of model it has."""
+
+    @property
+    def status(self) -> str:
+        """One word: `draining`, `loading`, `unhealthy` or `ok`."""
+
+    @property
+    def model(self) -> str:
+        """The default model's name; "" where there is none."""
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that computes for it; "" where nothing does."""
+
+    def details(self) -> wire.Object:
+        """What `/health` says beside the status."""
+
+    def active_devices(self) -> frozenset[str]:
+        """The devices that compute right now."""
+
+    def metrics(self) -> Sequence[Metric]:
+        """What is counted."""
+
+
+class SystemApi:
+    """Handlers that tell of the server.
+
+    Args:
+        condition: How it stands.
+        monitor: Memory of machine and process.
+        operations: What it answers.
+    """
+
+    def __init__(self, condition: Condition, monitor: Monitor, operations: Sequence[Operation]) -> None:
+        self._condition = condition
+        self._monitor = monitor
+        self._endpoints = [f"{operation.method} {operation.path.replace(':path', '')}" for operation in operations]
+
+    async def root(self, _request: Request) -> JSONResponse:
+        """`GET /`."""
+        return JSONResponse({"name": "obeaver", "version": __version__, "endpoints": self._endpoints, "docs": "/docs"})
+
+    async def health(self, _request: Request) -> JSONResponse:
+        """`GET /health`: 200 if requests are answered, else 503."""
+        status = self._condition.status
+        answer = {"status": status, **self._condition.details()}
+        return JSONResponse(answer, status=200 if status == "ok" else 503)
+
+    async def memory(self, _request: Request) -> JSONResponse:
+        """`GET /api/system/memory`."""
+        return JSONResponse(await asyncio.to_thread(self._monitor.snapshot, self._condition.active_devices()))
+
+    async def metrics(self, _request: Request) -> TextResponse:
+        """`GET /metrics`."""
+        rss_bytes = await asyncio.to_thread(self._monitor.process_rss_bytes)
+        of_process = process_metrics(
+            version=__version__, model=self._condition.model, provider=self._condition.provider, rss_bytes=rss_bytes
+        )
+        return TextResponse(exposition([*of_process, *self._condition.metrics()]), media_type=CONTENT_TYPE)

@@ -1,0 +1,1 @@
+"""What decodes: the scheduler, its cache and the thread that steps it."""

@@ -1,0 +1,67 @@
+"""How the next token of one sequence is chosen: its sampler and, if it has one, its constraint.
+
+The engine's core knows both by these protocols alone; the composition root passes the factories.
+"""
+
+from collections import abc
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from obeaver.engine.decoding.plan import Sampled
+from obeaver.engine.decoding.sequence import SampledToken, SamplingParams, Sequence
+from obeaver.engine.runners.runner import Logits
+
+Mask = npt.NDArray[np.bool_]
+"""[vocab_size]: which token ids are allowed."""
+
+
+class TokenSampler(Protocol):
+    """Chooses the tokens of one sequence; owns its random stream."""
+
+    def sample(self, logits: Logits, output_ids: abc.Sequence[int], mask: Mask | None) -> SampledToken:
+        """The next token; `logits` [vocab_size] must be left as they are."""
+
+
+class Constraint(Protocol):
+    """What one sequence may say, token by token."""
+
+    def allowed(self) -> Mask | None:
+        """Ids that may come next; None when all may."""
+
+    def accept(self, token_id: int) -> None:
+        """This token came."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing can follow."""
+
+
+MakeSampler = abc.Callable[[SamplingParams, abc.Sequence[int], int], TokenSampler]
+"""(params, prompt ids, vocabulary size) -> the sampler of one sequence."""
+
+MakeConstraint = abc.Callable[[SamplingParams], Constraint | None]
+"""The constraint of one sequence, if it has one; may raise an ApiError for a grammar that does not compile."""
+
+
+def unconstrained(params: SamplingParams) -> None:
+    """The factory of an engine without grammars."""
+
+
+class Chooser:
+    """Sampler and constraint of one sequence, made when it starts."""
+
+    def __init__(self, sequence: Sequence, sampler: TokenSampler, constraint: Constraint | None) -> None:
+        self._output_ids = sequence.output_ids
+        self._sampler = sampler
+        self._constraint = constraint
+
+    def choose(self, logits: Logits) -> Sampled:
+        """The next token of the sequence; `logits` [vocab_size] stand after everything that it holds."""
+        constraint = self._constraint
+        if constraint is None:
+            return Sampled(self._sampler.sample(logits, self._output_ids, None))
+        token = self._sampler.sample(logits, self._output_ids, constraint.allowed())
+        constraint.accept(token.token_id)
+        return Sampled(token, constraint.finished)

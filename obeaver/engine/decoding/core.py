@@ -1,0 +1,292 @@
+"""EngineCore: one step at a time, synchronous. Schedule, run, sample, commit.
+
+A step is a transaction. What fails before the commit ends exactly whom it concerns:
+
+    decode run            the sequences of the batch
+    prefill run or copy   the one sequence
+    sampler, grammar      the one sequence
+    moves, resize         every running sequence: nobody knows what the rows hold; the buffers begin anew
+    storing a prefix      nobody: it is logged, and the prefix is not there
+
+An error anywhere else is a bug; it leaves `step`, and whoever drives the engine must take it for dead.
+"""
+
+import logging
+from dataclasses import dataclass, field
+
+from obeaver.engine.decoding.admission import Admission
+from obeaver.engine.decoding.chooser import Chooser, MakeConstraint, MakeSampler, unconstrained
+from obeaver.engine.decoding.chunk_budget import ChunkBudget
+from obeaver.engine.decoding.kv_slots import KvSlots
+from obeaver.engine.decoding.lookahead import Lookahead
+from obeaver.engine.decoding.plan import (
+    Computed,
+    DecodeBatch,
+    Ended,
+    PrefillChunk,
+    RowPrefix,
+    RowResult,
+    StepOutcome,
+    StepPlan,
+)
+from obeaver.engine.decoding.prefix_cache import PrefixCache
+from obeaver.engine.decoding.scheduler import Scheduler
+from obeaver.engine.decoding.sequence import Sequence, SequenceId
+from obeaver.engine.decoding.stats import EngineStats, Tally
+from obeaver.engine.runners.runner import Logits, Runner, RunnerInfo
+from obeaver.engine.sampling.logprobs import ROWS_AT_ONCE, PromptLogprobs
+from obeaver.errors import ApiError, EngineFailed
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an engine may use.
+
+    Attributes:
+        kv_budget_bytes: Bytes of keys and values in all, rows and prefix cache.
+        prefix_cache_bytes: The prefix cache's part of that; 0 for none.
+        max_rows: Most sequences that run together.
+        chunks: Prompt tokens in a step.
+        lookahead: Most tokens computed ahead of a sequence that decodes alone; 0 for none.
+    """
+
+    kv_budget_bytes: int
+    prefix_cache_bytes: int = 0
+    max_rows: int = 16
+    chunks: ChunkBudget = field(default_factory=ChunkBudget)
+    lookahead: int = 0
+
+
+class EngineCore:
+    """Sequences in, tokens out. Everything is called from one thread.
+
+    Args:
+        runner: The loaded model; `close` closes it.
+        settings: The limits.
+        make_sampler: Makes each sequence's sampler.
+        make_constraint: Makes each sequence's constraint.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        settings: EngineSettings,
+        *,
+        make_sampler: MakeSampler,
+        make_constraint: MakeConstraint = unconstrained,
+    ) -> None:
+        info = runner.info
+        self._runner = runner
+        self._settings = settings
+        self._make_sampler = make_sampler
+        self._make_constraint = make_constraint
+        self._prefix = PrefixCache(settings.prefix_cache_bytes, info.kv_bytes_per_token) if info.can_copy_kv else None
+        self.admission = Admission(
+            context_length=info.context_length,
+            bytes_per_token=info.kv_bytes_per_token,
+            max_rows=min(settings.max_rows, info.max_rows),
+            budget_bytes=settings.kv_budget_bytes - (settings.prefix_cache_bytes if info.can_copy_kv else 0),
+        )
+        self._slots = KvSlots(self.admission.smallest)
+        can_look_ahead = settings.lookahead > 0 and info.decodes_as_prefill and info.gives_all_logits
+        self._lookahead = Lookahead(runner, settings.lookahead) if can_look_ahead else None
+        self._scheduler = Scheduler(
+            self.admission, settings.chunks, self._slots, self._prefix, match_outputs=info.decodes_as_prefill
+        )
+        self._choosers: dict[SequenceId, Chooser] = {}
+        self._prompt_logprobs: dict[SequenceId, PromptLogprobs] = {}
+        self._ended: list[Ended] = []
+        self._tally = Tally()
+        runner.resize(self.admission.smallest)
+
+    @property
+    def info(self) -> RunnerInfo:
+        """What runs the model."""
+        return self._runner.info
+
+    @property
+    def settings(self) -> EngineSettings:
+        """The limits."""
+        return self._settings
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would do anything: compute, report an end, or give memory back."""
+        busy = self._scheduler.num_running + self._scheduler.num_waiting + len(self._ended) > 0
+        return busy or bool(self._scheduler.ended_rows()) or self._slots.shape != self.admission.smallest
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence. One that can never fit ends with the next outcome."""
+        try:
+            self._scheduler.add(sequence)
+        except ApiError as error:
+            self._ended.append(Ended(sequence.id, error))
+
+    def abort(self, sequence_id: SequenceId) -> None:
+        """End a sequence now; the next outcome reports it, the next step has its row. Unknown ids are ignored."""
+        ended = self._scheduler.abort(sequence_id)
+        if ended is not None:
+            self._ended.append(ended)
+
+    def step(self) -> StepOutcome:
+        """Advance everybody as far as one step goes."""
+        self._retire()
+        plan = self._scheduler.plan()
+        try:
+            self._reshape(plan)
+        except Exception:  # noqa: BLE001 - whatever a runtime raises, the rows are lost and the engine may live
+            return self._report(StepOutcome(ended=self._lose_rows()))
+        results = self._execute(plan)
+        self._tally.count_work(plan, results)
+        return self._report(self._scheduler.commit(plan, results))
+
+    def stats(self) -> EngineStats:
+        """How things stand."""
+        return EngineStats(
+            num_running=self._scheduler.num_running,
+            num_waiting=self._scheduler.num_waiting,
+            kv_used_bytes=self.admission.num_bytes(self._slots.shape),
+            prefix_cache_bytes=0 if self._prefix is None else self._prefix.used_bytes,
+            totals=self._tally.totals(lookahead_tokens=0 if self._lookahead is None else self._lookahead.num_kept),
+        )
+
+    def invariants(self) -> list[str]:
+        """Violations of what the engine's parts promise; an empty list is health."""
+        found = self._scheduler.invariants()
+        if self._prefix is not None:
+            found += self._prefix.invariants()
+        if not self.admission.fits(self._slots.shape) and self._slots.shape != self.admission.smallest:
+            found.append(f"buffers of {self._slots.shape} are over the budget")
+        return found
+
+    def close(self) -> None:
+        """Give weights and buffers back."""
+        self._runner.close()
+
+    def _retire(self) -> None:
+        """Store what ended sequences computed, then free their rows. At a step's edge: their clients have been told."""
+        for sequence in self._scheduler.ended_rows():
+            if self._prefix is not None and sequence.row is not None:
+                self._store(self._prefix, sequence, sequence.row)
+            self._runner.release_row(self._scheduler.release(sequence))
+
+    def _store(self, prefix: PrefixCache, sequence: Sequence, row: int) -> None:
+        try:
+            prefix.insert(
+                self._scheduler.storable(sequence), lambda start, stop: self._runner.read_kv(row, start, stop)
+            )
+        except Exception:
+            logger.exception("the keys and values of sequence %d could not be stored", sequence.id)
+
+    def _reshape(self, plan: StepPlan) -> None:
+        for move in plan.moves:
+            self._runner.move_row(move.source, move.target, move.num_tokens)
+        if plan.shape is not None:
+            self._runner.resize(plan.shape)
+
+    def _lose_rows(self) -> tuple[Ended, ...]:
+        """Nobody knows what the rows hold: end all who run, and begin with fresh buffers."""
+        logger.exception("the KV buffers could not be rearranged; every running sequence ends")
+        ended = self._scheduler.fail_running(_engine_failed())
+        self._retire()
+        self._runner.resize(self.admission.smallest)
+        self._slots.apply((), self.admission.smallest)
+        return ended
+
+    def _execute(self, plan: StepPlan) -> dict[SequenceId, RowResult]:
+        results: dict[SequenceId, RowResult] = {}
+        if plan.decode is not None:
+            results.update(self._decode(plan, plan.decode))
+        for chunk in plan.prefills:
+            results[chunk.sequence_id] = self._prefill(chunk)
+        return results
+
+    def _decode(self, plan: StepPlan, batch: DecodeBatch) -> dict[SequenceId, RowResult]:
+        try:
+            logits = self._decode_logits(plan, batch)
+        except Exception:
+            logger.exception("a decode run of %d rows failed", len(batch.sequence_ids))
+            return dict.fromkeys(batch.sequence_ids, _engine_failed())
+        return {
+            sequence_id: self._sample(sequence_id, row)
+            for sequence_id, row in zip(batch.sequence_ids, logits, strict=True)
+        }
+
+    def _decode_logits(self, plan: StepPlan, batch: DecodeBatch) -> Logits:
+        if self._lookahead is not None:
+            if plan.is_lone_decode:
+                return self._lookahead.decode(self._scheduler.sequence(batch.sequence_ids[0]), self._slots.shape.tokens)
+            self._lookahead.forget()
+        return self._runner.decode(batch.token_ids, batch.lengths)
+
+    def _prefill(self, chunk: PrefillChunk) -> RowResult:
+        try:
+            self._load(chunk)
+            logits: Logits | None
+            num_top = self._scheduler.sequence(chunk.sequence_id).params.num_prompt_logprobs
+            if num_top is not None:
+                logits = self._prefill_with_logprobs(chunk, num_top)
+            else:
+                logits = self._runner.prefill(chunk.row, chunk.token_ids, chunk.start, chunk.is_last)
+        except Exception:
+            logger.exception("a prefill run of %d tokens failed", len(chunk.token_ids))
+            return _engine_failed()
+        return self._sample(chunk.sequence_id, logits) if chunk.is_last and logits is not None else Computed()
+
+    def _prefill_with_logprobs(self, chunk: PrefillChunk, num_top: int) -> Logits:
+        """Compute a chunk and read its tokens' log-probabilities; the logits that stand after it."""
+        prompt_ids = self._scheduler.sequence(chunk.sequence_id).prompt_ids
+        gathered = self._prompt_logprobs.setdefault(chunk.sequence_id, PromptLogprobs(prompt_ids, num_top))
+        for start in range(chunk.start, chunk.stop, ROWS_AT_ONCE):
+            token_ids = prompt_ids[start : min(start + ROWS_AT_ONCE, chunk.stop)]
+            logits = self._runner.prefill_with_logits(chunk.row, token_ids, start)
+            gathered.add(logits, start)
+        last: Logits = logits[-1]
+        return last
+
+    def _load(self, chunk: PrefillChunk) -> None:
+        """Copy the known prefix into the row."""
+        if isinstance(chunk.source, RowPrefix):
+            block = self._runner.read_kv(chunk.source.row, 0, chunk.source.num_tokens)
+            self._runner.write_kv(chunk.row, 0, block)
+        elif chunk.source is not None:
+            for start, block in chunk.source.blocks():
+                self._runner.write_kv(chunk.row, start, block)
+            if self._prefix is not None:
+                self._prefix.touch(chunk.source)
+
+    def _sample(self, sequence_id: SequenceId, logits: Logits) -> RowResult:
+        try:
+            sampled = self._chooser(self._scheduler.sequence(sequence_id)).choose(logits)
+        except ApiError as error:
+            return error
+        except Exception:
+            logger.exception("sampling for sequence %d failed", sequence_id)
+            return _engine_failed()
+        gathered = self._prompt_logprobs.pop(sequence_id, None)
+        if gathered is None:
+            return sampled
+        return sampled._replace(token=sampled.token._replace(prompt_logprobs=gathered.all()))
+
+    def _chooser(self, sequence: Sequence) -> Chooser:
+        """Made at the first token: an error in making it ends this sequence alone."""
+        if sequence.id not in self._choosers:
+            sampler = self._make_sampler(sequence.params, sequence.prompt_ids, self._runner.info.vocab_size)
+            self._choosers[sequence.id] = Chooser(sequence, sampler, self._make_constraint(sequence.params))
+        return self._choosers[sequence.id]
+
+    def _report(self, outcome: StepOutcome) -> StepOutcome:
+        """Add what ended since the last step, count, and forget who is gone."""
+        outcome = outcome._replace(ended=(*self._ended, *outcome.ended))
+        self._ended.clear()
+        for ended in outcome.ended:
+            self._choosers.pop(ended.sequence_id, None)
+            self._prompt_logprobs.pop(ended.sequence_id, None)
+        self._tally.count_outcome(outcome)
+        return outcome
+
+
+def _engine_failed() -> EngineFailed:
+    return EngineFailed("The engine failed while it computed this answer.")

@@ -1,0 +1,118 @@
+"""Who sits in which row of the shared key-value buffers, and which moves keep the rows compact.
+
+Theory. A decode run advances rows 0 to n-1 in one call on one contiguous block, so the decoding sequences must stand in
+exactly these rows. Sequences leave at any time and from any row. Filling each hole with the highest decoding row costs
+one copy for a leave, whatever the number of rows; shifting everybody down would cost n of them.
+
+A prefill runs alone in its row and needs no neighbours, but buffers are paid by the row, so it stands right behind the
+decoding ones. Prompts are computed one after the other, in order: those that were finished stand below the one that is
+under way. Hence the order *decoding rows below prefilling rows* holds by itself when a prompt is done, and the newcomer
+is in its decoding row without a copy.
+
+A row is contiguous, so a prefix hit copies its range into the row. It could not share it: row b's tokens must lie at
+b x capacity. Copying 1,000 tokens takes a few milliseconds, computing them a second.
+
+    state                        owner                      changed by
+    row -> sequence              KvSlots                    assign, free, apply
+    sequence.row                 KvSlots                    the same calls, never alone
+    sequence.num_computed        Scheduler                  commit
+    shape of the buffers         KvSlots (what was asked)   apply; the runner holds the memory
+    contents of a row            the runner                 execution of a plan, by EngineCore alone
+
+A row is *free* when nobody owns it. A finished sequence owns its row until its keys and values were stored, at the edge
+of the next step. `compaction` only says what to do; `apply` is called once it is done.
+"""
+
+from collections.abc import Iterable
+
+from obeaver.engine.decoding.plan import Move
+from obeaver.engine.decoding.sequence import Sequence, Status
+from obeaver.engine.runners.runner import KvShape
+
+
+class KvSlots:
+    """The rows of one engine's buffers.
+
+    Args:
+        shape: What the runner was asked for.
+    """
+
+    def __init__(self, shape: KvShape) -> None:
+        self._shape = shape
+        self._owners: dict[int, Sequence] = {}
+
+    @property
+    def shape(self) -> KvShape:
+        """Rows and places of the buffers."""
+        return self._shape
+
+    def owners(self) -> list[Sequence]:
+        """Who has a row, in order of rows."""
+        return [self._owners[row] for row in sorted(self._owners)]
+
+    def with_status(self, status: Status) -> list[Sequence]:
+        """Those of the owners who stand there, in order of rows."""
+        return [self._owners[row] for row in self._rows_with(status)]
+
+    def assign(self, sequence: Sequence, row: int) -> None:
+        """Give a free row to a sequence that has none."""
+        if row in self._owners or sequence.row is not None:
+            raise ValueError(f"row {row} is taken, or sequence {sequence.id} has one")
+        self._owners[row] = sequence
+        sequence.row = row
+
+    def free(self, sequence: Sequence) -> int:
+        """Take a sequence's row; which it was."""
+        row = sequence.row
+        if row is None or self._owners.get(row) is not sequence:
+            raise ValueError(f"sequence {sequence.id} owns no row")
+        del self._owners[row]
+        sequence.row = None
+        return row
+
+    def compaction(self) -> tuple[Move, ...]:
+        """Moves after which decoding sequences hold rows 0 to n-1 and prefilling ones the rows that follow.
+
+        Each target is free when its turn comes. Finished sequences must have left their rows.
+        """
+        decoding = self._rows_with(Status.DECODE)
+        holes = [row for row in range(len(decoding)) if row not in self._owners]
+        moves = [self._move(row, hole) for hole, row in zip(holes, reversed(decoding), strict=False)]
+        for target, row in enumerate(self._rows_with(Status.PREFILL), start=len(decoding)):
+            if row != target:
+                moves.append(self._move(row, target))
+        return tuple(moves)
+
+    def layout_after(self, moves: Iterable[Move]) -> list[Sequence]:
+        """The owners in order of rows once these moves are done; the index is the row when they are compact."""
+        targets = {move.source: move.target for move in moves}
+        return [self._owners[row] for row in sorted(self._owners, key=lambda row: targets.get(row, row))]
+
+    def apply(self, moves: Iterable[Move], shape: KvShape | None) -> None:
+        """The moves were made, and the buffers given this shape."""
+        for move in moves:
+            sequence = self._owners[move.source]
+            self.free(sequence)
+            self.assign(sequence, move.target)
+        if shape is not None:
+            self._shape = shape
+
+    def invariants(self) -> list[str]:
+        """Violations of what this module promises, in words; an empty list is health."""
+        found = [f"row {row} and sequence {s.id} disagree" for row, s in self._owners.items() if s.row != row]
+        found += [f"row {row} is outside {self._shape}" for row in self._owners if not 0 <= row < self._shape.rows]
+        for sequence in self._owners.values():
+            if sequence.status is Status.WAITING:
+                found.append(f"sequence {sequence.id} waits and has a row")
+            if sequence.num_computed > self._shape.tokens:
+                found.append(f"sequence {sequence.id} holds {sequence.num_computed} tokens of {self._shape.tokens}")
+        running = [s.status for s in self.owners() if s.status is not Status.FINISHED]
+        if Status.PREFILL in running and Status.DECODE in running[running.index(Status.PREFILL) :]:
+            found.append("a prefilling row lies below a decoding one")
+        return found
+
+    def _rows_with(self, status: Status) -> list[int]:
+        return [row for row in sorted(self._owners) if self._owners[row].status is status]
+
+    def _move(self, source: int, target: int) -> Move:
+        return Move(source, target, self._owners[source].num_computed)

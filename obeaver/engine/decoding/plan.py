@@ -1,0 +1,126 @@
+"""A step as values: what shall be done, what each row gave, what leaves the engine.
+
+    scheduler.plan() -> StepPlan -> core executes it -> RowResult for each sequence -> scheduler.commit() -> StepOutcome
+
+Nothing here changes once made, so a plan that is dropped has cost nothing.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from obeaver.engine.decoding.prefix_cache import PrefixMatch
+from obeaver.engine.decoding.sequence import Finished, SampledToken, SequenceId
+from obeaver.engine.runners.runner import KvShape
+from obeaver.errors import ApiError
+
+
+class Move(NamedTuple):
+    """Row `source` goes to the free row `target`, with the `num_tokens` that it holds."""
+
+    source: int
+    target: int
+    num_tokens: int
+
+
+class RowPrefix(NamedTuple):
+    """The first `num_tokens` of another row, as rows stand after the plan's moves."""
+
+    row: int
+    num_tokens: int
+
+
+PrefixSource = PrefixMatch | RowPrefix
+"""Where keys and values that need no computing come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeBatch:
+    """Rows 0 to n-1, one token each.
+
+    Attributes:
+        sequence_ids: Who sits in each row.
+        token_ids: The token that each feeds.
+        lengths: Tokens that each row holds before.
+    """
+
+    sequence_ids: tuple[SequenceId, ...]
+    token_ids: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillChunk:
+    """Consecutive prompt tokens of one row.
+
+    Attributes:
+        sequence_id: Whose prompt it is.
+        row: The row after the plan's moves.
+        token_ids: At least one.
+        start: Place of the first of them; everything before stands in the row, or comes from `source`.
+        is_last: The prompt ends here: logits are wanted, a token is sampled.
+        source: Set in a sequence's first chunk when some of its prompt is known already.
+    """
+
+    sequence_id: SequenceId
+    row: int
+    token_ids: tuple[int, ...]
+    start: int
+    is_last: bool
+    source: PrefixSource | None = None
+
+    @property
+    def stop(self) -> int:
+        """Tokens in the row once the chunk is computed."""
+        return self.start + len(self.token_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """One step, in the order of execution: moves, resize, decode, prefill chunks."""
+
+    moves: tuple[Move, ...] = ()
+    shape: KvShape | None = None
+    decode: DecodeBatch | None = None
+    prefills: tuple[PrefillChunk, ...] = ()
+
+    @property
+    def is_lone_decode(self) -> bool:
+        """Whether one sequence decodes and nothing else happens."""
+        others = (*self.moves, *self.prefills)
+        return self.decode is not None and len(self.decode.token_ids) == 1 and not others and self.shape is None
+
+
+class Sampled(NamedTuple):
+    """A row's run gave a token. `ends`: a grammar has nothing more to say."""
+
+    token: SampledToken
+    ends: bool = False
+
+
+class Computed(NamedTuple):
+    """A row's chunk went well and the prompt goes on."""
+
+
+RowResult = Sampled | Computed | ApiError
+"""What one sequence got from a step; an error ends that sequence."""
+
+
+class Advanced(NamedTuple):
+    """A sequence has a new token."""
+
+    sequence_id: SequenceId
+    token: SampledToken
+
+
+class Ended(NamedTuple):
+    """A sequence is over: it finished, or an error ended it."""
+
+    sequence_id: SequenceId
+    result: Finished | ApiError
+
+
+class StepOutcome(NamedTuple):
+    """All that a step sends out; the token of a sequence comes before its end."""
+
+    advanced: tuple[Advanced, ...] = ()
+    ended: tuple[Ended, ...] = ()

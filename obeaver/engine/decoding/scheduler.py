@@ -1,0 +1,295 @@
+"""Which sequence gets what of a step. Pure: no model, no clock, no thread; planning changes nothing.
+
+Theory. A step is one decode run over all decoding rows, then prefill chunks. Decoding is cheap for each stream and must
+come regularly, prefilling is work that can be cut anywhere at no loss of exactness. So every decoding sequence is in
+every step, and prompts share what is left: a budget of tokens for each step (`chunk_budget`), small while streams run,
+so that no stream waits longer than a chunk takes.
+
+The rules:
+
+1. *All decodes, always.* No prompt delays a running stream by more than one budget.
+2. *First come, first served.* Sequences start in the order in which they came. One that does not fit now holds the
+   line until enough others have left, so small ones cannot starve a big one; one that can never fit was refused when
+   it came, so the line always moves on.
+3. *One prompt after the other.* The oldest prompt takes the budget; what it leaves goes to the next. Several short
+   prompts share a step, and at most one prompt is half done between two steps. A scrap of budget (`MIN_START`) does not
+   start a long prompt.
+4. *Nothing is computed twice.* A prompt starts from its longest prefix that the prefix cache or a running row holds. If
+   a prompt in this very plan is about to compute `MIN_GAIN` tokens more of it than that, it waits one step for them:
+   that prompt is in the plan, so it advances or ends, and nobody ever waits for somebody who waits. The last token of a
+   prompt is always computed, for its logits.
+5. *Reservation.* Who starts is charged its worst case, so nobody who runs can ever lack memory (`admission`).
+
+    queue of waiting      Scheduler                          add, abort, commit
+    rows                  KvSlots, told by the scheduler     commit, release
+    status, num_computed  Sequence, told by the scheduler    commit, abort
+    keys and values       the runner, told by EngineCore     execution of the plan
+"""
+
+from collections import abc, deque
+
+from obeaver.engine.decoding.admission import Admission
+from obeaver.engine.decoding.chunk_budget import CHUNK_GRAIN, ChunkBudget
+from obeaver.engine.decoding.kv_slots import KvSlots
+from obeaver.engine.decoding.plan import (
+    Advanced,
+    DecodeBatch,
+    Ended,
+    PrefillChunk,
+    PrefixSource,
+    RowPrefix,
+    RowResult,
+    Sampled,
+    StepOutcome,
+    StepPlan,
+)
+from obeaver.engine.decoding.prefix_cache import PrefixCache, PrefixMatch, common_prefix
+from obeaver.engine.decoding.sequence import Finished, FinishReason, SampledToken, Sequence, SequenceId, Status
+from obeaver.engine.runners.runner import KvShape
+from obeaver.errors import ApiError
+
+MIN_START = 32
+"""A prompt starts with at least so many tokens, or with all it has: a smaller run costs about as much as this."""
+
+MIN_PREFIX = 16
+"""Shorter prefixes are computed: copying means two calls per layer."""
+
+MIN_GAIN = 32
+"""Tokens that must be saved for a prompt to wait a step."""
+
+
+class Scheduler:
+    """Queues and the policy over them.
+
+    Args:
+        admission: The limits.
+        chunks: The prefill budget of a step.
+        slots: The rows; the scheduler is their only writer.
+        prefix: Where known prefixes are looked up; None when keys and values cannot be copied.
+        match_outputs: Whether keys and values that decoding computed may serve other prompts.
+    """
+
+    def __init__(
+        self,
+        admission: Admission,
+        chunks: ChunkBudget,
+        slots: KvSlots,
+        prefix: PrefixCache | None,
+        *,
+        match_outputs: bool = True,
+    ) -> None:
+        self._admission = admission
+        self._chunks = chunks
+        self._slots = slots
+        self._prefix = prefix
+        self._match_outputs = match_outputs
+        self._waiting: deque[Sequence] = deque()
+        self._by_id: dict[SequenceId, Sequence] = {}
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences that have not begun."""
+        return len(self._waiting)
+
+    @property
+    def num_running(self) -> int:
+        """Sequences in prefill or decode."""
+        return len(self._by_id) - len(self._waiting)
+
+    def sequence(self, sequence_id: SequenceId) -> Sequence:
+        """A sequence that has not ended."""
+        return self._by_id[sequence_id]
+
+    def add(self, sequence: Sequence) -> None:
+        """Put a sequence at the end of the line.
+
+        Raises:
+            ContextLengthExceeded: It can never fit.
+        """
+        self._admission.check(sequence.num_prompt, sequence.params.max_tokens)
+        self._by_id[sequence.id] = sequence
+        self._waiting.append(sequence)
+
+    def abort(self, sequence_id: SequenceId) -> Ended | None:
+        """End a sequence wherever it stands; None if it is not there any more. Its row is free at the step's edge."""
+        sequence = self._by_id.get(sequence_id)
+        return None if sequence is None else self._end(sequence, FinishReason.ABORTED)
+
+    def fail_running(self, error: ApiError) -> tuple[Ended, ...]:
+        """End every sequence that has begun with this error; the waiting ones are not touched."""
+        running = [s for s in self._by_id.values() if s.status is not Status.WAITING]
+        return tuple(self._fail(sequence, error) for sequence in running)
+
+    def ended_rows(self) -> list[Sequence]:
+        """Ended sequences that still own a row."""
+        return self._slots.with_status(Status.FINISHED)
+
+    def storable(self, sequence: Sequence) -> tuple[int, ...]:
+        """The tokens whose keys and values in the sequence's row may serve other prompts."""
+        if sequence.finish_reason is FinishReason.FAILED:
+            return ()
+        stop = sequence.num_computed if self._match_outputs else min(sequence.num_computed, sequence.num_prompt)
+        return (sequence.prompt_ids + tuple(sequence.output_ids))[:stop]
+
+    def plan(self) -> StepPlan:
+        """The next step. Rows of ended sequences must have been released."""
+        moves = self._slots.compaction()
+        layout = self._slots.layout_after(moves)
+        decoding = [sequence for sequence in layout if sequence.status is Status.DECODE]
+        draft = _Draft(layout, self._chunks, self._chunks.beside(len(decoding)))
+        self._continue_prompts(draft)
+        self._start_prompts(draft)
+        return StepPlan(moves, self._new_shape(draft.layout), _decode_batch(decoding), tuple(draft.chunks))
+
+    def commit(self, plan: StepPlan, results: abc.Mapping[SequenceId, RowResult]) -> StepOutcome:
+        """Make what was executed true: the plan's moves and shape, and each sequence's result."""
+        self._slots.apply(plan.moves, plan.shape)
+        advanced: list[Advanced] = []
+        ended: list[Ended] = []
+        for sequence_id in plan.decode.sequence_ids if plan.decode else ():
+            self._settle(self._by_id[sequence_id], results[sequence_id], 1, advanced, ended)
+        for chunk in plan.prefills:
+            sequence = self._by_id[chunk.sequence_id]
+            if sequence.status is Status.WAITING:
+                self._begin(sequence, chunk)
+            self._settle(sequence, results[chunk.sequence_id], len(chunk.token_ids), advanced, ended)
+        return StepOutcome(tuple(advanced), tuple(ended))
+
+    def release(self, sequence: Sequence) -> int:
+        """An ended sequence gives its row back; which it was."""
+        return self._slots.free(sequence)
+
+    def invariants(self) -> list[str]:
+        """Violations of what this module promises, in words; an empty list is health."""
+        found = self._slots.invariants()
+        running = [s for s in self._by_id.values() if s.status is not Status.WAITING]
+        if sum(s.status is Status.PREFILL for s in running) > 1:
+            found.append("more than one prompt is half done")
+        if not self._admission.fits(self._admission.reserved(s.max_num_tokens for s in running)):
+            found.append("running sequences may need more than the budget")
+        if [s.id for s in self._by_id.values() if s.status is Status.WAITING] != [s.id for s in self._waiting]:
+            found.append("the line of waiting sequences is out of order")
+        return found + [f"sequence {s.id} runs without a row" for s in running if s.row is None]
+
+    def _continue_prompts(self, draft: "_Draft") -> None:
+        for row, sequence in enumerate(draft.layout):
+            if sequence.status is Status.PREFILL:
+                draft.compute(sequence, row, sequence.num_computed, None)
+
+    def _start_prompts(self, draft: "_Draft") -> None:
+        for sequence in self._waiting:
+            if draft.budget <= 0 or not self._fits_beside(sequence, draft.layout):
+                return
+            source = self._known_prefix(sequence, draft.layout)
+            start = 0 if source is None else source.num_tokens
+            num_new = sequence.num_prompt - start
+            if not draft.is_worth_starting(num_new, start) or self._gains(sequence, start, draft.chunks):
+                return
+            draft.layout.append(sequence)
+            draft.compute(sequence, len(draft.layout) - 1, start, source)
+
+    def _fits_beside(self, sequence: Sequence, others: list[Sequence]) -> bool:
+        return self._admission.fits(self._admission.reserved(s.max_num_tokens for s in (*others, sequence)))
+
+    def _known_prefix(self, sequence: Sequence, layout: list[Sequence]) -> PrefixSource | None:
+        """The longest prefix that can be copied; the last prompt token is never part of it."""
+        if self._prefix is None or sequence.params.num_prompt_logprobs is not None:
+            return None
+        limit = sequence.num_prompt - 1
+        stored = self._prefix.match(sequence.prompt_ids[:limit])
+        lengths = [common_prefix(self.storable(other), sequence.prompt_ids[:limit]) for other in layout]
+        longest = max(lengths, default=0)
+        best: PrefixMatch | RowPrefix = stored
+        if longest > stored.num_tokens:
+            best = RowPrefix(lengths.index(longest), longest)
+        return best if best.num_tokens >= MIN_PREFIX else None
+
+    def _gains(self, sequence: Sequence, known: int, chunks: list[PrefillChunk]) -> bool:
+        """Whether waiting for this plan's prompts would save the sequence enough."""
+        if self._prefix is None or sequence.params.num_prompt_logprobs is not None:
+            return False
+        limit = sequence.prompt_ids[: sequence.num_prompt - 1]
+        coming = (common_prefix(self._by_id[c.sequence_id].prompt_ids[: c.stop], limit) for c in chunks)
+        return max(coming, default=0) - known >= MIN_GAIN
+
+    def _new_shape(self, layout: list[Sequence]) -> KvShape | None:
+        needed = KvShape(len(layout), max((s.num_tokens for s in layout), default=0))
+        reserved = self._admission.reserved(s.max_num_tokens for s in layout)
+        shape = self._admission.next_shape(self._slots.shape, needed, reserved)
+        return None if shape == self._slots.shape else shape
+
+    def _begin(self, sequence: Sequence, chunk: PrefillChunk) -> None:
+        self._waiting.remove(sequence)
+        self._slots.assign(sequence, chunk.row)
+        sequence.move_to(Status.PREFILL)
+        sequence.num_computed = sequence.num_cached = chunk.start
+
+    def _settle(
+        self, sequence: Sequence, result: RowResult, num_tokens: int, advanced: list[Advanced], ended: list[Ended]
+    ) -> None:
+        if isinstance(result, ApiError):
+            ended.append(self._fail(sequence, result))
+            return
+        sequence.num_computed += num_tokens
+        if isinstance(result, Sampled):
+            advanced.append(Advanced(sequence.id, result.token))
+            reason = self._accept(sequence, result.token, result.ends)
+            if reason is not None:
+                ended.append(self._end(sequence, reason))
+
+    @staticmethod
+    def _accept(sequence: Sequence, token: SampledToken, ends: bool) -> FinishReason | None:
+        """Append a token; why the sequence is over, if it is."""
+        if sequence.status is Status.PREFILL:
+            sequence.move_to(Status.DECODE)
+        sequence.output_ids.append(token.token_id)
+        if ends or token.token_id in sequence.params.stop_token_ids:
+            return FinishReason.STOP
+        return FinishReason.LENGTH if len(sequence.output_ids) >= sequence.params.max_tokens else None
+
+    def _end(self, sequence: Sequence, reason: FinishReason) -> Ended:
+        if sequence.status is Status.WAITING:
+            self._waiting.remove(sequence)
+        sequence.finish(reason)
+        del self._by_id[sequence.id]
+        finished = Finished(reason, sequence.num_prompt, sequence.num_cached, len(sequence.output_ids))
+        return Ended(sequence.id, finished)
+
+    def _fail(self, sequence: Sequence, error: ApiError) -> Ended:
+        return self._end(sequence, FinishReason.FAILED)._replace(result=error)
+
+
+class _Draft:
+    """The prefill part of a plan while it is made: rows as they will stand, and what is left of the budget."""
+
+    def __init__(self, layout: list[Sequence], prices: ChunkBudget, budget: int) -> None:
+        self.layout = layout
+        self.budget = budget
+        self.chunks: list[PrefillChunk] = []
+        self._prices = prices
+
+    def is_worth_starting(self, num_tokens: int, start: int) -> bool:
+        """Whether the rest of the budget is more than a scrap for so many tokens from this place on."""
+        return not self.chunks or self._affordable(start) >= min(num_tokens, MIN_START)
+
+    def compute(self, sequence: Sequence, row: int, start: int, source: PrefixSource | None) -> None:
+        """Spend the budget on the prompt from here on."""
+        ids = sequence.prompt_ids[start : start + self._affordable(start)]
+        self.budget -= self._prices.cost(len(ids), start)
+        is_last = start + len(ids) == sequence.num_prompt
+        self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source))
+
+    def _affordable(self, start: int) -> int:
+        """Tokens of the next chunk; the first of a step is never so short that the prompt crawls."""
+        tokens = self._prices.affordable(self.budget, start)
+        return tokens if self.chunks else max(tokens, min(self.budget, CHUNK_GRAIN))
+
+
+def _decode_batch(decoding: list[Sequence]) -> DecodeBatch | None:
+    if not decoding:
+        return None
+    return DecodeBatch(
+        sequence_ids=tuple(s.id for s in decoding),
+        token_ids=tuple(s.output_ids[-1] for s in decoding),
+        lengths=tuple(s.num_computed for s in decoding),
+    )

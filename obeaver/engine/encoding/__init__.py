@@ -1,0 +1,1 @@
+"""What encodes: texts as token ids in, vectors or scores out."""

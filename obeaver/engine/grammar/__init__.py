@@ -1,0 +1,1 @@
+"""Answers that must hold to a form: grammars, and the JSON Schemas they are made of."""

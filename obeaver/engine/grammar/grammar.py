@@ -1,0 +1,231 @@
+"""Grammars that an answer must follow, enforced token by token by llguidance.
+
+A grammar travels as text (`SamplingParams.grammar`), made by `grammar_text` from parts: a main part, and parts that it
+refers to by name. The first stage of a request compiles it, in a thread of its own choosing, and so knows that it will
+compile in the engine; there a copy of the very same compilation is taken, within microseconds. llguidance bounds its
+own work, so no grammar can hang a thread.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from obeaver.engine.grammar.json_schema import SchemaRefused, enforceable, locate
+from obeaver.errors import EngineFailed, ObeaverError
+
+TokenMask = npt.NDArray[np.bool_]
+
+Part: TypeAlias = Mapping[str, Any]
+"""One grammar, as llguidance has it: `lark_grammar` or `json_schema`."""
+
+LAYOUT: Final = {
+    # A space behind each comma and colon, nothing else: free white space is where small models get lost.
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+    # No \\uXXXX: any character could be written so, in a key too, which would then pass for another key.
+    "json_allowed_escapes": 'nrbtf\\"',
+}
+
+# Where only one text can follow, llguidance would allow the tokens that its tokenizer cuts it into and no others: for a
+# text such as "<|im_end|>" in a schema, a control token.
+_OPTIONS: Final = '{"no_forcing": true}'
+
+_NUM_KEPT: Final = 128
+"""Compilations that are kept: agents send the same tools again and again."""
+
+
+class GrammarError(ObeaverError):
+    """A grammar does not compile. The text says why and, where it is known, at which line and column.
+
+    Attributes:
+        pointer: JSON pointer of the subschema at fault; "" for all of it.
+    """
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+
+class GrammarCompiler:
+    """Compiles grammars for one tokenizer; may be used from several threads at once.
+
+    Args:
+        tokenizer_json: A tokenizer.json, as its text or as the file's path.
+        vocab_size: Width of the masks, at least the tokenizer's own vocabulary.
+        eos_ids: Allowed where the grammar may end, and nowhere else.
+
+    Raises:
+        GrammarError: The tokenizer is not of a kind that grammars can be compiled for.
+    """
+
+    def __init__(self, tokenizer_json: str | Path, vocab_size: int, eos_ids: Sequence[int]) -> None:
+        import llguidance
+
+        text = tokenizer_json if isinstance(tokenizer_json, str) else tokenizer_json.read_text(encoding="utf-8")
+        try:
+            self._tokenizer = llguidance.LLTokenizer(text, n_vocab=vocab_size, eos_token=list(eos_ids))
+        except ValueError as error:
+            raise GrammarError(f"no grammar can be compiled for this tokenizer: {error}") from error
+        limits = llguidance.LLParserLimits(verbose_errors=False)
+        self._vocab_size = vocab_size
+        # No methods: a cache that knows this object would keep it, and all its memory, until Python looks for cycles.
+        self._build = partial(_build, partial(llguidance.LLMatcher, self._tokenizer, log_level=0, limits=limits))
+        self._compiled = lru_cache(maxsize=_NUM_KEPT)(self._build)
+
+    def compile(self, grammar: str) -> "Matcher":
+        """A matcher that stands at the grammar's start.
+
+        Raises:
+            GrammarError: The grammar does not compile.
+        """
+        return Matcher(self._compiled(grammar).deep_copy(), self._vocab_size)
+
+    def is_control(self, token_id: int) -> bool:
+        """Whether no text matches this token, so that a grammar has to name it by its id.
+
+        llguidance takes more tokens for such than the tokenizer calls special: all that were added and look like tags.
+        """
+        return bool(self._tokenizer.is_special_token(token_id))
+
+    def check_schema(self, schema: Mapping[str, Any]) -> None:
+        """Compile a schema and forget it.
+
+        Raises:
+            GrammarError: It does not compile; `pointer` says where.
+        """
+        reason = self._reason(schema)
+        if reason is None:
+            return
+        try:
+            raise GrammarError(reason, locate(schema, reason, self._reason))
+        except SchemaRefused as refusal:
+            raise GrammarError(str(refusal), refusal.pointer) from None
+
+    def _reason(self, schema: Mapping[str, Any]) -> str | None:
+        try:
+            self._build(grammar_text(json_schema_part(schema)))
+        except GrammarError as error:
+            return str(error)
+        return None
+
+
+def _build(make_matcher: Callable[..., Any], grammar: str) -> Any:
+    matcher = make_matcher(grammar)
+    if matcher.is_error():
+        raise GrammarError(_reason(matcher))
+    # Computed here, the first mask costs the copies nothing.
+    matcher.compute_bitmask()
+    if matcher.is_error():
+        raise GrammarError("nothing can match it")
+    return matcher
+
+
+class Matcher:
+    """Where one sequence stands in its grammar. Made by `GrammarCompiler.compile`."""
+
+    def __init__(self, matcher: Any, vocab_size: int) -> None:
+        self._matcher = matcher
+        self._vocab_size = vocab_size
+
+    def allowed(self) -> TokenMask:
+        """Ids that may come next: [vocab_size].
+
+        Raises:
+            EngineFailed: The grammar grew too complex on this path, or was left by a token that it did not allow.
+        """
+        packed = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        self._must_stand()
+        return np.unpackbits(packed, count=self._vocab_size, bitorder="little").view(np.bool_)
+
+    def accept(self, token_id: int) -> None:
+        """Go on by one token.
+
+        Raises:
+            EngineFailed: The grammar does not allow it here.
+        """
+        self._matcher.consume_token(token_id)
+        self._must_stand()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing but an end id can follow, or one has come."""
+        return bool(self._matcher.is_stopped())
+
+    def _must_stand(self) -> None:
+        if self._matcher.is_error():
+            raise EngineFailed("The answer's grammar cannot be followed further.") from GrammarError(
+                _reason(self._matcher)
+            )
+
+
+def grammar_text(main: Part, **others: Part) -> str:
+    """The text of a grammar.
+
+    Args:
+        main: What is matched.
+        others: What it refers to, by name: `@name`.
+    """
+    named = {"main": main, **others}
+    first = lark_part(f"%llguidance {_OPTIONS}\nstart: @main")
+    return json.dumps({"grammars": [first, *({"name": name, **part} for name, part in named.items())]})
+
+
+def lark_part(text: str) -> Part:
+    """A grammar in llguidance's dialect of Lark."""
+    return {"lark_grammar": text}
+
+
+def json_schema_part(schema: Mapping[str, Any], *, lenient: bool = False) -> Part:
+    """A JSON text that is valid under a schema; `{"type": "object"}` is any object. Its layout is `LAYOUT`.
+
+    Args:
+        schema: A JSON Schema, draft 2020-12 unless it says so itself.
+        lenient: Pass over what cannot be enforced.
+
+    Raises:
+        GrammarError: The schema asks for what cannot be enforced.
+    """
+    if lenient:
+        return {"json_schema": {**schema, "x-guidance": {**LAYOUT, "lenient": True}}}
+    try:
+        return {"json_schema": {**enforceable(schema), "x-guidance": LAYOUT}}
+    except SchemaRefused as refusal:
+        raise GrammarError(str(refusal), refusal.pointer) from None
+
+
+def user_part(text: str) -> Part:
+    """A grammar as users have it: Lark, or llama.cpp's GBNF.
+
+    Raises:
+        GrammarError: It is neither.
+    """
+    from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
+
+    try:
+        return lark_part(any_to_lark(text))
+    except (GbnfToLarkError, ValueError, RecursionError) as error:
+        raise GrammarError(f"it is no GBNF, and without `start:` no Lark: {error}") from error
+
+
+def regex_part(pattern: str) -> Part:
+    """A text that matches a regular expression as a whole, in the syntax of Rust's regex crate."""
+    import llguidance
+
+    (part,) = json.loads(llguidance.LLMatcher.grammar_from_regex(pattern))["grammars"]
+    return lark_part(part["lark_grammar"])
+
+
+def choice_part(texts: Sequence[str]) -> Part:
+    """One of these texts."""
+    return lark_part("start: " + " | ".join(json.dumps(text) for text in texts))
+
+
+def _reason(matcher: Any) -> str:
+    text: str = matcher.get_error()
+    return text.partition("\n<non-verbose/>")[0].strip()

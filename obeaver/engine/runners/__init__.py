@@ -1,0 +1,1 @@
+"""What runs a decoder: the contract, onnxruntime by ourselves, onnxruntime-genai."""

@@ -1,0 +1,56 @@
+"""Memory of the keys and values: one array for each cache of each layer, rows outermost.
+
+A row's part of an array is contiguous, and so are those of rows 0 to n-1 together: a graph can be given either as its
+past and its present at once, and then writes new tokens where they belong without a copy.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from obeaver.engine.runners.decoder_graph import DecoderGraph
+from obeaver.engine.runners.runner import KvBlock, KvShape
+
+KvArray = npt.NDArray[np.generic]
+
+
+class KvBuffers:
+    """All caches of one model, [rows, num_kv_heads, tokens or more, head_dim] each; none before the first `resize`."""
+
+    def __init__(self, graph: DecoderGraph) -> None:
+        self._graph = graph
+        self.shape = KvShape(0, 0)
+        self.arrays = [self._empty(self.shape) for _ in graph.cache_names]
+
+    def resize(self, shape: KvShape) -> None:
+        """Reallocate, array by array, so that only one of them exists twice at a time."""
+        rows, tokens = min(self.shape.rows, shape.rows), min(self.shape.tokens, shape.tokens)
+        for index, old in enumerate(self.arrays):
+            new = self._empty(shape)
+            new[:rows, :, :tokens] = old[:rows, :, :tokens]
+            self.arrays[index] = new
+        self.shape = shape
+
+    def move_row(self, source: int, target: int, num_tokens: int) -> None:
+        """Copy the first tokens of a row over another's."""
+        for array in self.arrays:
+            array[target, :, :num_tokens] = array[source, :, :num_tokens]
+
+    def read(self, row: int, start: int, stop: int) -> KvBlock:
+        """A copy of consecutive tokens: [num_layers, 2, num_kv_heads, num_tokens, head_dim]."""
+        graph = self._graph
+        block = np.empty((graph.num_layers, 2, graph.num_kv_heads, stop - start, graph.head_dim), graph.kv_type)
+        for index, array in enumerate(self.arrays):
+            block[index // 2, index % 2] = array[row, :, start:stop]
+        return block
+
+    def write(self, row: int, start: int, block: KvBlock) -> None:
+        """Put such a copy back."""
+        stop = start + block.shape[3]
+        for index, array in enumerate(self.arrays):
+            array[row, :, start:stop] = block[index // 2, index % 2]
+
+    def _empty(self, shape: KvShape) -> KvArray:
+        graph = self._graph
+        num_tokens = max(shape.tokens, graph.min_cache_tokens)
+        # Zeroed by the operating system, page by page as they are first touched: unused room takes no memory.
+        return np.zeros((shape.rows, graph.num_kv_heads, num_tokens, graph.head_dim), graph.kv_type)

@@ -1,0 +1,260 @@
+"""Decoder graphs with GroupQueryAttention, straight on ONNX Runtime.
+
+Each cache's past and present are bound to the same memory, so the kernel writes new keys and values in place. A step of
+decoding binds rows 0 to n-1, a chunk of prefill one row alone. The kernel takes each row's length from the sum of its
+attention mask, so rows of different lengths share a run, and the mask's width only to tell a first prompt from a later
+one. So the mask is always as wide as the buffers, no tensor changes its shape from step to step, bindings are made
+once, and a step rewrites small inputs in place.
+
+A row's numbers never depend on its neighbours, on the buffers' size or on how a prompt was cut: each kernel computes
+each row of its input in the same order of operations. There is one exception, attention over a float cache: for one
+token alone it adds up in another order than for several. There, a chunk of one token is computed together with a second
+one that is thrown away.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from obeaver.engine.runners.decoder_graph import DecoderGraph, check_operators, describe
+from obeaver.engine.runners.kv_buffers import KvBuffers
+from obeaver.engine.runners.row_bindings import RowBindings, bind_input, last_output
+from obeaver.engine.runners.runner import CannotRun, KvBlock, KvShape, Logits, RunnerInfo
+from obeaver.engine.runners.step_inputs import StepInputs
+from obeaver.engine.sessions.ort_session import copied_inputs, open_session
+from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider
+from obeaver.engine.sessions.threads import TELEMETRY_OFF, default_threads
+from obeaver.errors import EngineFailed, ProviderError
+from obeaver.onnx_outline import read_nodes
+from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
+
+# Errors come back as exceptions with the same text; on stderr they would stand twice.
+_FATAL_ONLY: Final = 4
+_MAX_ROWS: Final = 32
+# A chunk of one token over a float cache needs room for the second one.
+_SPARE_TOKENS: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChoices:
+    """How a session computes; the defaults were chosen by measurement.
+
+    Attributes:
+        threads: None for the physical cores.
+        spin_us: How long a thread without work waits actively. A step has hundreds of pauses of a few microseconds, and
+            sleeping through them costs 15 %; waiting on, as ONNX Runtime does by default, costs as much again, and half
+            of the speed where anything else wants the processor.
+        arena: Whether memory of intermediate results is kept for the next step.
+        config: More of ONNX Runtime's session configuration keys.
+    """
+
+    threads: int | None = None
+    spin_us: int = 20
+    arena: bool = True
+    config: tuple[tuple[str, str], ...] = ()
+
+
+def open_ort_runner(
+    graph: Path,
+    *,
+    context_length: int,
+    head_size: int | None = None,
+    threads: int | None = None,
+    max_rows: int = _MAX_ROWS,
+    choices: SessionChoices | None = None,
+    provider: ProviderChoice | None = None,
+) -> "OrtRunner":
+    """Load a decoder graph.
+
+    Args:
+        graph: The .onnx file.
+        context_length: Most tokens a row may hold.
+        head_size: Elements of one head of a cache, for a graph that does not say it.
+        threads: Physical cores by default.
+        max_rows: Most rows.
+        choices: How to compute; `threads` wins over the choice of the same name.
+        provider: What computes; onnxruntime's CPU provider by default.
+
+    Raises:
+        ProviderError: The provider takes nothing of the graph.
+        CannotRun: The graph is not of the kind that this runner takes, or ONNX Runtime does not load it.
+    """
+    os.environ.update(TELEMETRY_OFF)
+    import onnxruntime as ort
+
+    choices = choices or SessionChoices()
+    num_threads = threads or choices.threads or default_threads()
+    try:
+        nodes = read_nodes(graph)
+        check_operators(nodes)
+        session, placement = open_session(
+            graph, _session_options(ort, choices, num_threads), provider or choose_provider(CPU)
+        )
+    except (CannotRun, ProviderError):
+        raise
+    except Exception as error:
+        raise CannotRun(f"onnxruntime cannot load it: {str(error).partition(chr(10))[0]}") from error
+    inputs = [*session.get_inputs(), *session.get_overridable_initializers()]
+    decoder = describe(inputs, session.get_outputs(), nodes, head_size=head_size)
+    if any(name in copied_inputs(session) for name, _ in decoder.cache_names):
+        raise CannotRun(f"{placement.provider} keeps keys and values in memory of its own")
+    info = RunnerInfo(
+        label=f"onnxruntime {ort.__version__}, {placement}, {num_threads} threads, {np.dtype(decoder.kv_type).name} KV",
+        vocab_size=decoder.vocab_size,
+        context_length=context_length,
+        kv_bytes_per_token=decoder.kv_bytes_per_token,
+        max_rows=max_rows,
+        can_copy_kv=decoder.decodes_as_prefill or not decoder.has_pruned_head,
+        decodes_as_prefill=decoder.decodes_as_prefill,
+        gives_all_logits=not decoder.has_pruned_head,
+        placement=placement,
+    )
+    without_logits = ort.RunOptions()
+    without_logits.only_execute_path_to_fetches = True
+    return OrtRunner(session, decoder, info, without_logits)
+
+
+class OrtRunner:
+    """See the module. Made by `open_ort_runner`; no row exists before the first `resize`."""
+
+    def __init__(self, session: Any, decoder: DecoderGraph, info: RunnerInfo, without_logits: Any) -> None:
+        self._session = session
+        self._decoder = decoder
+        self._info = info
+        self._without_logits = without_logits
+        self._copied = copied_inputs(session)
+        self._kv = KvBuffers(decoder)
+        self._last_ids: list[int] = []
+        self._bind_anew(0)
+
+    @property
+    def info(self) -> RunnerInfo:
+        """What this runner is."""
+        return self._info
+
+    def resize(self, shape: KvShape) -> None:
+        """Reallocate the buffers; what fits of the old contents stays where it was."""
+        num_spare = 0 if self._decoder.decodes_as_prefill else _SPARE_TOKENS
+        self._kv.resize(KvShape(shape.rows, shape.tokens + num_spare))
+        self._bind_anew(shape.rows)
+
+    def move_row(self, source: int, target: int, num_tokens: int) -> None:
+        """Copy the first tokens of a row over another."""
+        self._kv.move_row(source, target, num_tokens)
+        self._last_ids[target] = self._last_ids[source]
+
+    def read_kv(self, row: int, start: int, stop: int) -> KvBlock:
+        """A copy of the keys and values of tokens start to stop-1 of a row."""
+        return self._kv.read(row, start, stop)
+
+    def write_kv(self, row: int, start: int, block: KvBlock) -> None:
+        """Put such a copy back."""
+        self._kv.write(row, start, block)
+
+    def prefill(self, row: int, token_ids: Sequence[int], start: int, want_logits: bool) -> Logits | None:
+        """Compute consecutive tokens of one row."""
+        last_id = self._last_ids[row]
+        self._last_ids[row] = token_ids[-1]
+        logits_from = -1
+        if self._needs_second_token(len(token_ids), start):
+            # A pruned head gives the last position's logits, so the second token has to be the one before.
+            if self._decoder.has_pruned_head:
+                token_ids, start = [last_id, *token_ids], start - 1
+            else:
+                token_ids, logits_from = [*token_ids, *token_ids], -2
+        if not want_logits:
+            self._run_chunk(row, token_ids, start, None)
+            return None
+        return _float32(last_output(self._run_chunk(row, token_ids, start, logits_from))[0, logits_from])
+
+    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
+        """The same, with the logits of all of these tokens; not for graphs with a pruned head."""
+        self._last_ids[row] = token_ids[-1]
+        num_tokens = len(token_ids)
+        if self._needs_second_token(num_tokens, start):
+            token_ids = [*token_ids, *token_ids]
+        return _float32(last_output(self._run_chunk(row, token_ids, start, 0))[0, :num_tokens])
+
+    def decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> Logits:
+        """Advance rows 0 to n-1 by one token each."""
+        num_rows = len(token_ids)
+        self._inputs.write_decode(token_ids, lengths)
+        self._last_ids[:num_rows] = token_ids
+        self._run(self._bindings.decode(num_rows))
+        return _float32(self._logits[:num_rows, 0])
+
+    def release_row(self, row: int) -> None:
+        """Nothing to do: the next prompt writes over it."""
+
+    def close(self) -> None:
+        """Give back weights and buffers."""
+        self._session = None  # first, or the bindings would keep it
+        self.resize(KvShape(0, 0))
+
+    def _bind_anew(self, num_rows: int) -> None:
+        """Make the small tensors, and forget all bindings: their addresses are void."""
+        # The kernel wants no mask wider than the rotary tables, which end with the context.
+        mask_width = min(self._kv.shape.tokens, self._info.context_length)
+        self._inputs = StepInputs(num_rows, mask_width)
+        self._logits = np.empty((num_rows, 1, self._decoder.vocab_size), self._decoder.logits_type)
+        self._bindings = RowBindings(
+            self._session, self._decoder, self._kv.arrays, self._inputs, self._logits, self._copied
+        )
+        self._last_ids = [*self._last_ids[:num_rows], *[0] * (num_rows - len(self._last_ids))]
+
+    def _needs_second_token(self, num_tokens: int, start: int) -> bool:
+        """Whether a chunk must not be computed alone; see the module."""
+        # A row's first token attends to itself alone, and there is nothing to add up.
+        return num_tokens == 1 and start > 0 and not self._decoder.decodes_as_prefill
+
+    def _run_chunk(self, row: int, token_ids: Sequence[int], start: int, logits_from: int | None) -> Any:
+        """Compute consecutive tokens of a row; the binding that holds what came out.
+
+        Args:
+            row: Which row.
+            token_ids: At least one.
+            start: Place of the first.
+            logits_from: Which of them is the first whose logits are wanted; may count from the end. None: of none.
+        """
+        stop = start + len(token_ids)
+        self._inputs.set_length(row, stop)
+        binding = self._bindings.prefill(row, logits_from is not None)
+        ids = np.array([token_ids], np.int64)
+        positions = np.arange(start, stop, dtype=np.int64)[None]
+        first_wanted = np.array([-1 if logits_from is None else logits_from], np.int64)
+        bind_input(binding, "input_ids", ids)
+        if self._decoder.has_position_ids:
+            bind_input(binding, "position_ids", positions)
+        if self._decoder.has_logits_from:
+            bind_input(binding, "logits_from", first_wanted)
+        self._run(binding, self._without_logits if logits_from is None else None)
+        return binding
+
+    def _run(self, binding: Any, run_options: Any = None) -> None:
+        try:
+            self._session.run_with_iobinding(binding, run_options)
+        except RuntimeError as error:
+            raise EngineFailed("onnxruntime could not compute a step.") from error
+
+
+def _float32(logits: npt.NDArray[Any]) -> Logits:
+    return logits.astype(np.float32, copy=False)
+
+
+def _session_options(ort: Any, choices: SessionChoices, num_threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    options.enable_cpu_mem_arena = choices.arena
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(choices.spin_us))
+    if byte_products_overflow():
+        options.add_session_config_entry(EXACT_BYTE_PRODUCTS, "1")
+    for key, value in choices.config:
+        options.add_session_config_entry(key, value)
+    return options

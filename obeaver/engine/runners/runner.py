@@ -1,0 +1,112 @@
+"""The Runner protocol: what the engine needs of a loaded model.
+
+A runner owns the weights and the KV buffers: `rows` sequences side by side, `tokens` places each. It is told which row
+holds how much; it keeps no queue, samples nothing, and decides nothing. All calls come from one thread.
+
+Rows are compact: `decode` advances rows 0 to n-1 together, so that their keys and values are one contiguous block.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from obeaver.engine.sessions.placement import Placement
+
+Logits = npt.NDArray[np.float32]
+KvBlock = npt.NDArray[np.generic]
+"""Keys and values of some consecutive tokens of one row: [num_layers, 2, num_kv_heads, num_tokens, head_dim]."""
+
+
+class CannotRun(Exception):
+    """A runner does not take this model; the text says why, for the log and `/health`."""
+
+
+class KvShape(NamedTuple):
+    """Size of the KV buffers: rows, and places for tokens in each."""
+
+    rows: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerInfo:
+    """What a runner is, fixed while it lives.
+
+    Attributes:
+        label: For people: runner, provider, threads; `/health` shows it.
+        vocab_size: Width of the logits.
+        context_length: Most tokens a row may hold.
+        kv_bytes_per_token: Bytes of one token's keys and values in all layers.
+        max_rows: Most rows that `resize` accepts.
+        can_copy_kv: Whether `read_kv` and `write_kv` work; without it there is no prefix cache.
+        gives_all_logits: Whether `prefill_with_logits` works.
+        decodes_as_prefill: Whether `decode` writes, to the bit, the keys and values that `prefill` would. Without it,
+            what decoding wrote may serve no other prompt: the answer would depend on what was cached.
+        placement: Which execution provider computes, and how much of the model.
+    """
+
+    label: str
+    vocab_size: int
+    context_length: int
+    kv_bytes_per_token: int
+    max_rows: int
+    can_copy_kv: bool
+    decodes_as_prefill: bool = False
+    gives_all_logits: bool = False
+    placement: Placement = field(default_factory=Placement)
+
+
+class Runner(Protocol):
+    """A loaded decoder. Rows and positions are always within the last `resize`."""
+
+    @property
+    def info(self) -> RunnerInfo:
+        """What this runner is."""
+
+    def resize(self, shape: KvShape) -> None:
+        """Make room for `shape`; what fits of the old contents stays where it was."""
+
+    def move_row(self, source: int, target: int, num_tokens: int) -> None:
+        """Copy the first tokens of row `source` over row `target`; afterwards `source` is free."""
+
+    def read_kv(self, row: int, start: int, stop: int) -> KvBlock:
+        """A copy of the keys and values of tokens start to stop-1 of a row."""
+
+    def write_kv(self, row: int, start: int, block: KvBlock) -> None:
+        """Put a block back, its first token at place `start`."""
+
+    def prefill(self, row: int, token_ids: Sequence[int], start: int, want_logits: bool) -> Logits | None:
+        """Compute consecutive tokens of one row, the first at place `start` (0: the row begins anew).
+
+        Returns:
+            Logits of the last of these tokens, [vocab_size], if wanted. Valid until the next call.
+        """
+
+    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
+        """As `prefill`, with the logits of all of these tokens.
+
+        Not all of them need to stay: the row may be told to go on behind any of them, and the rest is void.
+
+        Returns:
+            [num_tokens, vocab_size]. Valid until the next call.
+        """
+
+    def decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> Logits:
+        """Advance rows 0 to n-1 by one token each.
+
+        Args:
+            token_ids: One token for each row.
+            lengths: Tokens that each row holds already; the new one goes to that place.
+
+        Returns:
+            [n, vocab_size]. Valid until the next call.
+        """
+
+    def release_row(self, row: int) -> None:
+        """The row's contents are not needed any more."""
+
+    def close(self) -> None:
+        """Give back weights and buffers. Idempotent."""

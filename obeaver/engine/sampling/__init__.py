@@ -1,0 +1,1 @@
+"""From logits to a token: penalties, selection, random choice, log-probabilities."""
