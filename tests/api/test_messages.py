@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from obeaver.api.chat.request import parse_chat_request
 from obeaver.api.core.messages import check_messages, plain_messages
 
 
@@ -34,6 +35,50 @@ def test_the_role_developer_is_what_templates_call_system() -> None:
 )
 def test_content_is_always_a_string_since_prompts_print_it(message: dict[str, Any], content: str) -> None:
     assert plain_messages([{"role": "assistant", **message}])[0]["content"] == content
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "\n", "null", " null\n", "{}"])
+def test_no_arguments_are_an_empty_object(arguments: str) -> None:
+    messages = plain_messages([{"role": "assistant", "tool_calls": [call(arguments=arguments)]}])
+    assert messages[0]["tool_calls"][0]["function"]["arguments"] == {}
+
+
+@pytest.mark.parametrize("arguments", [{}, {"arguments": None}])
+def test_missing_arguments_are_an_empty_object(arguments: dict[str, Any]) -> None:
+    calls = [{"id": "call_1", "type": "function", "function": {"name": "f", **arguments}}]
+    request = parse_chat_request({"messages": [{"role": "assistant", "tool_calls": calls}]})
+    assert plain_messages(request["messages"])[0]["tool_calls"][0]["function"]["arguments"] == {}
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning_content": "2+2"},
+        {"reasoning": "2+2"},
+        {"reasoning_content": "2+2", "reasoning": "two and two"},
+        {"reasoning_content": "", "reasoning": "2+2"},
+    ],
+)
+def test_reasoning_comes_back_under_both_of_its_names(thought: dict[str, str]) -> None:
+    (message,) = plain_messages([{"role": "assistant", "content": "4", **thought}])
+    assert message == {"role": "assistant", "content": "4", "reasoning_content": "2+2"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"tool_calls": [], "content": "4"},
+        {"tool_calls": []},
+        {"tool_calls": [], "content": None},
+        {"content": ""},
+        {"content": None, "reasoning": "Hm."},
+    ],
+)
+def test_an_answer_without_calls_or_without_content_comes_back(message: dict[str, Any]) -> None:
+    request = parse_chat_request({"messages": [{"role": "assistant", **message}]})
+    (plain,) = plain_messages(request["messages"])
+    assert "tool_calls" not in plain
+    assert plain["content"] == (message.get("content") or "")
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 """What a message of each role must have beside its role."""
 
-SAYS_SOMETHING = ("content", "tool_calls", "refusal")
-"""An assistant's message has at least one of these."""
+SAYS_SOMETHING = ("content", "tool_calls", "refusal", "reasoning_content", "reasoning")
+"""An assistant's message has at least one of these, be it empty: answers of this and other servers come back so."""
 
 PART_SEPARATOR = "\n"
 """Stands between the text parts of one message: templates take one string."""
@@ -64,8 +64,9 @@ def plain_messages(messages: Sequence[Message]) -> list[Message]:
     """Checked messages in the one form that prompts are made from.
 
     Content is one string, "" where there is none. `developer` is OpenAI's later name of `system`, which is the one that
-    templates know. Arguments of calls are objects where their text is one. A tool's message has the `name` of the
-    function that it answers. What is unknown is left out.
+    templates know. Arguments of calls are objects where their text is one; no text, or `null`, is an empty object. A
+    tool's message has the `name` of the function that it answers. What an assistant thought is `reasoning_content`,
+    whichever of its two names it came under. What is unknown is left out, and so is an empty list of calls.
     """
     called: dict[str, str] = {}
     return [_plain(message, called) for message in messages]
@@ -73,9 +74,11 @@ def plain_messages(messages: Sequence[Message]) -> list[Message]:
 
 def _plain(message: Message, called: dict[str, str]) -> Message:
     role = "system" if message["role"] == "developer" else message["role"]
-    known = ("name", "reasoning_content", "tool_call_id")
+    known = ("name", "tool_call_id")
     result: Message = {"role": role, "content": _text(message)} | {key: message[key] for key in known if key in message}
-    if "tool_calls" in message:
+    if reasoning := message.get("reasoning_content") or message.get("reasoning"):
+        result["reasoning_content"] = reasoning
+    if message.get("tool_calls"):
         result["tool_calls"] = [_plain_call(call) for call in message["tool_calls"]]
         called.update((call["id"], call["function"]["name"]) for call in message["tool_calls"])
     if role == "tool" and message["tool_call_id"] in called:
@@ -93,9 +96,16 @@ def _plain_call(call: Message) -> Message:
 
 
 def _arguments(text: str) -> Any:
-    """Their object; clients also send back what a model got wrong, which stays text."""
+    """Their object; clients also send back what a model got wrong, which stays text.
+
+    A stream that held no piece of arguments is put together to an empty text, or to none.
+    """
+    if not text.strip():
+        return {}
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    if value is None:
+        return {}
     return value if isinstance(value, dict) else text
