@@ -16,6 +16,11 @@ from obeaver.home import DEFAULT_HOME, remembered_home
 DEFAULT_MODEL = "smollm2-135m"
 """What the chat commands use when no model is named."""
 
+DEFAULT_PORT = 18000
+EMBED_PORT = 18001
+DASHBOARD_PORT = 1573
+"""Where `serve`, `serve-embed` and `dashboard` listen."""
+
 DEFAULT_EMBEDDING_MODEL = "all-minilm-l6-v2"
 """The same for the embedding commands."""
 
@@ -57,7 +62,7 @@ class Settings:
 
     home: Path = _option(DEFAULT_HOME, "folder of the model store, unless obeaver init chose another", metavar="DIR")
     host: str = _option("127.0.0.1", "address to listen on", metavar="ADDRESS")
-    port: int = _option(18000, "port to listen on; 0 picks a free one", minimum=0)
+    port: int = _option(DEFAULT_PORT, "port to listen on; 0 picks a free one", minimum=0)
     api_key: str = _option("", "key that clients must send as a bearer token; empty: no key", metavar="KEY")
     insecure: bool = _option(False, "allow a non-loopback address without an API key")
     cors_origin: tuple[str, ...] = _option(
@@ -112,6 +117,7 @@ class Settings:
     shutdown_timeout_s: float = _option(
         30.0, "how long running answers may go on after a stop signal", metavar="S", minimum=0
     )
+    open: bool = _option(False, "open the page in this machine's browser (obeaver dashboard)")
     offline: bool = _option(False, "never fetch; use what the store holds")
     log_level: Literal["debug", "info", "warning", "error"] = _option("info", "how much to log", metavar="LEVEL")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
 from obeaver.config import Settings
-from obeaver.web.access import ApiKey, HostCheck
+from obeaver.web.access import DEFAULT_OPEN_PATHS, ApiKey, HostCheck
 from obeaver.web.cors import Cors
 from obeaver.web.http10 import WholeForHttp10
 from obeaver.web.in_flight import Drain, InFlight
@@ -24,6 +24,7 @@ class Application:
         routes: What it answers.
         life: Makes the context that holds while it answers: loads the model, and gives it back.
         on_drain: Called when it begins to stop.
+        open_paths: What is answered without the API key, as `ApiKey` has it.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Application:
         life: Callable[[], AbstractAsyncContextManager[None]],
         *,
         on_drain: Callable[[], None],
+        open_paths: Iterable[str] = DEFAULT_OPEN_PATHS,
     ) -> None:
         self.settings = settings
         self._on_drain = on_drain
+        self._open_paths = tuple(open_paths)
         self._in_flight = InFlight()
         self._lifespan = Lifespan(self._layers(routes), life)
 
@@ -62,7 +65,7 @@ class Application:
         settings = self.settings
         app: ASGIApp = Router(routes, max_body_bytes=int(settings.max_body_mb * MB))
         if settings.api_key:
-            app = ApiKey(app, key=settings.api_key)
+            app = ApiKey(app, key=settings.api_key, open_paths=self._open_paths)
         app = Drain(app, in_flight=self._in_flight)
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
         app = ErrorBoundary(app)

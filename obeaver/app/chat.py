@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from obeaver.api.models.model_host import ModelHost, OnStage
@@ -37,6 +37,8 @@ from obeaver.models.store import Store, StoredModel
 from obeaver.monitor import Monitor
 from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.tokenizer import Tokenizer
+from obeaver.web.access import DEFAULT_OPEN_PATHS
+from obeaver.web.router import Route
 
 logger = logging.getLogger("obeaver")
 
@@ -46,12 +48,19 @@ MAX_DEFAULT_PREFIX_CACHE_BYTES = 512 * MB
 """More is taken only when it is asked for: a laptop has other uses for its memory."""
 
 
-def chat_application(settings: Settings, *models: StoredModel) -> Application:
+def chat_application(
+    settings: Settings,
+    *models: StoredModel,
+    make_routes: Callable[[ApiState], Sequence[Route]] = routes,
+    open_paths: Iterable[str] = DEFAULT_OPEN_PATHS,
+) -> Application:
     """`obeaver serve`: the chat API over some models.
 
     Args:
         settings: What the server was told.
         models: Those to load at the start; the first one answers requests that name none of them.
+        make_routes: What it answers.
+        open_paths: What of that needs no API key.
     """
     keep_together()
     store = Store(settings.home)
@@ -72,7 +81,7 @@ def chat_application(settings: Settings, *models: StoredModel) -> Application:
                 await host.hold(stored)
             yield
 
-    return Application(settings, routes(state), life, on_drain=host.drain)
+    return Application(settings, make_routes(state), life, on_drain=host.drain, open_paths=open_paths)
 
 
 class ChatLoader:

@@ -10,9 +10,7 @@ from obeaver.cli.arguments import add_options as _add_options
 from obeaver.cli.arguments import command as _command
 from obeaver.cli.chat.sampling_flags import add_sampling_flags
 from obeaver.cli.models.parser import add_model_commands
-from obeaver.config import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, options
-
-EMBED_PORT = 18001
+from obeaver.config import DASHBOARD_PORT, DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, EMBED_PORT, options
 
 _WEIGHTS_HELP = "format of the weights where the model is imported (default: fp32, exact; int8 is faster and smaller)"
 
@@ -23,7 +21,9 @@ _CHAT_OPTIONS = frozenset(
         *("keep_alive_s", "strict_model", "stream_keep_alive_s"),
     }
 )
-_SERVER_OPTIONS = frozenset(row.name for row in options()) - _CHAT_OPTIONS
+_PAGE_OPTIONS = frozenset({"open"})
+_DASHBOARD_OPTIONS = frozenset(row.name for row in options()) - {"max_input_tokens"}
+_SERVER_OPTIONS = frozenset(row.name for row in options()) - _CHAT_OPTIONS - _PAGE_OPTIONS
 _ENGINE_OPTIONS = frozenset({"threads", "provider", "runner", "kv_cache_mb", "prefix_cache_mb", "lookahead"})
 
 
@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=IntermixedParser)
     _add_serve(commands)
     _add_serve_embed(commands)
+    _add_dashboard(commands)
     _add_run(commands)
     _add_embed(commands)
     _add_pull(commands)
@@ -69,7 +70,29 @@ def _add_serve(commands: Any) -> None:
         help=f"a catalogue name, a model folder or a GGUF file (default: {DEFAULT_MODEL}); of several, a request's "
         "`model` chooses one, and the first answers those that name none of them",
     )
-    _add_options(parser, frozenset(row.name for row in options()) - {"max_input_tokens"})
+    _add_options(parser, _DASHBOARD_OPTIONS - _PAGE_OPTIONS)
+
+
+def _add_dashboard(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "dashboard",
+        _run_dashboard,
+        "serve a page to chat on, and the API of serve",
+        (
+            "obeaver dashboard",
+            "obeaver dashboard smollm2-135m --open",
+            "obeaver dashboard ~/Downloads/model.gguf --port 8080",
+            "obeaver dashboard --host 0.0.0.0 --api-key secret",
+        ),
+    )
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="models as for serve, loaded at the start; without one, the page loads one of those that are installed",
+    )
+    _add_options(parser, _DASHBOARD_OPTIONS, port=DASHBOARD_PORT)
 
 
 def _add_serve_embed(commands: Any) -> None:
@@ -210,6 +233,12 @@ def _run_serve_embed(arguments: argparse.Namespace) -> int:
     from obeaver.cli.serve import run_serve_embed
 
     return run_serve_embed(arguments)
+
+
+def _run_dashboard(arguments: argparse.Namespace) -> int:
+    from obeaver.cli.serve import run_dashboard
+
+    return run_dashboard(arguments)
 
 
 def _run_embed(arguments: argparse.Namespace) -> int:

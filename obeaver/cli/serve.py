@@ -1,4 +1,4 @@
-"""`obeaver serve` and `serve-embed`: find or fetch the model, then run the application under uvicorn until a signal."""
+"""`serve`, `serve-embed`, `dashboard`: find or fetch models, then run the application under uvicorn until a signal."""
 
 import argparse
 import asyncio
@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from obeaver.cli.browser import open_browser
 from obeaver.cli.http_protocol import HttpProtocol
-from obeaver.cli.parser import EMBED_PORT
 from obeaver.cli.stored import chat_model, encoder_model
-from obeaver.config import DEFAULT_MODEL, Settings, load_settings
+from obeaver.config import DASHBOARD_PORT, DEFAULT_MODEL, EMBED_PORT, Settings, load_settings
 from obeaver.engine.sessions.providers import choose_provider
 from obeaver.errors import CommandError
 
 if TYPE_CHECKING:
     from obeaver.app.application import Application
+    from obeaver.models.store import StoredModel
 
 logger = logging.getLogger("obeaver")
 
@@ -50,6 +51,16 @@ def run_serve(arguments: argparse.Namespace) -> int:
     return _serve(settings, lambda: _compose_chat(settings, arguments.models or [DEFAULT_MODEL]))
 
 
+def run_dashboard(arguments: argparse.Namespace) -> int:
+    """Serve the page and the chat API until SIGINT or SIGTERM; without a model, the page loads one.
+
+    Raises:
+        CommandError: As for `run_serve`.
+    """
+    settings = load_settings(vars(arguments), os.environ, port=DASHBOARD_PORT)
+    return _serve(settings, lambda: _compose_dashboard(settings, arguments.models))
+
+
 def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
     settings.check()
     choose_provider(settings.provider)  # a model may be fetched first, and for nothing
@@ -62,6 +73,17 @@ def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
 
 def _compose_chat(settings: Settings, models: Sequence[str]) -> "Application":
     from obeaver.app.chat import chat_application
+
+    return chat_application(settings, *_chat_models(settings, models))
+
+
+def _compose_dashboard(settings: Settings, models: Sequence[str]) -> "Application":
+    from obeaver.app.dashboard import dashboard_application
+
+    return dashboard_application(settings, *_chat_models(settings, models))
+
+
+def _chat_models(settings: Settings, models: Sequence[str]) -> "list[StoredModel]":
     from obeaver.models.store import Store
 
     store = Store(settings.home)
@@ -70,7 +92,7 @@ def _compose_chat(settings: Settings, models: Sequence[str]) -> "Application":
     for name in names:
         if names.count(name) > 1:
             raise CommandError(f"{name} is given twice: each of several models needs a name of its own")
-    return chat_application(settings, *found)
+    return found
 
 
 def _compose_embed(settings: Settings, model: str, weights: str | None) -> "Application":
@@ -135,6 +157,8 @@ class Server(uvicorn.Server):
         """Load the model (the application's lifespan), then accept."""
         await super().startup(sockets)
         logger.info("serving on %s (docs: %s/docs; Ctrl-C stops)", self._url, self._url)
+        if self._application.settings.open:
+            open_browser(self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain: refuse new requests, let running ones end, then abort them with an error event."""

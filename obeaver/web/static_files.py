@@ -12,6 +12,7 @@ from obeaver.web.response import Response
 # Not from `mimetypes`, which reads the machine's own tables: there, `.js` may be text/plain.
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
+    ".gif": "image/gif",
     ".html": "text/html; charset=utf-8",
     ".ico": "image/vnd.microsoft.icon",
     ".jpg": "image/jpeg",
@@ -21,9 +22,11 @@ _MEDIA_TYPES = {
     ".mjs": "text/javascript; charset=utf-8",
     ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".ttf": "font/ttf",
     ".txt": "text/plain; charset=utf-8",
     ".webmanifest": "application/manifest+json",
     ".webp": "image/webp",
+    ".woff": "font/woff",
     ".woff2": "font/woff2",
 }
 

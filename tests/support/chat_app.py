@@ -1,7 +1,7 @@
 """The chat server over small real models in a store on disk, without sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,11 +61,13 @@ def _stored(store: Store, model: str | Path) -> StoredModel:
 
 
 @asynccontextmanager
-async def serving(home: Path, *models: str | Path, **settings: Any) -> AsyncIterator[ServedChat]:
+async def serving(
+    home: Path, *models: str | Path, make: Callable[..., Application] = chat_application, **settings: Any
+) -> AsyncIterator[ServedChat]:
     """Serve models for the length of the block: those of the store in `home` by name, others by folder."""
     store = Store(home)
     stored = [_stored(store, model) for model in models]
-    app = chat_application(Settings(home=home, **({"threads": 1, "kv_cache_mb": 8} | settings)), *stored)
+    app = make(Settings(home=home, **({"threads": 1, "kv_cache_mb": 8} | settings)), *stored)
     told: asyncio.Queue[Message] = asyncio.Queue()
     heard: asyncio.Queue[Message] = asyncio.Queue()
     life = asyncio.create_task(app({"type": "lifespan"}, told.get, heard.put))

@@ -6,8 +6,9 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 _SERVING = re.compile(r"serving on (http://\S+)")
 
@@ -25,15 +26,23 @@ class ServerEnded(Exception):
     """The server's process ended before it listened; the text is its log."""
 
 
-@contextlib.contextmanager
-def serve(*words: str, command: str = "serve", **environ: str) -> Iterator[ServerProcess]:
-    """Run `python -m obeaver COMMAND WORDS --port 0` until the block ends.
+def serve(*words: str, command: str = "serve", **environ: str) -> contextlib.AbstractContextManager[ServerProcess]:
+    """Run `python -m obeaver COMMAND WORDS --port 0` until the block ends, with further variables of the environment.
 
     Raises:
         ServerEnded: It ended before it listened.
     """
-    line = [sys.executable, "-m", "obeaver", command, *words, "--port", "0"]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=os.environ | environ) as process:
+    return running([sys.executable, "-m", "obeaver", command, *words, "--port", "0"], environ)
+
+
+@contextlib.contextmanager
+def running(line: Sequence[str], environ: Mapping[str, str], cwd: Path | None = None) -> Iterator[ServerProcess]:
+    """Run a server's command line until the block ends.
+
+    Raises:
+        ServerEnded: It ended before it listened.
+    """
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env={**os.environ, **environ}, cwd=cwd) as process:
         try:
             yield _started(process)
         finally:

@@ -84,7 +84,7 @@ def _operation(operation: Operation) -> Object:
     result: Object = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "responses": {"200": _answer(operation)} | _accepted(operation) | _error_answers(operation),
+        "responses": {str(operation.status): _answer(operation)} | _accepted(operation) | _error_answers(operation),
     }
     parameters = _parameters(operation)
     if parameters:
@@ -114,7 +114,7 @@ def _accepted(operation: Operation) -> Object:
 
 def _answer(operation: Operation) -> Object:
     schema = {"type": "string"} if operation.response is None else _reference(operation.response)
-    content: Object = {operation.media_type: {"schema": schema}}
+    content: Object = {operation.media_type: {"schema": schema}} if operation.media_type else {}
     if operation.event is not None:
         content["text/event-stream"] = {"schema": _reference(operation.event)}
     return {"description": "The answer.", "content": content}

@@ -20,6 +20,7 @@ from obeaver.errors import (
 
 JSON = "application/json"
 HTML = "text/html"
+ANY_FILE = "*/*"
 PROMETHEUS = "text/plain"
 
 BODY_ERRORS = (BadRequest, PayloadTooLarge, UnsupportedMediaType)
@@ -38,13 +39,14 @@ class Operation:
         path: As the router has it.
         summary: One line.
         response: Name in `responses.json`, None for what is not JSON.
-        media_type: Of the answer.
+        media_type: Of the answer; "" where it has no body.
         request: Name of the body's schema.
         event: Name in `responses.json` of one event, where the answer may be a stream.
         accepted: Name in `responses.json` of a 202's body, where there may be one.
         query: Parameters of the query, each with its description.
         errors: What it may answer beside what every route may.
         example: A body to try it with.
+        status: Of the answer.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Operation:
     query: tuple[tuple[str, str], ...] = ()
     errors: tuple[type[ApiError], ...] = ()
     example: str | None = None
+    status: int = 200
 
 
 CHAT = (
@@ -180,6 +183,14 @@ EMBED_SYSTEM = tuple(
 
 SERVE = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *SYSTEM)
 """`obeaver serve`."""
+
+PAGE = (
+    Operation("page", "GET", "/", "Redirect to the dashboard's page", media_type="", status=307),
+    Operation("pageFile", "GET", "/static/{path:path}", "A file of the page", media_type=ANY_FILE, errors=(NotFound,)),
+)
+
+DASHBOARD = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *(row for row in SYSTEM if row.id != "root"), *PAGE)
+"""`obeaver dashboard`."""
 
 SERVE_EMBED = (*EMBEDDINGS, *MODELS, *EMBED_SYSTEM)
 """`obeaver serve-embed` with an embedding model."""

@@ -1,0 +1,28 @@
+"""What a browser is told with every page and every file of a page.
+
+Sources: Content Security Policy Level 3, Permissions Policy, Referrer Policy (W3C); WHATWG HTML, 7.1.3 "Cross-origin
+opener policies"; WHATWG Fetch, 3.7 "Cross-Origin-Resource-Policy header".
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Scripts, styles and requests of this server alone, and none of them inline: an answer of a model that became markup
+could run nothing, load nothing and send nothing anywhere."""
+
+_SWITCHED_OFF: Final = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+"""What a page about models never asks for."""
+
+PAGE_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "content-security-policy": CONTENT_SECURITY_POLICY,
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": ", ".join(f"{feature}=()" for feature in _SWITCHED_OFF),
+        "referrer-policy": "no-referrer",
+    }
+)
