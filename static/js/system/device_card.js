@@ -1,0 +1,58 @@
+import { createPlot } from "../charts/plot.js";
+import { fill, h } from "../dom.js";
+import { createGauge } from "./gauge.js";
+import { isThere, SPAN_S } from "./sampler.js";
+
+/**
+ * One device: its memory as a dial, its figures, and the last ten minutes as a line. One that is not there has neither.
+ * @param {{ t: Function, format: object }} app
+ * @param {string} kind "cpu", "gpu" or "npu"
+ */
+export function createDeviceCard({ t, format }, kind) {
+  const name = t(`system.kinds.${kind}`);
+  const status = h("span.badge");
+  const label = h("p.device-label.muted.small");
+  const gauge = createGauge({ label: t("system.memory_of", { device: name }) });
+  const figures = h("dl.figures");
+  const plot = usagePlot(t("system.memory_of", { device: name }), format);
+  const body = h("div.device-body", {}, h("div.device-now", {}, gauge.element, figures), plot.element);
+  const element = h("article.card.device", { "aria-label": name }, h("header", {}, h("h2", {}, name), status), label, body);
+
+  return {
+    element,
+    /** @param {any} facts The device's part of the answer. @param {ReturnType<import("../charts/history.js").createHistory>} history */
+    update(facts, history) {
+      const there = isThere(facts);
+      element.classList.toggle("absent", !there);
+      body.hidden = !there;
+      status.textContent = t(`system.status.${facts.status}`);
+      status.className = `badge ${facts.status === "active" ? "accent" : ""}`;
+      label.textContent = there ? facts.label : t(`system.absent.${kind}`);
+      if (!there) return;
+      const words = t("system.used_of", { used: format.megabytes(facts.used_mb), total: format.megabytes(facts.total_mb) });
+      gauge.set(facts.utilisation, format.percent(facts.utilisation), words);
+      fill(figures, rows(figureRows(facts, t, format)));
+      plot.show(history.data(), lastMinutes());
+    },
+    destroy: plot.destroy,
+  };
+}
+
+const figureRows = (facts, t, format) => [
+  [t("system.used"), format.megabytes(facts.used_mb)],
+  [t("system.free"), format.megabytes(facts.available_mb)],
+  [t("system.total"), format.megabytes(facts.total_mb)],
+];
+
+/** @param {[string, string][]} pairs */
+export const rows = (pairs) => pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd.numbers", {}, value)));
+
+/** The line of memory in use over the last ten minutes. */
+export function usagePlot(title, format, { label = title, colour = "--data-1", say = format.megabytes, height = 72 } = {}) {
+  return createPlot({ title, height, bare: true, isTime: true, say, series: [{ label, colour, fill: true }] });
+}
+
+export function lastMinutes() {
+  const max = Date.now() / 1000;
+  return { min: max - SPAN_S, max };
+}
