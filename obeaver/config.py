@@ -24,6 +24,9 @@ DASHBOARD_PORT = 1573
 DEFAULT_EMBEDDING_MODEL = "all-minilm-l6-v2"
 """The same for the embedding commands."""
 
+EMBED_PORT = 18001
+"""Where `serve-embed` listens by default: a chat server may stand beside it."""
+
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 

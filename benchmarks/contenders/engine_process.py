@@ -48,7 +48,8 @@ class EngineInProcess:
         return rate
 
     def _admit(self, prompts: Sequence[list[int]], max_tokens: int) -> None:
-        from obeaver.engine.decoding.sequence import SamplingParams, Sequence
+        from obeaver.engine.decoding.sequence import Sequence
+        from obeaver.engine.sampling.sampling_params import SamplingParams
 
         for index, prompt in enumerate(prompts):
             self._core.add(Sequence(index, tuple(prompt), SamplingParams(max_tokens=max_tokens, temperature=0.0)))

@@ -1,14 +1,18 @@
 """The route tables of the servers: operations and the handlers that answer them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from obeaver import __version__
 from obeaver.api.chat.endpoint import ChatApi
 from obeaver.api.chat.tokens import TokensApi
 from obeaver.api.completions.endpoint import CompletionsApi
-from obeaver.api.contract.operations import DASHBOARD, SERVE, Operation
-from obeaver.api.models.listing import ModelsApi
+from obeaver.api.contract.operations import DASHBOARD, SERVE, SERVE_EMBED, SERVE_RERANK, Operation
+from obeaver.api.encoders.condition import EmbedCondition
+from obeaver.api.encoders.embeddings import EmbeddingsApi
+from obeaver.api.encoders.rerank import RerankApi
+from obeaver.api.encoders.state import EmbedState
+from obeaver.api.models.listing import ModelsApi, ServedModel
 from obeaver.api.models.model_loading import ModelLoadingApi
 from obeaver.api.models.state import ApiState
 from obeaver.api.system.condition import ChatCondition
@@ -23,10 +27,13 @@ from obeaver.web.static_files import StaticFiles
 PAGE = "/static/index.html"
 """Where the dashboard's page is."""
 
+Handlers = Mapping[str, Handler]
+"""By the operation's id."""
+
 
 def routes(state: ApiState) -> list[Route]:
     """The routes of `obeaver serve`."""
-    return _bound(SERVE, _chat_handlers(state, SERVE))
+    return _chat_routes(SERVE, state, {})
 
 
 def dashboard_routes(state: ApiState, page_folder: Path) -> list[Route]:
@@ -35,14 +42,21 @@ def dashboard_routes(state: ApiState, page_folder: Path) -> list[Route]:
     async def to_page(_request: Request) -> Redirect:
         return Redirect(PAGE)
 
-    handlers = _chat_handlers(state, DASHBOARD)
-    page: dict[str, Handler] = {"page": to_page, "pageFile": StaticFiles(page_folder, headers=PAGE_HEADERS)}
-    return _bound(DASHBOARD, handlers | page)
+    page: Handlers = {"page": to_page, "pageFile": StaticFiles(page_folder, headers=PAGE_HEADERS)}
+    return _chat_routes(DASHBOARD, state, page)
 
 
-def _chat_handlers(state: ApiState, operations: Sequence[Operation]) -> dict[str, Handler]:
+def embed_routes(state: EmbedState, *, reranks: bool) -> list[Route]:
+    """The routes of `obeaver serve-embed`, for an embedding model or a reranker."""
+    operations = SERVE_RERANK if reranks else SERVE_EMBED
+    handlers: Handlers = {"createEmbedding": EmbeddingsApi(state).create, "rerank": RerankApi(state).create}
+    system = SystemApi(EmbedCondition(state.models), state.monitor, operations)
+    return _bound(operations, handlers, system, lambda: state.models.served)
+
+
+def _chat_routes(operations: Sequence[Operation], state: ApiState, further: Handlers) -> list[Route]:
     tokens, loading = TokensApi(state), ModelLoadingApi(state)
-    handlers: dict[str, Handler] = {
+    handlers: Handlers = {
         "createChatCompletion": ChatApi(state).create,
         "createCompletion": CompletionsApi(state).create,
         "tokenize": tokens.tokenize,
@@ -50,15 +64,19 @@ def _chat_handlers(state: ApiState, operations: Sequence[Operation]) -> dict[str
         "availableModels": loading.available,
         "loadModel": loading.load,
     }
-    return handlers | _shared_handlers(state, operations)
-
-
-def _shared_handlers(state: ApiState, operations: Sequence[Operation]) -> dict[str, Handler]:
-    """Handlers of what every server answers."""
-    models = ModelsApi(lambda: state.models.held)
     system = SystemApi(ChatCondition(state.models), state.monitor, operations)
-    docs = DocsApi(operations, title="obeaver", version=__version__)
-    return {
+    return _bound(operations, {**handlers, **further}, system, lambda: state.models.held)
+
+
+def _bound(
+    operations: Sequence[Operation],
+    handlers: Handlers,
+    system: SystemApi,
+    served: Callable[[], Sequence[ServedModel]],
+) -> list[Route]:
+    """A line for each operation: its own handler, or that of what every server answers."""
+    models, docs = ModelsApi(served), DocsApi(operations, title="obeaver", version=__version__)
+    shared: Handlers = {
         "listModels": models.list,
         "retrieveModel": models.retrieve,
         "root": system.root,
@@ -68,7 +86,5 @@ def _shared_handlers(state: ApiState, operations: Sequence[Operation]) -> dict[s
         "openapi": docs.openapi,
         "docs": docs.page,
     }
-
-
-def _bound(operations: Sequence[Operation], handlers: dict[str, Handler]) -> list[Route]:
-    return [Route(operation.method, operation.path, handlers[operation.id]) for operation in operations]
+    bound = {**shared, **handlers}
+    return [Route(operation.method, operation.path, bound[operation.id]) for operation in operations]

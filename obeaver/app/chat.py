@@ -9,8 +9,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_host import ModelHost, OnStage
-from obeaver.api.models.state import ApiState, LoadedModel
+from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
 from obeaver.app.application import MB, Application
 from obeaver.app.memory import (
@@ -24,11 +25,12 @@ from obeaver.app.memory import (
 from obeaver.config import Settings
 from obeaver.engine.decoding.chooser import Constraint
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
-from obeaver.engine.decoding.sequence import SamplingParams
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.grammar.grammar import GrammarCompiler, GrammarError
-from obeaver.engine.runners.runner import CannotRun, KvShape, Runner
+from obeaver.engine.runners.runner import KvShape, Runner
 from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sampling.sampling_params import SamplingParams
+from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.providers import AUTO, ProviderChoice, available_providers, choose_provider, described
 from obeaver.errors import BadRequest, EngineFailed, ModelError, ProviderError
 from obeaver.models.facts import ModelFacts, read_facts

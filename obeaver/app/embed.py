@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from obeaver.api.encoders.routes import embed_routes
 from obeaver.api.encoders.state import EmbedState, EncoderHost, LoadedEncoder
+from obeaver.api.routes import embed_routes
 from obeaver.app.application import Application
 from obeaver.config import Settings
 from obeaver.engine.encoding.pooling import ACTIVATIONS, DenseLayer, VectorRecipe
 from obeaver.engine.encoding.worker import EncoderWorker
-from obeaver.engine.runners.runner import CannotRun
+from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.providers import AUTO, choose_provider
 from obeaver.errors import ModelError
 from obeaver.models.encoder.layout import RERANKER, DenseFacts, EncoderFacts, is_encoder_folder, read_encoder_facts

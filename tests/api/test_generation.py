@@ -21,8 +21,9 @@ from support.scripted_model import (
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.outputs import Ended, Output, Piece
-from obeaver.engine.decoding.sequence import FinishReason, SamplingParams
+from obeaver.engine.decoding.sequence import FinishReason
 from obeaver.engine.decoding.worker import EngineWorker
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ContextLengthExceeded, EngineFailed, InternalError, QueueFull, Unavailable
 from obeaver.text.events import ContentDelta, ReasoningDelta, join_events
 from obeaver.text.reasoning import ThinkMarkers

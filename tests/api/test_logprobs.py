@@ -1,7 +1,7 @@
 """Which tokens' log-probabilities go out with which text."""
 
 from obeaver.api.core.logprobs import ContentLogprobs
-from obeaver.engine.decoding.sequence import SampledToken, TokenLogprobs
+from obeaver.engine.sampling.sampled_token import SampledToken, TokenLogprobs
 
 END = 0
 

@@ -6,7 +6,7 @@ import pytest
 
 from obeaver.api.contract.validation import parse
 from obeaver.api.core.sampling import choice_seed, sampling_params, stop_strings
-from obeaver.engine.decoding.sequence import SamplingParams
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import BadRequest
 
 

@@ -12,9 +12,9 @@ import pytest
 from obeaver.app.chat import open_runner
 from obeaver.config import Settings
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
-from obeaver.engine.decoding.sequence import SamplingParams
 from obeaver.engine.decoding.sequence import Sequence as EngineSequence
 from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.engine.sessions.threads import TELEMETRY_OFF
 from obeaver.models.facts import ModelFacts, read_facts
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from obeaver.engine.runners.decoder_graph import check_operators, describe
-from obeaver.engine.runners.runner import CannotRun
+from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.onnx_outline import Node
 
 ATTENTION = Node("GroupQueryAttention", ("qkv", "", ""))

@@ -11,7 +11,7 @@ from support.tiny_encoder import HIDDEN, decoder_vector, write_decoder_embedder
 from obeaver.engine.encoding.batches import TokenisedText
 from obeaver.engine.encoding.pooling import VectorRecipe
 from obeaver.engine.encoding.session import MAX_ROWS, open_embedding_session, open_scoring_session
-from obeaver.engine.runners.runner import CannotRun
+from obeaver.engine.sessions.cannot_run import CannotRun
 
 LAST = VectorRecipe(("lasttoken",))
 TEXTS = [TokenisedText(list(range(5, 5 + length))) for length in (1, 9, 3, 17)]

@@ -9,9 +9,11 @@ from support.fake_runner import BYTES_PER_TOKEN, VOCAB_SIZE, FakeRunner
 
 from obeaver.engine.decoding.chooser import MakeConstraint, MakeSampler, Mask, TokenSampler, unconstrained
 from obeaver.engine.decoding.core import EngineCore
-from obeaver.engine.decoding.sequence import Finished, FinishReason, SampledToken, SamplingParams, Sequence
+from obeaver.engine.decoding.sequence import Finished, FinishReason, Sequence
 from obeaver.engine.runners.runner import KvShape, Logits
+from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import BadRequest, ContextLengthExceeded, EngineFailed
 
 STEM = tuple(number % 29 for number in range(120))

@@ -12,7 +12,8 @@ from support.openvino import needs_openvino
 from support.tiny_decoder import TinyDecoder
 
 from obeaver.engine.runners.genai_runner import GenaiRunner, open_genai_runner
-from obeaver.engine.runners.runner import CannotRun, KvShape, Logits
+from obeaver.engine.runners.runner import KvShape, Logits
+from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.providers import choose_provider
 from obeaver.errors import EngineFailed
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from obeaver.engine.decoding.sequence import SamplingParams
 from obeaver.engine.grammar.grammar import (
     GrammarCompiler,
     GrammarError,
@@ -21,6 +20,7 @@ from obeaver.engine.grammar.grammar import (
     user_part,
 )
 from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import EngineFailed
 
 END, OTHER_END = 0, 1

@@ -2,8 +2,9 @@ import pytest
 
 from obeaver.engine.decoding.kv_slots import KvSlots
 from obeaver.engine.decoding.plan import Move
-from obeaver.engine.decoding.sequence import FinishReason, SamplingParams, Sequence, Status
+from obeaver.engine.decoding.sequence import FinishReason, Sequence, Status
 from obeaver.engine.runners.runner import KvShape
+from obeaver.engine.sampling.sampling_params import SamplingParams
 
 
 def sequence(number: int, status: Status, num_computed: int = 5) -> Sequence:

@@ -9,7 +9,8 @@ import pytest
 from obeaver.app.chat import make_engine
 from obeaver.config import Settings
 from obeaver.engine.decoding.core import EngineCore
-from obeaver.engine.decoding.sequence import SamplingParams, Sequence
+from obeaver.engine.decoding.sequence import Sequence
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.models.facts import read_facts
 from obeaver.text.tokenizer import Tokenizer
 

@@ -13,7 +13,8 @@ from support.tiny_decoder import TinyDecoder
 
 from obeaver.engine.runners.genai_runner import open_genai_runner
 from obeaver.engine.runners.ort_runner import OrtRunner, SessionChoices, open_ort_runner
-from obeaver.engine.runners.runner import CannotRun, KvShape, Logits
+from obeaver.engine.runners.runner import KvShape, Logits
+from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.errors import EngineFailed
 
 VOCAB = 320

@@ -10,10 +10,12 @@ from support.fake_runner import FakeRunner, expected_logits
 
 from obeaver.engine.decoding.chunk_budget import ChunkBudget
 from obeaver.engine.decoding.core import EngineCore
-from obeaver.engine.decoding.sequence import SampledToken, SamplingParams, Sequence, TokenLogprobs
+from obeaver.engine.decoding.sequence import Sequence
 from obeaver.engine.runners.runner import Logits
 from obeaver.engine.sampling.logprobs import ROWS_AT_ONCE
+from obeaver.engine.sampling.sampled_token import SampledToken, TokenLogprobs
 from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ApiError, EngineFailed
 
 PROMPT = tuple(number * 7 % 31 for number in range(150))

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from obeaver.engine.decoding.sequence import SampledToken, SamplingParams
+from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampler import Sampler, draw
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import EngineFailed
 
 Row = npt.NDArray[np.float32]

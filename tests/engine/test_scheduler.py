@@ -9,16 +9,10 @@ from obeaver.engine.decoding.kv_slots import KvSlots
 from obeaver.engine.decoding.plan import Computed, Ended, RowPrefix, RowResult, Sampled, StepOutcome, StepPlan
 from obeaver.engine.decoding.prefix_cache import PrefixCache, PrefixMatch
 from obeaver.engine.decoding.scheduler import MIN_PREFIX, Scheduler
-from obeaver.engine.decoding.sequence import (
-    Finished,
-    FinishReason,
-    SampledToken,
-    SamplingParams,
-    Sequence,
-    SequenceId,
-    Status,
-)
+from obeaver.engine.decoding.sequence import Finished, FinishReason, Sequence, SequenceId, Status
 from obeaver.engine.runners.runner import KvShape
+from obeaver.engine.sampling.sampled_token import SampledToken
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ContextLengthExceeded, EngineFailed
 
 TOKEN = 5

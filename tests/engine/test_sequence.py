@@ -2,14 +2,8 @@ import itertools
 
 import pytest
 
-from obeaver.engine.decoding.sequence import (
-    TRANSITIONS,
-    FinishReason,
-    IllegalTransition,
-    SamplingParams,
-    Sequence,
-    Status,
-)
+from obeaver.engine.decoding.sequence import TRANSITIONS, FinishReason, IllegalTransition, Sequence, Status
+from obeaver.engine.sampling.sampling_params import SamplingParams
 
 PATHS = {
     Status.WAITING: (),

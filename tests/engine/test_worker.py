@@ -10,9 +10,11 @@ from support.engine_driver import outputs_alone, settings
 from support.fake_runner import BYTES_PER_TOKEN, FakeRunner
 
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
-from obeaver.engine.decoding.sequence import Finished, FinishReason, SampledToken, SamplingParams
+from obeaver.engine.decoding.sequence import Finished, FinishReason
 from obeaver.engine.decoding.worker import EngineWorker
+from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ApiError, BadRequest, ContextLengthExceeded, EngineFailed, QueueFull, Unavailable
 
 PROMPT = (3, 1, 4, 1, 5, 9, 2, 6)

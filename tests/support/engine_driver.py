@@ -6,8 +6,9 @@ from support.fake_runner import BYTES_PER_TOKEN, VOCAB_SIZE, FakeRunner, expecte
 
 from obeaver.engine.decoding.chunk_budget import ChunkBudget
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
-from obeaver.engine.decoding.sequence import Finished, SamplingParams, Sequence, SequenceId
+from obeaver.engine.decoding.sequence import Finished, Sequence, SequenceId
 from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ApiError
 
 

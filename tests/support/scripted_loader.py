@@ -7,8 +7,8 @@ from pathlib import Path
 
 from support.scripted_model import HELLO, TEMPLATE, Reply, ScriptedRunner, start_worker, write_model_folder
 
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_host import OnStage
-from obeaver.api.models.state import LoadedModel
 from obeaver.engine.grammar.grammar import GrammarCompiler
 from obeaver.engine.sessions.placement import Placement
 from obeaver.errors import BadRequest

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
-from obeaver.engine.decoding.sequence import SamplingParams
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.grammar.grammar import GrammarCompiler, Matcher
 from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.engine.sessions.placement import Placement
 
 SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", "<tool_call>", "</tool_call>")

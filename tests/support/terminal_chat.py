@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from support.scripted_model import TEMPLATE, Reply, ScriptedRunner, start_worker, write_model_folder
 
-from obeaver.api.models.state import LoadedModel
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.cli.chat.chat import Chat
 from obeaver.cli.chat.conversation import Conversation
 from obeaver.cli.terminal import Terminal

@@ -10,7 +10,7 @@ from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.prompt import Prompt, make_prompt
 from obeaver.api.core.sampling import sampling_params, stop_strings
 from obeaver.api.core.tools import tool_specs
-from obeaver.api.models.state import LoadedModel
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.errors import ContextLengthExceeded
 from obeaver.text.reasoning import ThinkMarkers
 from obeaver.text.text_stream import TextStream

@@ -8,7 +8,7 @@ from obeaver.api.contract.validation import parse
 from obeaver.api.core.endpoint import Endpoint
 from obeaver.api.core.prompt import make_prompt
 from obeaver.api.core.text_prompts import check_ids, encoded
-from obeaver.api.models.state import LoadedModel
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.errors import BadRequest
 from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse

@@ -9,8 +9,8 @@ from obeaver.api.core.generation import Generation
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.sampling import check_generation, for_each_choice, shared_params, stop_strings
 from obeaver.api.core.text_prompts import TextPrompt, text_prompts
-from obeaver.api.models.state import LoadedModel
-from obeaver.engine.decoding.sequence import SamplingParams
+from obeaver.api.models.loaded_model import LoadedModel
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import BadRequest, ContextLengthExceeded
 from obeaver.text.text_stream import TextStream
 from obeaver.text.tokenizer import TokenDecoder

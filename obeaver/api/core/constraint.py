@@ -7,7 +7,7 @@ from obeaver.api.core.answer_grammar import AnswerGrammar, Thinking
 from obeaver.api.core.prompt import template_variables
 from obeaver.api.core.tool_grammar import CallableFunction, ControlIds, arguments_schema, call_rules, json_calls
 from obeaver.api.core.tools import offered_tools, tool_choice
-from obeaver.api.models.state import LoadedModel
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.engine.grammar.grammar import (
     GrammarCompiler,
     GrammarError,

@@ -4,11 +4,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from obeaver import __version__
-from obeaver.api.chat.answers import AnswerStream, Chunks
 from obeaver.api.contract import wire
+from obeaver.api.core.answer_stream import AnswerStream, Chunks
 from obeaver.api.core.constraint import takes_compiling
 from obeaver.api.core.generation import Generation
-from obeaver.api.models.state import ApiState, LoadedModel
+from obeaver.api.models.loaded_model import LoadedModel
+from obeaver.api.models.state import ApiState
 from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse
 from obeaver.web.stream import EventStream, run_until_disconnect

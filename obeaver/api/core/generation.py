@@ -15,15 +15,10 @@ from contextlib import contextmanager
 from obeaver.api.contract import wire
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.outputs import Ended, Output, Piece, WireFinishReason, joined
-from obeaver.engine.decoding.sequence import (
-    Finished,
-    FinishReason,
-    SampledToken,
-    SamplingParams,
-    SequenceId,
-    TokenLogprobs,
-)
+from obeaver.engine.decoding.sequence import Finished, FinishReason, SequenceId
 from obeaver.engine.decoding.worker import EngineWorker
+from obeaver.engine.sampling.sampled_token import SampledToken, TokenLogprobs
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ApiError, InternalError, Unavailable
 from obeaver.text.events import ContentDelta, TextEvent
 from obeaver.text.text_stream import TextStream

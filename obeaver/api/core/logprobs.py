@@ -8,7 +8,7 @@ reports none for them.
 from collections.abc import Callable, Set
 
 from obeaver.api.contract import wire
-from obeaver.engine.decoding.sequence import SampledToken, TokenLogprobs
+from obeaver.engine.sampling.sampled_token import SampledToken, TokenLogprobs
 
 
 class ContentLogprobs:

@@ -5,7 +5,7 @@ from typing import Any
 
 from obeaver.api.core.messages import Message, plain_messages
 from obeaver.api.core.tools import offered_tools, tool_choice, tool_specs
-from obeaver.api.models.state import LoadedModel
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.text.tool_prompt import describe_tools
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from obeaver.engine.decoding.sequence import SamplingParams
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import BadRequest
 
 

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 from obeaver.api.models.held_model import ANY_DEVICE, HeldModel
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_load import ModelLoad, load_error
-from obeaver.api.models.state import LoadedModel
 from obeaver.errors import ApiError, Conflict, ModelNotLoaded, NotFound, ObeaverError
 from obeaver.models.store import StoredModel
 

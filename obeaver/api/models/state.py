@@ -6,60 +6,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from obeaver.engine.decoding.worker import EngineWorker
-from obeaver.engine.grammar.grammar import GrammarCompiler
-from obeaver.models.facts import ModelFacts
+from obeaver.api.models.model_host import ModelHost
 from obeaver.models.library import ChatLibrary
 from obeaver.monitor import Monitor
-from obeaver.text.chat_template import ChatTemplate
-from obeaver.text.tokenizer import Tokenizer
-
-if TYPE_CHECKING:
-    from obeaver.api.models.model_host import ModelHost
 
 T = TypeVar("T")
 
 NUM_TEXT_THREADS = 2
 """One long prompt must not hold up another; more would take the engine's cores."""
-
-
-def _nothing() -> None:
-    """Default of `on_released`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model that answers.
-
-    Attributes:
-        name: What `/v1/models` calls it.
-        facts: What its folder says.
-        tokenizer: Its tokenizer.
-        template: Its chat template.
-        worker: Its engine, started.
-        loaded_at: Seconds since 1970.
-        engine_reason: Why this runner runs it, for people.
-        grammars: Compiles what its answers must hold to, for its tokenizer; the worker's engine has the same one. None
-            where its answers cannot be held to anything.
-        on_released: Called in a thread when its worker is closed and this object is gone.
-    """
-
-    name: str
-    facts: ModelFacts
-    tokenizer: Tokenizer
-    template: ChatTemplate
-    worker: EngineWorker
-    loaded_at: float
-    engine_reason: str = ""
-    grammars: GrammarCompiler | None = None
-    on_released: Callable[[], None] = _nothing
-
-    @property
-    def context_length(self) -> int:
-        """Tokens of prompt and answer together."""
-        return self.facts.context_length
 
 
 def _text_threads() -> ThreadPoolExecutor:
@@ -84,7 +40,7 @@ class ApiState:
         random_hex: Makes the random part of an answer's id.
     """
 
-    models: "ModelHost"
+    models: ModelHost
     library: ChatLibrary
     monitor: Monitor
     stream_keep_alive_s: float = 10.0

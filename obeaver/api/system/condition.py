@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from obeaver.api.contract import wire
 from obeaver.api.models.held_model import HeldModel
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_host import ModelHost
-from obeaver.api.models.state import LoadedModel
 from obeaver.api.system.metrics import Metric, labels
 from obeaver.engine.decoding.sequence import FinishReason
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from obeaver.api.models.state import LoadedModel
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.cli.chat.commands import Commands
 from obeaver.cli.chat.composer import Command, Composer, Entry
 from obeaver.cli.chat.conversation import Conversation

@@ -20,7 +20,7 @@ from obeaver.config import DEFAULT_MODEL, Settings, load_settings
 from obeaver.errors import BadRequest, CommandError
 
 if TYPE_CHECKING:
-    from obeaver.api.models.state import LoadedModel
+    from obeaver.api.models.loaded_model import LoadedModel
     from obeaver.models.store import Store, StoredModel
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from obeaver.api.chat.job import prepare_chat, start_chat
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.outputs import Ended, Output
-from obeaver.api.models.state import LoadedModel
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.text.events import ContentDelta, ReasoningDelta
 
 

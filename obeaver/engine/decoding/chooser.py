@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from obeaver.engine.decoding.plan import Sampled
-from obeaver.engine.decoding.sequence import SampledToken, SamplingParams, Sequence
+from obeaver.engine.decoding.sequence import Sequence
 from obeaver.engine.runners.runner import Logits
+from obeaver.engine.sampling.sampled_token import SampledToken
+from obeaver.engine.sampling.sampling_params import SamplingParams
 
 Mask = npt.NDArray[np.bool_]
 """[vocab_size]: which token ids are allowed."""

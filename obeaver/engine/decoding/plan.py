@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from obeaver.engine.decoding.prefix_cache import PrefixMatch
-from obeaver.engine.decoding.sequence import Finished, SampledToken, SequenceId
+from obeaver.engine.decoding.sequence import Finished, SequenceId
 from obeaver.engine.runners.runner import KvShape
+from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.errors import ApiError
 
 

@@ -44,8 +44,9 @@ from obeaver.engine.decoding.plan import (
     StepPlan,
 )
 from obeaver.engine.decoding.prefix_cache import PrefixCache, PrefixMatch, common_prefix
-from obeaver.engine.decoding.sequence import Finished, FinishReason, SampledToken, Sequence, SequenceId, Status
+from obeaver.engine.decoding.sequence import Finished, FinishReason, Sequence, SequenceId, Status
 from obeaver.engine.runners.runner import KvShape
+from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.errors import ApiError
 
 MIN_START = 32

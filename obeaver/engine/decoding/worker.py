@@ -22,9 +22,11 @@ from typing import Any, NamedTuple, Protocol
 from obeaver.engine.decoding import sequence as engine
 from obeaver.engine.decoding.core import EngineCore
 from obeaver.engine.decoding.plan import Ended, StepOutcome
-from obeaver.engine.decoding.sequence import Finished, SampledToken, SamplingParams, SequenceId
+from obeaver.engine.decoding.sequence import Finished, SequenceId
 from obeaver.engine.decoding.stats import EngineStats, EngineTotals
 from obeaver.engine.decoding.thread import Abort, EngineFacts, EngineThread, Message, Stop
+from obeaver.engine.sampling.sampled_token import SampledToken
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.engine.sessions.placement import Placement
 from obeaver.errors import ApiError, BadRequest, EngineFailed, QueueFull, Unavailable
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from obeaver.engine.encoding.batches import BatchLimits, TokenisedText
 from obeaver.engine.encoding.pooling import FloatArray, IntArray, VectorRecipe
-from obeaver.engine.runners.runner import CannotRun
+from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.ort_session import open_session
 from obeaver.engine.sessions.placement import Placement
 from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from obeaver.engine.runners.runner import CannotRun
+from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.onnx_outline import Node
 
 _FLOATS: Final[Mapping[str, type[np.generic]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from obeaver.engine.runners.runner import CannotRun, KvBlock, KvShape, Logits, RunnerInfo
+from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
+from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.ort_session import placement_of, provider_options
 from obeaver.engine.sessions.placement import Placement
 from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider

@@ -24,8 +24,9 @@ import numpy.typing as npt
 from obeaver.engine.runners.decoder_graph import DecoderGraph, check_operators, describe
 from obeaver.engine.runners.kv_buffers import KvBuffers
 from obeaver.engine.runners.row_bindings import RowBindings, bind_input, last_output
-from obeaver.engine.runners.runner import CannotRun, KvBlock, KvShape, Logits, RunnerInfo
+from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.runners.step_inputs import StepInputs
+from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.ort_session import copied_inputs, open_session
 from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider
 from obeaver.engine.sessions.threads import TELEMETRY_OFF, default_threads

@@ -20,10 +20,6 @@ KvBlock = npt.NDArray[np.generic]
 """Keys and values of some consecutive tokens of one row: [num_layers, 2, num_kv_heads, num_tokens, head_dim]."""
 
 
-class CannotRun(Exception):
-    """A runner does not take this model; the text says why, for the log and `/health`."""
-
-
 class KvShape(NamedTuple):
     """Size of the KV buffers: rows, and places for tokens in each."""
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from obeaver.engine.decoding.sequence import TokenLogprobs
 from obeaver.engine.runners.runner import Logits
+from obeaver.engine.sampling.sampled_token import TokenLogprobs
 from obeaver.engine.sampling.selection import largest
 from obeaver.errors import EngineFailed
 

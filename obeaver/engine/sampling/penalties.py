@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from obeaver.engine.decoding.sequence import SamplingParams
+from obeaver.engine.sampling.sampling_params import SamplingParams
 
 # Far beyond any logit, and far from the end of float32: a penalty may push a token out, never make an infinity.
 LOGIT_LIMIT: Final = 1e30

@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from obeaver.engine.decoding.sequence import SampledToken, SamplingParams
 from obeaver.engine.runners.runner import Logits
 from obeaver.engine.sampling.logprobs import likeliest_token, token_logprobs
 from obeaver.engine.sampling.penalties import Penalties, bias_arrays
+from obeaver.engine.sampling.sampled_token import SampledToken
+from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.engine.sampling.selection import Indices, heaviest, largest
 from obeaver.errors import EngineFailed
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from obeaver.engine.runners.runner import CannotRun
+from obeaver.engine.sessions.cannot_run import CannotRun
 
 _PRODUCT: Final = "MatMulIntegerToFloat"
 _ROUNDING: Final = "QuantizeLinear"
