@@ -6,7 +6,7 @@ MODEL  ?=
 PORT   ?= 18000
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast check format lint types contracts docs coverage bench conformance clean
+.PHONY: help serve test test-fast check format lint types contracts docs coverage bench conformance deploy-check clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,13 @@ conformance: $(VENV)/.installed-dev ## Ask the servers what the official SDKs as
 	$(BIN)/python -m conformance all --start conformance/servers.json --gaps conformance/gaps.json --jobs 4 \
 		--markdown conformance/REPORT.md
 	$(BIN)/python docs/write_reference.py
+
+$(VENV)/.installed-deploy: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy,ray]'
+	@touch $@
+
+deploy-check: $(VENV)/.installed-deploy ## Judge what stands in deploy/, with nginx and Ray Serve run for real
+	$(BIN)/python -m pytest tests/deploy
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
