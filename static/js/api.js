@@ -51,6 +51,8 @@ export function createApi({ askKey } = {}) {
   }
 
   return {
+    /** Whether a key is used: never the key itself. */
+    hasKey: () => key !== "",
     /** @returns {Promise<any>} */
     get: (path, { signal } = {}) => json(path, { signal }),
     /** @returns {Promise<any>} */

@@ -65,5 +65,6 @@ export function icon(name) {
  * @param {string} iconName @param {string} words @param {(event: Event) => void} onclick @param {Record<string, unknown>} [props]
  */
 export function iconButton(iconName, words, onclick, props = {}) {
-  return h("button.button.plain.square", { type: "button", title: words, "aria-label": words, onclick, ...props }, icon(iconName));
+  const look = String(props.class ?? "").includes("primary") ? "button.button.square" : "button.button.plain.square";
+  return h(look, { type: "button", title: words, "aria-label": words, onclick, ...props }, icon(iconName));
 }

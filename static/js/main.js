@@ -36,6 +36,7 @@ import { hashOf, parseRoute } from "./router.js";
 import { applyTheme, createSettings, pageLanguage } from "./settings.js";
 import { mountShell } from "./shell/shell.js";
 import { createShortcuts } from "./shortcuts.js";
+import { openStore } from "./store/store.js";
 import { createToasts } from "./toast.js";
 
 async function start() {
@@ -54,7 +55,7 @@ async function start() {
   await speak(app);
   keyPrompt.use(app);
   app.health = watchHealth(api);
-  app.store = null;
+  app.store = await openStore();
 
   let page = show(app);
   let language = app.t.language;

@@ -34,7 +34,9 @@ export function nameOf(event) {
   const parts = [];
   if (event.ctrlKey || event.metaKey) parts.push("Mod");
   if (event.altKey) parts.push("Alt");
-  const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
+  // With Alt, a Mac's keys write other signs; their places on the keyboard are what is meant.
+  const placed = event.altKey && /^(?:Key|Digit)(.)$/.exec(event.code ?? "");
+  const key = placed ? placed[1] : event.key.length === 1 ? event.key.toUpperCase() : event.key;
   // Shift is part of a sign such as "?", and only said beside letters and named keys.
   if (event.shiftKey && (key.length > 1 || /[A-Z0-9]/.test(key))) parts.push("Shift");
   return [...parts, key].join("+");

@@ -10,7 +10,7 @@ export function serverLine(app) {
   let last = "";
   const leave = app.health.subscribe((health) => {
     const text = serverWords(health, app.t);
-    dot.dataset.state = health.facts?.load ? "loading" : health.state;
+    dot.dataset.state = health.facts?.load?.status === "loading" ? "loading" : health.state;
     line.title = health.facts?.engine ?? text;
     if (text !== last) fill(words, text);
     last = text;
@@ -27,6 +27,6 @@ export function serverWords({ state, facts }, t) {
   if (state === "connecting") return t("server.connecting");
   if (state === "locked") return t("server.locked");
   if (state === "unwell") return t("server.unwell");
-  if (facts.load) return t("server.loading", { model: facts.load.model ?? facts.load.alias ?? "" });
+  if (facts.load?.status === "loading") return t("server.loading", { model: facts.load.model });
   return state === "empty" ? t("server.empty") : facts.model;
 }

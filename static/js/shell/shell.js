@@ -1,14 +1,16 @@
 import { fill, h, icon, iconButton } from "../dom.js";
 import { VIEWS } from "../navigation.js";
-import { hashOf } from "../router.js";
+import { hashOf, parseRoute } from "../router.js";
 import { openShortcutList } from "./shortcut_list.js";
+import { mountConversationList } from "../conversations/list.js";
+import { signal } from "../signal.js";
 import { serverLine } from "./server_line.js";
 
 /**
  * The frame round every view: the sidebar (a drawer on a phone) and the place of the view.
  * @param {HTMLElement} host
- * @param {object} app See main.js. The shell adds `app.shell`: `sidebarSlot`, where a view may put its list, and
- *   `menuButton()`, a button for a view's own bar that opens the drawer on a phone.
+ * @param {object} app See main.js. The shell adds `app.shell`: `menuButton()`, a button for a view's own bar that opens the
+ *   drawer on a phone, and `shownConversation`, a signal of the id of the conversation that is shown.
  */
 export function mountShell(host, app) {
   const { t } = app;
@@ -30,11 +32,12 @@ export function mountShell(host, app) {
   const openDrawer = () => (document.documentElement.dataset.drawer = "open");
   const closeDrawer = () => delete document.documentElement.dataset.drawer;
   app.shell = {
-    sidebarSlot: slot,
+    shownConversation: signal(parseRoute(location.hash, ["chat"]).args[0] ?? ""),
     openDrawer,
     closeDrawer,
     menuButton: () => iconButton("menu", t("shell.menu"), openDrawer, { class: "menu-button" }),
   };
+  const leaveList = mountConversationList(slot, app);
   const removeKeys = app.shortcuts.add([
     { keys: "?", words: "keys.list", run: () => openShortcutList(app) },
     { keys: "Mod+B", words: "keys.sidebar", run: () => toggleSidebar(app), whileTyping: true },
@@ -59,6 +62,7 @@ export function mountShell(host, app) {
     },
     unmount() {
       removeKeys();
+      leaveList();
       serverLine.leave(sidebar);
       document.removeEventListener("keydown", onEscape);
       closeDrawer();

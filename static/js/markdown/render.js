@@ -1,0 +1,64 @@
+import DOMPurify from "../../vendor/dompurify/purify.js";
+import { Marked } from "../../vendor/marked/marked.js";
+import { h } from "../dom.js";
+import { isTangled, limitNesting } from "./limits.js";
+import { tameLinks } from "./links.js";
+import { mathExtensions } from "./math.js";
+
+/**
+ * One block of a model's Markdown as DOM. What a model writes is hostile until it is shown: HTML of its own is shown as the text
+ * it is, all but a few marks without attributes; what marked makes goes through DOMPurify with a short list of tags.
+ */
+
+const MARKS = /^<\/?(?:br|sub|sup|kbd|mark|u|s|b|i|em|strong|del|ins|small|details|summary|hr)\s*\/?>$/i;
+
+const CLEAN = {
+  ALLOWED_TAGS: [
+    "p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "table", "thead", "tbody", "tr",
+    "th", "td", "em", "strong", "del", "ins", "a", "sub", "sup", "kbd", "mark", "u", "s", "b", "i", "small", "details", "summary",
+  ],
+  ALLOWED_ATTR: ["href", "start", "align", "class"],
+  ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  RETURN_DOM_FRAGMENT: true,
+};
+
+const OWN_CLASSES = /^(?:math-inline|math-block|task|task-done|language-[\w+#.-]{1,40})$/;
+
+const escape = (text) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+const marked = new Marked({ gfm: true, async: false });
+marked.use({
+  extensions: mathExtensions,
+  renderer: {
+    html: ({ text }) => (MARKS.test(text.trim()) ? text.trim() : escape(text)),
+    // No picture is fetched from anywhere: the reader sees where it would come from.
+    image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
+    checkbox: ({ checked }) => `<span>${checked ? "☑" : "☐"}</span> `,
+    code: ({ text, lang }) => `<pre><code class="language-${escape((lang ?? "").trim().split(/\s/)[0])}">${escape(text)}</code></pre>`,
+  },
+});
+
+/** @param {string} source @returns {DocumentFragment} */
+export function renderBlock(source) {
+  if (isTangled(source)) return plain(source);
+  try {
+    const clean = DOMPurify.sanitize(marked.parse(limitNesting(source)), CLEAN);
+    for (const element of clean.querySelectorAll("[class]")) {
+      if (!OWN_CLASSES.test(element.className)) element.removeAttribute("class");
+    }
+    tameLinks(clean);
+    return clean;
+  } catch (error) {
+    // A block that the parser gives up on is still what the model said.
+    if (!(error instanceof RangeError || error instanceof Error)) throw error;
+    return plain(source);
+  }
+}
+
+function plain(source) {
+  const fragment = document.createDocumentFragment();
+  fragment.append(h("p.plain-text", {}, source));
+  return fragment;
+}
