@@ -104,6 +104,7 @@ class Settings:
         minimum=0,
     )
     max_body_mb: float = _option(10.0, "largest request body", minimum=0.001)
+    max_json_values: int = _option(400_000, "most JSON values in a request body; more are a 413", minimum=1)
     keep_alive_s: float = _option(
         0.0,
         "unload a model that nobody has used for so long (30s, 10m, 1h); the next request loads it again; 0 or never: "

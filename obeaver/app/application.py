@@ -10,6 +10,7 @@ from obeaver.web.http10 import WholeForHttp10
 from obeaver.web.in_flight import Drain, InFlight
 from obeaver.web.lifespan import Lifespan
 from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
+from obeaver.web.request import BodyLimits
 from obeaver.web.router import Route, Router
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
 
@@ -63,7 +64,7 @@ class Application:
     def _layers(self, routes: Iterable[Route]) -> ASGIApp:
         """The layers round the router, innermost first; `web/middleware.py` says why they stand in this order."""
         settings = self.settings
-        app: ASGIApp = Router(routes, max_body_bytes=int(settings.max_body_mb * MB))
+        app: ASGIApp = Router(routes, limits=BodyLimits(int(settings.max_body_mb * MB), settings.max_json_values))
         if settings.api_key:
             app = ApiKey(app, key=settings.api_key, open_paths=self._open_paths)
         app = Drain(app, in_flight=self._in_flight)

@@ -7,20 +7,19 @@ raises RecursionError on deep nesting; a request gets a 400 for each of these.
 import json
 import math
 import re
-from itertools import accumulate
 from typing import Never
 
-from obeaver.errors import BadRequest
+from obeaver.errors import BadRequest, PayloadTooLarge
+from obeaver.web.json_outline import outline
 
 MAX_DEPTH = 100
 """Most containers within one another. Tool schemas are the deepest honest input, and stay below 30."""
 
+DEFAULT_MAX_VALUES = 400_000
+"""Most values of one body. OpenAI takes 300,000 tokens of embedding inputs in a request, and each is one at most."""
+
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
-# The closing quote is optional, so that a string without one is read once, and not again from each quote inside of it.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -38,16 +37,26 @@ def encode(data: object) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-def decode(body: bytes) -> object:
+def decode(body: bytes, *, max_values: int = DEFAULT_MAX_VALUES) -> object:
     """The value of a JSON text in UTF-8. A leading byte order mark is ignored; of equal keys the last wins.
+
+    Args:
+        body: The text.
+        max_values: A text with more values is not parsed.
 
     Raises:
         BadRequest: code `invalid_json`. The message says where and what, and quotes nothing of the body.
+        PayloadTooLarge: code `too_many_values`.
     """
-    if not body.strip():
+    if not body or body.isspace():
         raise _invalid("the body is empty")
-    if _deeper_than(body, MAX_DEPTH):
+    found = outline(body, max_values=max_values, max_depth=MAX_DEPTH)
+    if found.depth > MAX_DEPTH:
         raise _invalid(f"it is nested deeper than {MAX_DEPTH} levels")
+    if found.num_values > max_values:
+        raise PayloadTooLarge(
+            f"The body holds more JSON values than this server accepts ({max_values:,}).", code="too_many_values"
+        )
     value = _parse(body)
     if _SURROGATE_ESCAPE.search(body):
         _refuse_lone_surrogates(value)
@@ -64,13 +73,6 @@ def _parse(body: bytes) -> object:
     except ValueError:
         # int() refuses numbers beyond sys.get_int_max_str_digits(), since their conversion takes quadratic time.
         raise _invalid("a number has too many digits") from None
-
-
-def _deeper_than(body: bytes, limit: int) -> bool:
-    if body.count(b"[") + body.count(b"{") <= limit:
-        return False
-    brackets = _STRING.sub(b"", body).translate(None, _NO_BRACKETS)
-    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > limit
 
 
 def _refuse_lone_surrogates(value: object) -> None:

@@ -1,7 +1,9 @@
 """What a handler reads: one HTTP request over an ASGI scope and its `receive`."""
 
+import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import parse_qsl
 
@@ -9,14 +11,30 @@ from obeaver.errors import PayloadTooLarge, UnsupportedMediaType
 from obeaver.web import json_codec
 from obeaver.web.types import Receive, Scope
 
-DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024
-"""Room for a context of a million tokens as text, or 2,048 embedding inputs as token ids."""
+INLINE_JSON_BYTES = 65_536
+"""A longer body is decoded in a thread: 64 KiB take less than a millisecond."""
 
 REQUEST_ID_KEY = "obeaver.request_id"
 """Where the scope holds the request's id."""
 
 _JSON_TYPE = re.compile(r"application/(?:[\w.!#$&^-]+\+)?json", re.IGNORECASE)
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii"})
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What a body may hold; more is a 413.
+
+    Attributes:
+        num_bytes: Bytes. The default has room for a context of a million tokens as text.
+        num_values: JSON values, names of members not counted.
+    """
+
+    num_bytes: int = 8 * 1024 * 1024
+    num_values: int = json_codec.DEFAULT_MAX_VALUES
+
+
+DEFAULT_BODY_LIMITS = BodyLimits()
 
 
 class ClientDisconnected(Exception):
@@ -30,7 +48,7 @@ class Request:
         scope: ASGI's HTTP scope.
         receive: ASGI's receive; `body` and `disconnected` are its only readers.
         path_params: What the route's pattern matched, percent-decoded.
-        max_body_bytes: A longer body is refused.
+        limits: Of the body.
     """
 
     def __init__(
@@ -39,12 +57,12 @@ class Request:
         receive: Receive,
         *,
         path_params: Mapping[str, str] | None = None,
-        max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
+        limits: BodyLimits = DEFAULT_BODY_LIMITS,
     ) -> None:
         self.scope = scope
         self.path_params = dict(path_params or {})
         self._receive = receive
-        self._max_body_bytes = max_body_bytes
+        self._limits = limits
         self._body: bytes | None = None
 
     @property
@@ -91,11 +109,14 @@ class Request:
         Raises:
             UnsupportedMediaType: Content-Type names something else than JSON, or the body is compressed.
             BadRequest: code `invalid_json`.
-            PayloadTooLarge: As for `body`.
+            PayloadTooLarge: As for `body`, or it holds too many values.
             ClientDisconnected: As for `body`.
         """
         self._refuse_other_media()
-        return json_codec.decode(await self.body())
+        body = await self.body()
+        if len(body) <= INLINE_JSON_BYTES:
+            return json_codec.decode(body, max_values=self._limits.num_values)
+        return await asyncio.to_thread(json_codec.decode, body, max_values=self._limits.num_values)
 
     async def disconnected(self) -> None:
         """Return when the client has left. Call it after the body was read: what comes before is thrown away."""
@@ -104,7 +125,7 @@ class Request:
     def _refuse_declared_length(self) -> None:
         declared = self.headers.get("content-length", "")
         # Twenty digits are beyond every limit, and int() is quick with them.
-        if declared.isascii() and declared.isdecimal() and int(declared[:20]) > self._max_body_bytes:
+        if declared.isascii() and declared.isdecimal() and int(declared[:20]) > self._limits.num_bytes:
             raise self._too_large()
 
     async def _read_body(self) -> bytes:
@@ -117,7 +138,7 @@ class Request:
                 raise ClientDisconnected
             part: bytes = message.get("body", b"")
             num_bytes += len(part)
-            if num_bytes > self._max_body_bytes:
+            if num_bytes > self._limits.num_bytes:
                 raise self._too_large()
             parts.append(part)
             more = message.get("more_body", False)
@@ -131,7 +152,7 @@ class Request:
             raise UnsupportedMediaType("The body must be JSON in UTF-8: send Content-Type: application/json.")
 
     def _too_large(self) -> PayloadTooLarge:
-        return PayloadTooLarge(f"The body is larger than this server accepts ({self._max_body_bytes} bytes).")
+        return PayloadTooLarge(f"The body is larger than this server accepts ({self._limits.num_bytes} bytes).")
 
 
 async def wait_for_disconnect(receive: Receive) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from obeaver.errors import MethodNotAllowed, NotFound
-from obeaver.web.request import DEFAULT_MAX_BODY_BYTES, Request
+from obeaver.web.request import DEFAULT_BODY_LIMITS, BodyLimits, Request
 from obeaver.web.response import Response
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
 
@@ -70,12 +70,12 @@ class Router:
 
     Args:
         routes: The table.
-        max_body_bytes: Longest body that handlers can read.
+        limits: Of what handlers can read.
     """
 
-    def __init__(self, routes: Iterable[Route], *, max_body_bytes: int = DEFAULT_MAX_BODY_BYTES) -> None:
+    def __init__(self, routes: Iterable[Route], *, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> None:
         self.routes = tuple(routes)
-        self._max_body_bytes = max_body_bytes
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -95,7 +95,7 @@ class Router:
             if params is None:
                 continue
             if scope["method"] in route.methods:
-                request = Request(scope, receive, path_params=params, max_body_bytes=self._max_body_bytes)
+                request = Request(scope, receive, path_params=params, limits=self._limits)
                 return await route.handler(request)
             allowed.update(route.methods)
         return _without_route(scope["method"], allowed)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obeaver.errors import BadRequest
+from obeaver.errors import BadRequest, PayloadTooLarge
+from obeaver.web import json_outline
 from obeaver.web.json_codec import MAX_DEPTH, decode, encode
+from obeaver.web.json_outline import outline
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -137,3 +139,54 @@ def test_half_surrogate_pairs_are_replaced_and_split_ones_joined(text: str, sent
 def test_a_number_that_is_not_finite_is_never_written(number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode({"logprob": number})
+
+
+@given(JSON_VALUES, st.booleans(), st.integers(1, 40))
+def test_values_and_depth_are_counted_as_a_parser_finds_them(value: object, ascii: bool, piece: int) -> None:  # noqa: A002
+    body = json.dumps(value, ensure_ascii=ascii).encode()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_outline, "PIECE_BYTES", piece)
+        found = outline(body, max_values=10**9, max_depth=10**9)
+
+    # An empty container counts as if it held something: the text need not be looked at for it.
+    assert num_values(value) <= found.num_values <= num_values(value) + num_containers(value)
+    assert found.depth == depth(value)
+
+
+def inner(value: object) -> list[object]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def num_values(value: object) -> int:
+    return 1 + sum(map(num_values, inner(value)))
+
+
+def num_containers(value: object) -> int:
+    return isinstance(value, list | dict) + sum(map(num_containers, inner(value)))
+
+
+def depth(value: object) -> int:
+    return 1 + max(map(depth, inner(value)), default=0) if isinstance(value, list | dict) else 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"[]," * 1000 + b"[]]",
+        b"[" + b"1," * 1000 + b"1]",
+        b"[" + b'"",' * 1000 + b'""]',
+        b"{" + b'"a":{},' * 1000 + b'"a":{}}',
+        b"[" * 50 + b"0," * 1000,
+    ],
+)
+def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(body: bytes) -> None:
+    with pytest.raises(PayloadTooLarge) as caught:
+        decode(body, max_values=1000)
+
+    assert caught.value.code == "too_many_values"
+    assert "1,000" in caught.value.message
+
+
+def test_commas_and_brackets_of_a_text_are_no_values() -> None:
+    assert decode(json.dumps(["well, [so] {it} goes, " * 1000, '"', "\\"]).encode(), max_values=10)

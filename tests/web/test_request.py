@@ -7,7 +7,7 @@ import pytest
 from support.asgi import Exchange, http_scope
 
 from obeaver.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
-from obeaver.web.request import ClientDisconnected, Request
+from obeaver.web.request import BodyLimits, ClientDisconnected, Request
 
 
 def make_request(
@@ -18,7 +18,7 @@ def make_request(
 ) -> tuple[Request, Exchange]:
     running = Exchange(parts or [b""])
     scope = http_scope("POST", "/v1/x%20y", headers=headers, query=query)
-    return Request(scope, running.receive, max_body_bytes=limit), running
+    return Request(scope, running.receive, limits=BodyLimits(limit)), running
 
 
 async def test_a_body_in_parts_is_joined() -> None:

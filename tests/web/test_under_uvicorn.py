@@ -12,7 +12,7 @@ from obeaver.web import sse
 from obeaver.web.http10 import WholeForHttp10
 from obeaver.web.in_flight import Drain, InFlight
 from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
-from obeaver.web.request import Request
+from obeaver.web.request import BodyLimits, Request
 from obeaver.web.response import JSONResponse, Response
 from obeaver.web.router import Route, Router
 from obeaver.web.stream import EventStream, run_until_disconnect
@@ -39,7 +39,7 @@ class Application:
             Route("POST", "/torrent", self.torrent),
             Route("POST", "/wait", self.wait),
         ]
-        router = Router(routes, max_body_bytes=LIMIT)
+        router = Router(routes, limits=BodyLimits(LIMIT))
         layers = RequestId(AccessLog(ErrorBoundary(Drain(router, in_flight=self.in_flight))))
         self.app: ASGIApp = WholeForHttp10(layers)
 
