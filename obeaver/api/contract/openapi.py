@@ -19,6 +19,7 @@ from obeaver.errors import (
     MethodNotAllowed,
     ModelLoadFailed,
     NotFound,
+    PayloadTooLarge,
     Unauthorized,
     Unavailable,
 )
@@ -45,6 +46,7 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
     Forbidden: ("host_not_allowed", "origin_not_allowed"),
     ModelLoadFailed: ("insufficient_memory",),
     NotFound: ("model_not_found",),
+    PayloadTooLarge: ("too_many_values",),
     Unavailable: ("shutting_down",),
 }
 """The codes that a class of errors comes with beside its own."""
