@@ -12,6 +12,7 @@ from obeaver.api.encoders.condition import EmbedCondition
 from obeaver.api.encoders.embeddings import EmbeddingsApi
 from obeaver.api.encoders.rerank import RerankApi
 from obeaver.api.encoders.state import EmbedState
+from obeaver.api.live.endpoint import EngineLive
 from obeaver.api.models.listing import ModelsApi, ServedModel
 from obeaver.api.models.model_loading import ModelLoadingApi
 from obeaver.api.models.state import ApiState
@@ -63,6 +64,7 @@ def _chat_routes(operations: Sequence[Operation], state: ApiState, further: Hand
         "detokenize": tokens.detokenize,
         "availableModels": loading.available,
         "loadModel": loading.load,
+        "engine": EngineLive(state.models, state.request_log, state.clock).show,
     }
     system = SystemApi(ChatCondition(state.models), state.monitor, operations)
     return _bound(operations, {**handlers, **further}, system, lambda: state.models.held)

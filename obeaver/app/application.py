@@ -11,6 +11,7 @@ from obeaver.web.in_flight import Drain, InFlight
 from obeaver.web.lifespan import Lifespan
 from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
 from obeaver.web.request import BodyLimits
+from obeaver.web.request_log import RequestLog
 from obeaver.web.router import Route, Router
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
 
@@ -26,6 +27,7 @@ class Application:
         life: Makes the context that holds while it answers: loads the model, and gives it back.
         on_drain: Called when it begins to stop.
         open_paths: What is answered without the API key, as `ApiKey` has it.
+        log: Keeps the latest requests, for those who watch.
     """
 
     def __init__(
@@ -36,10 +38,12 @@ class Application:
         *,
         on_drain: Callable[[], None],
         open_paths: Iterable[str] = DEFAULT_OPEN_PATHS,
+        log: RequestLog | None = None,
     ) -> None:
         self.settings = settings
         self._on_drain = on_drain
         self._open_paths = tuple(open_paths)
+        self._log = log
         self._in_flight = InFlight()
         self._lifespan = Lifespan(self._layers(routes), life)
 
@@ -71,4 +75,4 @@ class Application:
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
         app = ErrorBoundary(app)
         app = Cors(app, origins=settings.cors_origin)
-        return WholeForHttp10(RequestId(AccessLog(app)))
+        return WholeForHttp10(RequestId(AccessLog(app, log=self._log)))

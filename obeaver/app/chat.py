@@ -83,7 +83,9 @@ def chat_application(
                 await host.hold(stored)
             yield
 
-    return Application(settings, make_routes(state), life, on_drain=host.drain, open_paths=open_paths)
+    return Application(
+        settings, make_routes(state), life, on_drain=host.drain, open_paths=open_paths, log=state.request_log
+    )
 
 
 class ChatLoader:

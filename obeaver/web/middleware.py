@@ -25,6 +25,7 @@ from urllib.parse import quote
 from obeaver.errors import ApiError, InternalError
 from obeaver.web import sse
 from obeaver.web.request import REQUEST_ID_KEY, ClientDisconnected, read_headers
+from obeaver.web.request_log import LoggedRequest, RequestLog, with_token_count
 from obeaver.web.response import adding_headers, error_response
 from obeaver.web.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -72,31 +73,59 @@ class AccessLog:
 
     Args:
         app: The next layer.
+        log: Keeps the latest requests, for those who watch.
         clock: Seconds.
+        wall_clock: Seconds since 1970.
     """
 
-    def __init__(self, app: ASGIApp, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        log: RequestLog | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._app = app
+        self._log = log
         self._clock = clock
+        self._wall_clock = wall_clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, then log."""
         progress = _Progress(send)
-        start_s = self._clock()
+        started_at, start_s = self._wall_clock(), self._clock()
+        scope, token_count = with_token_count(scope)
         try:
             await self._app(scope, receive, progress.send)
         finally:
-            access_logger.info(
-                '%s "%s %s" %d%s %d bytes %.1f ms %s',
-                (scope.get("client") or ("-",))[0],
-                scope["method"],
-                _loggable_path(scope),
-                progress.status or _CLIENT_LEFT,
-                "" if progress.complete else " (cut off)",
-                progress.num_bytes,
-                (self._clock() - start_s) * 1000,
-                scope.get(REQUEST_ID_KEY, "-"),
+            request = LoggedRequest(
+                number=0,
+                id=scope.get(REQUEST_ID_KEY, "-"),
+                method=scope["method"],
+                path=_loggable_path(scope),
+                status=progress.status or _CLIENT_LEFT,
+                complete=progress.complete,
+                started_at=started_at,
+                duration_s=self._clock() - start_s,
+                tokens=token_count.read(),
             )
+            self._write(request, progress.num_bytes, (scope.get("client") or ("-",))[0])
+
+    def _write(self, request: LoggedRequest, num_bytes: int, client: str) -> None:
+        access_logger.info(
+            '%s "%s %s" %d%s %d bytes %.1f ms %s',
+            client,
+            request.method,
+            request.path,
+            request.status,
+            "" if request.complete else " (cut off)",
+            num_bytes,
+            request.duration_s * 1000,
+            request.id,
+        )
+        if self._log is not None:
+            self._log.add(request)
 
 
 class ErrorBoundary:

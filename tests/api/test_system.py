@@ -6,23 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 from support import asgi
+from support.contract import check
 from support.hosted import hosting, until
 from support.scripted_loader import Script
 from support.scripted_model import BYTES_PER_TOKEN, CONTEXT_LENGTH, SLOW_STEP_S, says
 
 from obeaver import __version__
 from obeaver.api.contract.operations import SERVE
-from obeaver.api.contract.validation import request_schema
 from obeaver.api.system.condition import active_devices
 from obeaver.engine.sessions.placement import Placement
-
-
-def check(name: str, value: object) -> None:
-    """Hold an answer to what `/openapi.json` says of it."""
-    definitions = request_schema("responses").document["$defs"]
-    Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions}).validate(value)
 
 
 async def test_the_root_lists_every_endpoint(serve: Any) -> None:

@@ -34,6 +34,7 @@ class Hosted:
     host: ModelHost
     loader: ScriptedLoader
     store: Store
+    state: ApiState
 
     def script(self, name: str) -> Script:
         """How a model behaves."""
@@ -104,7 +105,7 @@ async def hosting(
     try:
         for name in held:
             await host.hold(stored[name])
-        yield Hosted(RequestId(ErrorBoundary(Router(routes(state)))), host, loader, store)
+        yield Hosted(RequestId(ErrorBoundary(Router(routes(state)))), host, loader, store, state)
     finally:
         await host.close()
         state.close()

@@ -22,6 +22,6 @@ class ChatApi(Endpoint):
         generation = start_chat(job)
         head = self.head(job.model, "chatcmpl")
         if job.request["stream"]:
-            return self.streamed(generation, ChatChunks(head, include_usage=includes_usage(job.request)))
+            return self.streamed(request, generation, ChatChunks(head, include_usage=includes_usage(job.request)))
         answer = whole_answer(generation, head, logprobs=job.request["logprobs"])
         return await self.whole(request, generation, answer)

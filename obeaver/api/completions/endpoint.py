@@ -23,5 +23,5 @@ class CompletionsApi(Endpoint):
         head = self.head(job.model, "cmpl")
         if job.request["stream"]:
             chunks = CompletionChunks(job, generation, head, include_usage=includes_usage(job.request))
-            return self.streamed(generation, chunks)
+            return self.streamed(request, generation, chunks)
         return await self.whole(request, generation, whole_completion(job, generation, head))

@@ -142,6 +142,24 @@ LOADING = (
     ),
 )
 
+_ABOUT_ENGINE_STREAM = (
+    "`true`, or `Accept: text/event-stream`: an event twice a second where something changes, else every two seconds. "
+    "The first has all requests of the log, each further one those that ended since."
+)
+
+LIVE = (
+    Operation(
+        id="engine",
+        method="GET",
+        path="/api/engine",
+        summary="The engines while they work, once or as a stream",
+        response="Engines",
+        event="Engines",
+        query=(("stream", _ABOUT_ENGINE_STREAM),),
+        errors=(BadRequest,),
+    ),
+)
+
 SYSTEM = (
     Operation("root", "GET", "/", "Name, version and endpoints of this server", response="Root"),
     Operation("health", "GET", "/health", "Whether requests are answered, and by what", response="Health"),
@@ -181,7 +199,7 @@ EMBED_SYSTEM = tuple(
     replace(operation, response="EmbedHealth") if operation.id == "health" else operation for operation in SYSTEM
 )
 
-SERVE = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *SYSTEM)
+SERVE = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *LIVE, *SYSTEM)
 """`obeaver serve`."""
 
 PAGE = (
@@ -189,7 +207,7 @@ PAGE = (
     Operation("pageFile", "GET", "/static/{path:path}", "A file of the page", media_type=ANY_FILE, errors=(NotFound,)),
 )
 
-DASHBOARD = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *(row for row in SYSTEM if row.id != "root"), *PAGE)
+DASHBOARD = (*(operation for operation in SERVE if operation.id != "root"), *PAGE)
 """`obeaver dashboard`."""
 
 SERVE_EMBED = (*EMBEDDINGS, *MODELS, *EMBED_SYSTEM)

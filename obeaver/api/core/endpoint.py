@@ -11,6 +11,7 @@ from obeaver.api.core.generation import Generation
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.state import ApiState
 from obeaver.web.request import Request
+from obeaver.web.request_log import Tokens, count_tokens
 from obeaver.web.response import JSONResponse
 from obeaver.web.stream import EventStream, run_until_disconnect
 
@@ -52,8 +53,9 @@ class Endpoint:
             ),
         )
 
-    def streamed(self, generation: Generation, chunks: Chunks) -> EventStream:
+    def streamed(self, request: Request, generation: Generation, chunks: Chunks) -> EventStream:
         """A submitted generation as a stream."""
+        _let_count(request, generation)
         return EventStream(AnswerStream(generation, chunks), keep_alive_s=self._state.stream_keep_alive_s)
 
     async def whole(
@@ -64,7 +66,16 @@ class Endpoint:
         Raises:
             ApiError: The engine failed.
         """
+        _let_count(request, generation)
         try:
             return JSONResponse(await run_until_disconnect(request, answer))
         finally:
             generation.cancel()
+
+
+def _let_count(request: Request, generation: Generation) -> None:
+    def tokens() -> Tokens:
+        usage = generation.usage
+        return Tokens(usage.prompt, usage.completion)
+
+    count_tokens(request.scope, tokens)

@@ -35,6 +35,7 @@ class Choice:
         changed: Called when there is something to take.
 
     Attributes:
+        num_prompt: Tokens of the prompt, once it was submitted.
         num_tokens: Tokens that came so far.
         finished: How the sequence ended, once it has.
         error: What ended it, if an error did.
@@ -50,6 +51,7 @@ class Choice:
         changed: Callable[[], None],
     ) -> None:
         self.index = index
+        self.num_prompt = 0
         self.num_tokens = 0
         self.finished: Finished | None = None
         self.error: ApiError | None = None
@@ -79,6 +81,7 @@ class Choice:
             ApiError: The engine does not take it: too long, queue full, not available.
         """
         self._sequence = self._worker.submit(prompt_ids, params, self)
+        self.num_prompt = len(prompt_ids)
 
     def cancel(self) -> None:
         """Nobody wants the rest."""
@@ -240,10 +243,10 @@ class Generation:
 
     @property
     def usage(self) -> wire.Usage:
-        """Tokens of all choices; a prompt counts once. Known when the iteration has ended."""
+        """Tokens of all choices so far; a prompt counts once. Those that were cached are known when all has ended."""
         finished = [choice.finished for choice in self._first_choices if choice.finished is not None]
         return wire.Usage(
-            prompt=sum(result.num_prompt_tokens for result in finished),
+            prompt=sum(choice.num_prompt for choice in self._first_choices),
             completion=sum(choice.num_tokens for choice in self.choices),
             cached=sum(result.num_cached_tokens for result in finished),
             reasoning=sum(choice.num_reasoning_tokens for choice in self.choices),

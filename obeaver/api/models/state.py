@@ -11,6 +11,7 @@ from typing import TypeVar
 from obeaver.api.models.model_host import ModelHost
 from obeaver.models.library import ChatLibrary
 from obeaver.monitor import Monitor
+from obeaver.web.request_log import RequestLog
 
 T = TypeVar("T")
 
@@ -34,6 +35,7 @@ class ApiState:
         models: Which models answer.
         library: Which models could be loaded.
         monitor: Memory of machine and process.
+        request_log: The latest requests.
         stream_keep_alive_s: Silence in a stream before a comment is sent.
         text_threads: Where long prompts are made; shut down by `close`.
         clock: Seconds since 1970.
@@ -43,6 +45,7 @@ class ApiState:
     models: ModelHost
     library: ChatLibrary
     monitor: Monitor
+    request_log: RequestLog = field(default_factory=RequestLog)
     stream_keep_alive_s: float = 10.0
     text_threads: ThreadPoolExecutor = field(default_factory=_text_threads)
     clock: Callable[[], float] = time.time

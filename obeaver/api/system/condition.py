@@ -124,6 +124,7 @@ def _engine_metrics(model: LoadedModel) -> list[Metric]:
         Metric("sequences_finished_total", "counter", "Sequences that ended, by reason.", finished),
         metric("prompt_tokens_total", "counter", "Prompt tokens taken in.", totals.prompt_tokens),
         metric("cached_tokens_total", "counter", "Prompt tokens not computed again.", totals.cached_tokens),
+        metric("lookahead_guesses_total", "counter", "Tokens computed ahead on a guess.", totals.lookahead_guesses),
         metric(
             "lookahead_tokens_total", "counter", "Tokens that were guessed and computed ahead.", totals.lookahead_tokens
         ),
@@ -132,4 +133,5 @@ def _engine_metrics(model: LoadedModel) -> list[Metric]:
         metric("kv_budget_bytes", "gauge", "Most memory for keys and values.", engine.kv_budget_bytes),
         metric("kv_used_bytes", "gauge", "Memory of the rows' keys and values.", engine.kv_used_bytes),
         metric("prefix_cache_bytes", "gauge", "Memory of the prefix cache.", engine.prefix_cache_bytes),
+        metric("prefix_cache_entries", "gauge", "Pieces of prompts in it.", engine.prefix_cache_entries),
     ]

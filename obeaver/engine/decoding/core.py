@@ -32,7 +32,7 @@ from obeaver.engine.decoding.plan import (
 from obeaver.engine.decoding.prefix_cache import PrefixCache
 from obeaver.engine.decoding.scheduler import Scheduler
 from obeaver.engine.decoding.sequence import Sequence, SequenceId
-from obeaver.engine.decoding.stats import EngineStats, Tally
+from obeaver.engine.decoding.stats import EngineStats, RunningSequence, Tally
 from obeaver.engine.runners.runner import Logits, Runner, RunnerInfo
 from obeaver.engine.sampling.logprobs import ROWS_AT_ONCE, PromptLogprobs
 from obeaver.errors import ApiError, EngineFailed
@@ -144,12 +144,17 @@ class EngineCore:
 
     def stats(self) -> EngineStats:
         """How things stand."""
+        prefix, ahead = self._prefix, self._lookahead
         return EngineStats(
-            num_running=self._scheduler.num_running,
+            running=tuple(map(RunningSequence.of, self._scheduler.running())),
             num_waiting=self._scheduler.num_waiting,
             kv_used_bytes=self.admission.num_bytes(self._slots.shape),
-            prefix_cache_bytes=0 if self._prefix is None else self._prefix.used_bytes,
-            totals=self._tally.totals(lookahead_tokens=0 if self._lookahead is None else self._lookahead.num_kept),
+            prefix_cache_bytes=0 if prefix is None else prefix.used_bytes,
+            prefix_cache_entries=0 if prefix is None else prefix.num_nodes,
+            totals=self._tally.totals(
+                lookahead_guesses=0 if ahead is None else ahead.num_guessed,
+                lookahead_tokens=0 if ahead is None else ahead.num_kept,
+            ),
         )
 
     def invariants(self) -> list[str]:

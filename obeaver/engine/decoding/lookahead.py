@@ -123,11 +123,12 @@ class Lookahead:
         longest: Most tokens to compute ahead.
 
     Attributes:
+        num_guessed: Tokens computed ahead.
         num_kept: Calls that found their logits computed.
     """
 
     def __init__(self, runner: Runner, longest: int) -> None:
-        self.num_kept = 0
+        self.num_guessed = self.num_kept = 0
         self._runner = runner
         self._longest = longest
         self._sequence: Sequence | None = None
@@ -190,6 +191,7 @@ class Lookahead:
         self._guess = self._history.guess(self._longest)
         draft = self._guess[: best_count(self._confidence, place, min(left, len(self._guess)))]
         if draft:
+            self.num_guessed += len(draft)
             self._ahead = self._runner.prefill_with_logits(0, [token_id, *draft], place)
         else:
             self._ahead = self._runner.decode([token_id], [place])

@@ -89,6 +89,11 @@ class PrefixCache:
         return self._num_tokens
 
     @property
+    def num_nodes(self) -> int:
+        """Nodes of the tree."""
+        return len(self._by_age)
+
+    @property
     def used_bytes(self) -> int:
         """Bytes of keys and values that are held."""
         return self._num_tokens * self._bytes_per_token

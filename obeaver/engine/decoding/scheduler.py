@@ -97,6 +97,10 @@ class Scheduler:
         """Sequences in prefill or decode."""
         return len(self._by_id) - len(self._waiting)
 
+    def running(self) -> list[Sequence]:
+        """Sequences in prefill or decode, in the order of their rows."""
+        return [sequence for sequence in self._slots.owners() if sequence.status is not Status.FINISHED]
+
     def sequence(self, sequence_id: SequenceId) -> Sequence:
         """A sequence that has not ended."""
         return self._by_id[sequence_id]

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 from obeaver.engine.decoding.plan import Computed, RowResult, Sampled, StepOutcome, StepPlan
-from obeaver.engine.decoding.sequence import Finished, FinishReason, SequenceId
+from obeaver.engine.decoding.sequence import Finished, FinishReason, Sequence, SequenceId, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class EngineTotals:
         prompt_tokens: Prompt tokens taken in, cached ones among them.
         cached_tokens: Those of them that came from known prefixes and were not computed.
         generated_tokens: Tokens sampled.
-        lookahead_tokens: Those of them for which nothing was left to compute: a guess had been right.
+        lookahead_guesses: Tokens computed ahead on a guess.
+        lookahead_tokens: Generated tokens for which nothing was left to compute: a guess had been right.
         finished: Sequences that ended, by reason; every reason has its entry.
     """
 
@@ -24,8 +26,37 @@ class EngineTotals:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
+    lookahead_guesses: int = 0
     lookahead_tokens: int = 0
     finished: Mapping[FinishReason, int] = field(default_factory=lambda: dict.fromkeys(FinishReason, 0))
+
+
+class RunningSequence(NamedTuple):
+    """How far a sequence has come that is in prefill or decode.
+
+    Attributes:
+        id: Which one.
+        is_decoding: Whether its prompt is done.
+        num_prompt: Tokens of its prompt.
+        num_prefilled: Those of them whose keys and values stand in its row.
+        num_cached: Those of these that were not computed for it.
+        num_output: Tokens of its answer.
+    """
+
+    id: SequenceId
+    is_decoding: bool
+    num_prompt: int
+    num_prefilled: int
+    num_cached: int
+    num_output: int
+
+    @classmethod
+    def of(cls, sequence: Sequence) -> Self:
+        """A sequence as it stands."""
+        num_prompt = len(sequence.prompt_ids)
+        num_prefilled = min(sequence.num_computed, num_prompt)
+        is_decoding = sequence.status is Status.DECODE
+        return cls(sequence.id, is_decoding, num_prompt, num_prefilled, sequence.num_cached, len(sequence.output_ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +64,25 @@ class EngineStats:
     """How an engine stands after a step.
 
     Attributes:
-        num_running: Sequences in prefill or decode.
+        running: Sequences in prefill or decode, in the order of their rows.
         num_waiting: Sequences that have not begun.
         kv_used_bytes: Bytes of the row buffers.
         prefix_cache_bytes: Bytes of keys and values in the prefix cache.
+        prefix_cache_entries: Pieces of prompts that it holds.
         totals: The counters.
     """
 
-    num_running: int = 0
+    running: tuple[RunningSequence, ...] = ()
     num_waiting: int = 0
     kv_used_bytes: int = 0
     prefix_cache_bytes: int = 0
+    prefix_cache_entries: int = 0
     totals: EngineTotals = field(default_factory=EngineTotals)
+
+    @property
+    def num_running(self) -> int:
+        """Sequences in prefill or decode."""
+        return len(self.running)
 
 
 class Tally:
@@ -70,13 +108,14 @@ class Tally:
             reason = ended.result.reason if isinstance(ended.result, Finished) else FinishReason.FAILED
             self._finished[reason] += 1
 
-    def totals(self, *, lookahead_tokens: int) -> EngineTotals:
-        """The counters as a value; one of them is counted elsewhere."""
+    def totals(self, *, lookahead_guesses: int, lookahead_tokens: int) -> EngineTotals:
+        """The counters as a value; two of them are counted elsewhere."""
         return EngineTotals(
             self._steps,
             self._prompt_tokens,
             self._cached_tokens,
             self._generated_tokens,
+            lookahead_guesses,
             lookahead_tokens,
             dict(self._finished),
         )

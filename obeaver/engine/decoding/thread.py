@@ -40,6 +40,7 @@ class EngineFacts(NamedTuple):
     label: str
     gives_all_logits: bool
     kv_budget_bytes: int
+    prefix_budget_bytes: int
     stats: EngineStats
     placement: Placement
 
@@ -47,8 +48,15 @@ class EngineFacts(NamedTuple):
     def of(cls, core: EngineCore) -> Self:
         """The facts of a core."""
         info, settings = core.info, core.settings
-        stats = core.stats()
-        return cls(core.admission, info.label, info.gives_all_logits, settings.kv_budget_bytes, stats, info.placement)
+        return cls(
+            admission=core.admission,
+            label=info.label,
+            gives_all_logits=info.gives_all_logits,
+            kv_budget_bytes=settings.kv_budget_bytes,
+            prefix_budget_bytes=settings.prefix_cache_bytes if info.can_copy_kv else 0,
+            stats=core.stats(),
+            placement=info.placement,
+        )
 
 
 class Listener(Protocol):

@@ -14,16 +14,17 @@ import itertools
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum
 from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from obeaver.engine.decoding import sequence as engine
 from obeaver.engine.decoding.core import EngineCore
+from obeaver.engine.decoding.live import EngineSnapshot, LiveSequences, live_sequences
 from obeaver.engine.decoding.plan import Ended, StepOutcome
 from obeaver.engine.decoding.sequence import Finished, SequenceId
-from obeaver.engine.decoding.stats import EngineStats, EngineTotals
+from obeaver.engine.decoding.stats import EngineStats
 from obeaver.engine.decoding.thread import Abort, EngineFacts, EngineThread, Message, Stop
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampling_params import SamplingParams
@@ -53,35 +54,6 @@ class TokenSink(Protocol):
         """An error ended the sequence."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSnapshot:
-    """What `/health` and `/metrics` read: how the engine stood after its last step, and the streams open now.
-
-    Attributes:
-        healthy: Whether the engine computes; false once it died, whatever it still holds.
-        label: What runs the model, for people.
-        placement: Which execution provider computes, and how much of the model.
-        num_running: Sequences in prefill or decode.
-        num_waiting: Sequences that have not begun.
-        max_rows: Most sequences that run together.
-        kv_budget_bytes: Bytes that keys and values may take, rows and prefix cache.
-        kv_used_bytes: Bytes of the row buffers.
-        prefix_cache_bytes: Bytes of keys and values in the prefix cache.
-        totals: Counters since the start.
-    """
-
-    healthy: bool
-    label: str
-    placement: Placement = field(default_factory=Placement)
-    num_running: int = 0
-    num_waiting: int = 0
-    max_rows: int = 0
-    kv_budget_bytes: int = 0
-    kv_used_bytes: int = 0
-    prefix_cache_bytes: int = 0
-    totals: EngineTotals = field(default_factory=EngineTotals)
-
-
 class _State(Enum):
     NEW = "has not started"
     READY = "is ready"
@@ -93,6 +65,7 @@ class _State(Enum):
 class _Stream(NamedTuple):
     sink: TokenSink
     opened_at: float
+    num_prompt: int
 
 
 class EngineWorker:
@@ -163,7 +136,7 @@ class EngineWorker:
         if len(self._streams) >= facts.admission.max_rows + self._max_queue:
             raise QueueFull("Too many requests are waiting; try again later.", retry_after_s=self._retry_after_s(facts))
         sequence = engine.Sequence(next(self._ids), tuple(prompt_ids), params)
-        self._streams[sequence.id] = _Stream(sink, self._loop.time())
+        self._streams[sequence.id] = _Stream(sink, self._loop.time(), len(prompt_ids))
         self._idle.clear()
         self._inbox.put(sequence)
         return sequence.id
@@ -193,9 +166,15 @@ class EngineWorker:
             max_rows=facts.admission.max_rows if facts else 0,
             kv_budget_bytes=facts.kv_budget_bytes if facts else 0,
             kv_used_bytes=stats.kv_used_bytes,
+            prefix_budget_bytes=facts.prefix_budget_bytes if facts else 0,
             prefix_cache_bytes=stats.prefix_cache_bytes,
+            prefix_cache_entries=stats.prefix_cache_entries,
             totals=stats.totals,
         )
+
+    def sequences(self) -> LiveSequences:
+        """Each sequence that is being computed, and what waits."""
+        return live_sequences(self._stats.running, self._streams, self._loop.time())
 
     @property
     def is_idle(self) -> bool:
@@ -254,7 +233,7 @@ class EngineWorker:
     def on_crash(self) -> None:
         """The thread died: nobody is left waiting."""
         self._state = _State.FAILED
-        self._stats = replace(self._stats, num_running=0, num_waiting=0)
+        self._stats = replace(self._stats, running=(), num_waiting=0)
         self._fail_streams(EngineFailed("The engine has failed; the server must be restarted."))
 
     def on_gone(self) -> None:

@@ -1,0 +1,1 @@
+"""The engine while it works, for those who watch: a snapshot, and the same as events."""
