@@ -11,7 +11,7 @@ from support import asgi
 from support.event_stream import read_events, read_json_events
 from support.scripted_model import CONTEXT_LENGTH, END_ID, SLOW_STEP_S, SPECIALS, VOCAB_SIZE, ids_of, says
 
-from obeaver.api.completions.job import MAX_CHOICES
+from obeaver.api.completions.request import MAX_CHOICES
 from obeaver.api.contract.validation import request_schema
 from obeaver.engine.decoding.sequence import FinishReason
 

@@ -5,24 +5,28 @@ from typing import Any
 import pytest
 
 from obeaver.api.chat.request import parse_chat_request
-from obeaver.api.core.messages import check_messages, plain_messages
+from obeaver.api.core.messages import PlainMessage, plain_messages
 
 
 def call(call_id: str = "call_1", arguments: str = "{}") -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": "get_weather", "arguments": arguments}}
 
 
+def plain(messages: list[dict[str, Any]]) -> list[PlainMessage]:
+    return plain_messages(parse_chat_request({"messages": messages}).conversation.messages)
+
+
 def test_a_string_stays_as_it_is() -> None:
-    assert plain_messages([{"role": "user", "content": "Hi"}]) == [{"role": "user", "content": "Hi"}]
+    assert plain([{"role": "user", "content": "Hi"}]) == [{"role": "user", "content": "Hi"}]
 
 
 def test_text_parts_become_one_string_a_line_each() -> None:
     parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
-    assert plain_messages([{"role": "user", "content": parts}])[0]["content"] == "one\ntwo"
+    assert plain([{"role": "user", "content": parts}])[0]["content"] == "one\ntwo"
 
 
 def test_the_role_developer_is_what_templates_call_system() -> None:
-    assert plain_messages([{"role": "developer", "content": "Be brief."}])[0]["role"] == "system"
+    assert plain([{"role": "developer", "content": "Be brief."}])[0]["role"] == "system"
 
 
 @pytest.mark.parametrize(
@@ -34,20 +38,19 @@ def test_the_role_developer_is_what_templates_call_system() -> None:
     ],
 )
 def test_content_is_always_a_string_since_prompts_print_it(message: dict[str, Any], content: str) -> None:
-    assert plain_messages([{"role": "assistant", **message}])[0]["content"] == content
+    assert plain([{"role": "assistant", **message}])[0]["content"] == content
 
 
 @pytest.mark.parametrize("arguments", ["", " ", "\n", "null", " null\n", "{}"])
 def test_no_arguments_are_an_empty_object(arguments: str) -> None:
-    messages = plain_messages([{"role": "assistant", "tool_calls": [call(arguments=arguments)]}])
+    messages = plain([{"role": "assistant", "tool_calls": [call(arguments=arguments)]}])
     assert messages[0]["tool_calls"][0]["function"]["arguments"] == {}
 
 
 @pytest.mark.parametrize("arguments", [{}, {"arguments": None}])
 def test_missing_arguments_are_an_empty_object(arguments: dict[str, Any]) -> None:
     calls = [{"id": "call_1", "type": "function", "function": {"name": "f", **arguments}}]
-    request = parse_chat_request({"messages": [{"role": "assistant", "tool_calls": calls}]})
-    assert plain_messages(request["messages"])[0]["tool_calls"][0]["function"]["arguments"] == {}
+    assert plain([{"role": "assistant", "tool_calls": calls}])[0]["tool_calls"][0]["function"]["arguments"] == {}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,7 @@ def test_missing_arguments_are_an_empty_object(arguments: dict[str, Any]) -> Non
     ],
 )
 def test_reasoning_comes_back_under_both_of_its_names(thought: dict[str, str]) -> None:
-    (message,) = plain_messages([{"role": "assistant", "content": "4", **thought}])
+    (message,) = plain([{"role": "assistant", "content": "4", **thought}])
     assert message == {"role": "assistant", "content": "4", "reasoning_content": "2+2"}
 
 
@@ -75,25 +78,24 @@ def test_reasoning_comes_back_under_both_of_its_names(thought: dict[str, str]) -
     ],
 )
 def test_an_answer_without_calls_or_without_content_comes_back(message: dict[str, Any]) -> None:
-    request = parse_chat_request({"messages": [{"role": "assistant", **message}]})
-    (plain,) = plain_messages(request["messages"])
-    assert "tool_calls" not in plain
-    assert plain["content"] == (message.get("content") or "")
+    (answer,) = plain([{"role": "assistant", **message}])
+    assert "tool_calls" not in answer
+    assert answer["content"] == (message.get("content") or "")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "plain"),
+    ("arguments", "expected"),
     [('{"city": "Paris"}', {"city": "Paris"}), ("[1]", "[1]"), ("{broken", "{broken"), ("[" * 50_000, "[" * 50_000)],
 )
-def test_arguments_are_an_object_where_they_are_one(arguments: str, plain: object) -> None:
-    messages = plain_messages([{"role": "assistant", "tool_calls": [call(arguments=arguments)]}])
+def test_arguments_are_an_object_where_they_are_one(arguments: str, expected: object) -> None:
+    messages = plain([{"role": "assistant", "tool_calls": [call(arguments=arguments)]}])
     assert messages[0]["tool_calls"] == [
-        {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": plain}}
+        {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": expected}}
     ]
 
 
 def test_a_tools_answer_has_the_name_of_the_function_that_was_called() -> None:
-    messages = plain_messages(
+    messages = plain(
         [
             {"role": "assistant", "tool_calls": [call("call_7")]},
             {"role": "tool", "tool_call_id": "call_7", "content": "Sunny"},
@@ -107,10 +109,8 @@ def test_a_tools_answer_has_the_name_of_the_function_that_was_called() -> None:
 
 def test_reasoning_and_names_reach_the_prompt_and_nothing_unknown_does() -> None:
     message = {"role": "assistant", "content": "4", "reasoning_content": "2+2", "name": "Bob", "annotations": []}
-    assert plain_messages([message]) == [
-        {"role": "assistant", "content": "4", "name": "Bob", "reasoning_content": "2+2"}
-    ]
+    assert plain([message]) == [{"role": "assistant", "content": "4", "name": "Bob", "reasoning_content": "2+2"}]
 
 
 def test_an_assistant_may_refuse_or_call_without_content() -> None:
-    check_messages([{"role": "assistant", "refusal": "No."}, {"role": "assistant", "tool_calls": [call()]}])
+    assert plain([{"role": "assistant", "refusal": "No."}, {"role": "assistant", "tool_calls": [call()]}])

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from obeaver.api.contract.validation import parse
-from obeaver.api.core.sampling import choice_seed, sampling_params, stop_strings
+from obeaver.api.chat.request import parse_chat_request
+from obeaver.api.core.sampling import Sampling, choice_seed, sampling_params
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import BadRequest
 
 
-def request(**parameters: Any) -> dict[str, Any]:
-    return parse("chat_completion", {"messages": [{"role": "user", "content": "Hi"}], **parameters})
+def request(**parameters: Any) -> Sampling:
+    return parse_chat_request({"messages": [{"role": "user", "content": "Hi"}], **parameters}).sampling
 
 
 def params(room: int = 10_000, **parameters: Any) -> list[SamplingParams]:
@@ -90,4 +90,4 @@ def test_without_a_seed_no_choice_has_one() -> None:
 
 @pytest.mark.parametrize(("stop", "expected"), [(None, []), ("a", ["a"]), (["a", "b"], ["a", "b"]), ([], [])])
 def test_stop_is_one_string_or_several(stop: object, expected: list[str]) -> None:
-    assert stop_strings(request(stop=stop)) == expected
+    assert request(stop=stop).stop == tuple(expected)

@@ -8,6 +8,8 @@ import pytest
 from support.scripted_model import CONTEXT_LENGTH, TEMPLATE, Reply, ids_of, says
 from support.terminal_chat import Screen, StartTalk, Typed
 
+from obeaver.api.chat.request import parse_chat_request
+from obeaver.api.core.conversation import AssistantMessage, text_parts
 from obeaver.cli.chat.turn import Answered, Turn
 from obeaver.cli.terminal import Terminal
 from obeaver.errors import CommandError
@@ -210,7 +212,7 @@ def test_thoughts_stand_beside_the_answer_and_are_kept_as_such(start_talk: Start
     talk.type("Hi")
     assert talk.out.getvalue() == "Yes\n"
     assert "[thinking]\nhm\n\n" in talk.err.getvalue()
-    assert talk.conversation.messages[1] == {"role": "assistant", "content": "Yes", "reasoning_content": "hm"}
+    assert talk.transcript.messages[1] == AssistantMessage(text_parts("Yes"), "hm")
 
 
 def test_an_answer_stopped_while_the_model_thinks_takes_the_message_back(start_talk: StartTalk) -> None:
@@ -228,7 +230,8 @@ def test_an_answer_stopped_while_the_model_thinks_takes_the_message_back(start_t
 
 def test_a_turn_that_is_stopped_before_it_began_asks_nothing(start_talk: StartTalk) -> None:
     talk = start_talk(says("Yes"))
-    turn = Turn(talk.model, {"messages": talk.conversation.asking("Hi")}, Terminal(talk.out, talk.err, {}), float)
+    request = parse_chat_request({"messages": [{"role": "user", "content": "Hi"}]})
+    turn = Turn(talk.model, request.conversation, request.sampling, Terminal(talk.out, talk.err, {}), float)
     turn.stop()
     assert talk.runner.run(turn.run()) == Answered(stopped=True)
     assert talk.prompts == []

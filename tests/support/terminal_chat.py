@@ -10,9 +10,12 @@ from typing import Any, TypeAlias
 
 from support.scripted_model import TEMPLATE, Reply, ScriptedRunner, start_worker, write_model_folder
 
+from obeaver.api.chat.request import parse_chat_request
+from obeaver.api.core.conversation import Reasoning
+from obeaver.api.core.messages import plain_messages
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.cli.chat.chat import Chat
-from obeaver.cli.chat.conversation import Conversation
+from obeaver.cli.chat.transcript import Transcript
 from obeaver.cli.terminal import Terminal
 from obeaver.models.facts import read_facts
 from obeaver.text.chat_template import ChatTemplate
@@ -61,7 +64,7 @@ class Talk:
     chat: Chat
     runner: asyncio.Runner
     model: LoadedModel
-    conversation: Conversation
+    transcript: Transcript
     out: Screen
     err: Screen
     prompts: list[str]
@@ -75,7 +78,7 @@ class Talk:
     @property
     def said(self) -> list[tuple[str, str]]:
         """The conversation as (role, content)."""
-        return [(message["role"], message["content"]) for message in self.conversation.all_messages()]
+        return [(message["role"], message["content"]) for message in plain_messages(self.transcript.all_messages())]
 
 
 StartTalk: TypeAlias = Callable[..., Talk]
@@ -113,18 +116,20 @@ def start_talk(
         return reply(prompt)
 
     model = runner.run(_load(folder, template, ScriptedRunner(noted, fails=fails)))
-    out, err, conversation = out or Screen(), err or Screen(), Conversation()
+    out, err, transcript = out or Screen(), err or Screen(), Transcript()
+    given = {"temperature": 0, **(sampling or {}), "messages": [{"role": "user", "content": "?"}]}
     ticks = itertools.count(0.0)
     chat = Chat(
         runner,
         model,
-        conversation,
-        {"temperature": 0, **(sampling or {})},
+        transcript,
+        parse_chat_request(given).sampling,
+        Reasoning(),
         Terminal(out, err, {"NO_COLOR": "1"}),
         timings=timings,
         clock=lambda: next(ticks),
     )
-    return Talk(chat, runner, model, conversation, out, err, prompts)
+    return Talk(chat, runner, model, transcript, out, err, prompts)
 
 
 async def _load(folder: Path, template: str, runner: ScriptedRunner) -> LoadedModel:

@@ -1,9 +1,10 @@
 """`POST /v1/chat/completions`: from the request to a generation, and back as an answer or a stream."""
 
 from obeaver.api.chat.answers import ChatChunks, whole_answer
-from obeaver.api.chat.job import prepare_chat, start_chat
+from obeaver.api.chat.request import ChatRequest, parse_chat_request
 from obeaver.api.core.endpoint import Endpoint
-from obeaver.api.core.sampling import includes_usage
+from obeaver.api.core.job import Job, prepare, start
+from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse
 from obeaver.web.stream import EventStream
@@ -18,10 +19,14 @@ class ChatApi(Endpoint):
         Raises:
             ApiError: The request is wrong, or the engine does not take it.
         """
-        job = await self.prepare(request, prepare_chat)
-        generation = start_chat(job)
+        asked, job = await self.prepare(request, parse_chat_request, _prepared)
+        generation = start(job)
         head = self.head(job.model, "chatcmpl")
-        if job.request["stream"]:
-            return self.streamed(request, generation, ChatChunks(head, include_usage=includes_usage(job.request)))
-        answer = whole_answer(generation, head, logprobs=job.request["logprobs"])
+        if asked.stream:
+            return self.streamed(request, generation, ChatChunks(head, include_usage=asked.include_usage))
+        answer = whole_answer(generation, head, logprobs=asked.sampling.num_logprobs is not None)
         return await self.whole(request, generation, answer)
+
+
+def _prepared(model: LoadedModel, asked: ChatRequest) -> Job:
+    return prepare(model, asked.conversation, asked.sampling)

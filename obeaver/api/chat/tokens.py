@@ -1,10 +1,12 @@
 """`POST /v1/tokenize` and `/v1/detokenize`: what a prompt costs, before it is sent."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from obeaver.api.chat.request import parse_chat_request
 from obeaver.api.contract import wire
 from obeaver.api.contract.validation import parse
+from obeaver.api.core.conversation import Conversation
 from obeaver.api.core.endpoint import Endpoint
 from obeaver.api.core.prompt import make_prompt
 from obeaver.api.core.text_prompts import check_ids, encoded
@@ -26,7 +28,8 @@ class TokensApi(Endpoint):
         Raises:
             ApiError: The request is wrong, or no model is loaded.
         """
-        return JSONResponse(await self.prepare(request, tokenized))
+        _, answer = await self.prepare(request, parse_tokenize, tokenized)
+        return JSONResponse(answer)
 
     async def detokenize(self, request: Request) -> JSONResponse:
         """`POST /v1/detokenize`.
@@ -34,42 +37,95 @@ class TokensApi(Endpoint):
         Raises:
             ApiError: The request is wrong, or no model is loaded.
         """
-        return JSONResponse(await self.prepare(request, detokenized))
+        _, answer = await self.prepare(request, parse_detokenize, detokenized)
+        return JSONResponse(answer)
 
 
-def tokenized(model: LoadedModel, body: object) -> wire.Object:
-    """The tokens of a text or a conversation: those that a completion or a chat answer would begin with.
+@dataclass(frozen=True, slots=True)
+class TokenizeRequest:
+    """A text or a conversation that tokens are asked of.
+
+    Attributes:
+        model: The model that is named; "" for none.
+        prompt: A text, or a conversation.
+        add_special_tokens: Whether a text begins as a prompt does.
+        return_token_strs: Whether the answer has the tokens' texts as well.
+    """
+
+    model: str
+    prompt: str | Conversation
+    add_special_tokens: bool
+    return_token_strs: bool
+    takes_compiling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DetokenizeRequest:
+    """Tokens whose text is asked for."""
+
+    model: str
+    tokens: list[int]
+    takes_compiling: bool = False
+
+
+def parse_tokenize(body: object) -> TokenizeRequest:
+    """The request.
 
     Raises:
         BadRequest: Names the first parameter at fault.
-        TemplateFailed: The template rejects the conversation.
     """
     request = parse("tokenize", body)
-    token_ids = _token_ids(model, request)
-    strings = [model.tokenizer.token_text(token_id) for token_id in token_ids] if request["return_token_strs"] else None
-    return wire.tokenized(token_ids, model.facts.context_length, strings)
+    return TokenizeRequest(
+        request["model"], _prompt(request), request["add_special_tokens"], request["return_token_strs"]
+    )
 
 
-def _token_ids(model: LoadedModel, request: dict[str, Any]) -> list[int]:
+def _prompt(request: dict[str, Any]) -> str | Conversation:
     given = {name: request[name] for name in OF_CHAT if request[name] is not None}
     if request["prompt"] is None:
         if "messages" not in given:
             message = "Either `prompt` or `messages` is required."
             raise BadRequest(message, param="prompt", code="missing_required_parameter")
-        return make_prompt(model, parse_chat_request(given)).token_ids
+        return parse_chat_request(given).conversation
     if given:
         name = next(iter(given))
         raise BadRequest(f"`{name}` must not stand beside `prompt`.", param=name, code="invalid_value")
-    prompt = encoded(model.tokenizer, request["prompt"], add_special_tokens=request["add_special_tokens"])
-    return prompt.token_ids
+    prompt: str = request["prompt"]
+    return prompt
 
 
-def detokenized(model: LoadedModel, body: object) -> wire.Object:
+def tokenized(model: LoadedModel, asked: TokenizeRequest) -> wire.Object:
+    """The tokens of a text or a conversation: those that a completion or a chat answer would begin with.
+
+    Raises:
+        TemplateFailed: The template rejects the conversation.
+    """
+    token_ids = _token_ids(model, asked)
+    strings = [model.tokenizer.token_text(token_id) for token_id in token_ids] if asked.return_token_strs else None
+    return wire.tokenized(token_ids, model.facts.context_length, strings)
+
+
+def _token_ids(model: LoadedModel, asked: TokenizeRequest) -> list[int]:
+    if isinstance(asked.prompt, Conversation):
+        return make_prompt(model, asked.prompt).token_ids
+    return encoded(model.tokenizer, asked.prompt, add_special_tokens=asked.add_special_tokens).token_ids
+
+
+def parse_detokenize(body: object) -> DetokenizeRequest:
+    """The request.
+
+    Raises:
+        BadRequest: Names the first parameter at fault.
+    """
+    request = parse("detokenize", body)
+    return DetokenizeRequest(request["model"], request["tokens"])
+
+
+def detokenized(model: LoadedModel, asked: DetokenizeRequest) -> wire.Object:
     """The text of some tokens, control tokens as they are written.
 
     Raises:
         BadRequest: An id is none of the model's.
     """
-    token_ids = parse("detokenize", body)["tokens"]
-    check_ids(model, token_ids, "tokens")
-    return {"prompt": model.tokenizer.decode(token_ids, skip_special=False)}
+    check_ids(model, asked.tokens, "tokens")
+    return {"prompt": model.tokenizer.decode(asked.tokens, skip_special=False)}

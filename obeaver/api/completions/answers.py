@@ -37,21 +37,21 @@ class ChoiceText:
         self._job = job
         self._choice = choice
         self._prompt = job.prompt_of(choice.index)
-        self._wants_logprobs = job.request["logprobs"] is not None
+        self._wants_logprobs = job.asked.logprobs
         self._offsets = TextOffsets()
         self._begun = False
 
     def of(self, output: Output) -> list[TextPiece]:
         """The pieces that an output adds; before the first one, the prompt where it is echoed."""
-        pieces = [] if self._begun or not self._job.request["echo"] else [self._echo()]
+        pieces = [] if self._begun or not self._job.asked.echo else [self._echo()]
         self._begun = True
-        if isinstance(output, Piece) and isinstance(output.event, ContentDelta) and self._job.request["max_tokens"]:
+        if isinstance(output, Piece) and isinstance(output.event, ContentDelta) and self._job.asked.sampling.max_tokens:
             pieces.append(self._piece(output.event.text, output.logprobs))
         return pieces
 
     def finish_reason(self, ended: Ended) -> str:
         """Why the choice ended."""
-        return ended.finish_reason if self._job.request["max_tokens"] else "length"
+        return ended.finish_reason if self._job.asked.sampling.max_tokens else "length"
 
     def _piece(self, text: str, entries: Sequence[wire.Object]) -> TextPiece:
         if not self._wants_logprobs:
@@ -144,7 +144,7 @@ def _whole_choice(job: CompletionJob, choice: Choice, outputs: Iterable[Output])
     (reason,) = [text.finish_reason(output) for output in mine if isinstance(output, Ended)]
     logprobs = _joined([piece.logprobs for piece in pieces if piece.logprobs is not None])
     whole = "".join(piece.text for piece in pieces)
-    return wire.text_choice(choice.index, whole, None if job.request["logprobs"] is None else logprobs, reason)
+    return wire.text_choice(choice.index, whole, logprobs if job.asked.logprobs else None, reason)
 
 
 def _joined(parts: Sequence[wire.Object]) -> wire.Object:
@@ -153,7 +153,7 @@ def _joined(parts: Sequence[wire.Object]) -> wire.Object:
 
 def usage_of(job: CompletionJob, usage: wire.Usage) -> wire.Usage:
     """What the client has to know of: a token that was dropped is none."""
-    return usage if job.request["max_tokens"] else replace(usage, completion=0)
+    return usage if job.asked.sampling.max_tokens else replace(usage, completion=0)
 
 
 class CompletionChunks:
@@ -163,13 +163,12 @@ class CompletionChunks:
         job: What was asked for.
         generation: Submitted.
         head: What every chunk begins with.
-        include_usage: End with a chunk that has the usage.
     """
 
-    def __init__(self, job: CompletionJob, generation: Generation, head: wire.Head, *, include_usage: bool) -> None:
+    def __init__(self, job: CompletionJob, generation: Generation, head: wire.Head) -> None:
         self._job = job
         self._head = head
-        self._include_usage = include_usage
+        self._include_usage = job.asked.include_usage
         self._texts = [ChoiceText(job, choice) for choice in generation.choices]
 
     def of(self, output: Output) -> list[str]:

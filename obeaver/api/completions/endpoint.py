@@ -2,8 +2,8 @@
 
 from obeaver.api.completions.answers import CompletionChunks, whole_completion
 from obeaver.api.completions.job import prepare_completion, start_completion
+from obeaver.api.completions.request import parse_completion
 from obeaver.api.core.endpoint import Endpoint
-from obeaver.api.core.sampling import includes_usage
 from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse
 from obeaver.web.stream import EventStream
@@ -18,10 +18,10 @@ class CompletionsApi(Endpoint):
         Raises:
             ApiError: The request is wrong, or the engine does not take it.
         """
-        job = await self.prepare(request, prepare_completion)
+        asked, job = await self.prepare(request, parse_completion, prepare_completion)
         generation = start_completion(job)
         head = self.head(job.model, "cmpl")
-        if job.request["stream"]:
-            chunks = CompletionChunks(job, generation, head, include_usage=includes_usage(job.request))
+        if asked.stream:
+            chunks = CompletionChunks(job, generation, head)
             return self.streamed(request, generation, chunks)
         return await self.whole(request, generation, whole_completion(job, generation, head))

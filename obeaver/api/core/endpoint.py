@@ -1,12 +1,11 @@
 """What endpoints that generate text do alike over HTTP, from a body to an answer or a stream."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from obeaver import __version__
 from obeaver.api.contract import wire
 from obeaver.api.core.answer_stream import AnswerStream, Chunks
-from obeaver.api.core.constraint import takes_compiling
 from obeaver.api.core.generation import Generation
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.state import ApiState
@@ -16,6 +15,21 @@ from obeaver.web.response import JSONResponse
 from obeaver.web.stream import EventStream, run_until_disconnect
 
 T = TypeVar("T")
+
+
+class Asked(Protocol):
+    """What a dialect's parser makes of a body, as far as every endpoint has to know it."""
+
+    @property
+    def model(self) -> str:
+        """The model that the request names; "" for none."""
+
+    @property
+    def takes_compiling(self) -> bool:
+        """Whether what comes next may take some hundred milliseconds, however short the body is."""
+
+
+A = TypeVar("A", bound=Asked)
 
 INLINE_BYTES = 8192
 """A longer body is checked, rendered and tokenised in a thread: 8 KiB take some milliseconds, 1 MiB a second."""
@@ -27,20 +41,30 @@ class Endpoint:
     def __init__(self, state: ApiState) -> None:
         self._state = state
 
-    async def prepare(self, request: Request, prepare: Callable[[LoadedModel, object], T]) -> T:
-        """What `prepare` makes of the model that answers and the body's JSON value.
+    async def prepare(
+        self, request: Request, parse: Callable[[object], A], make: Callable[[LoadedModel, A], T]
+    ) -> tuple[A, T]:
+        """What the request asks for, and what is made of it with the model that answers.
 
         The model is leased until this returns: whoever goes on to its worker does so before the next `await`.
 
+        Args:
+            request: Its body is read here.
+            parse: Takes the body's JSON value.
+            make: Takes the model and what was parsed.
+
         Raises:
-            ApiError: The body is no JSON, there is no model to answer, or whatever `prepare` raises.
+            ApiError: The body is no JSON, there is no model to answer, or whatever `parse` and `make` raise.
         """
         body = await request.json()
-        asked = body.get("model") if isinstance(body, dict) else None
-        async with self._state.models.lease(asked) as model:
-            if len(await request.body()) <= INLINE_BYTES and not takes_compiling(body):
-                return prepare(model, body)
-            return await self._state.in_text_thread(lambda: prepare(model, body))
+        is_long = len(await request.body()) > INLINE_BYTES
+        asked = await self._done(lambda: parse(body), in_thread=is_long)
+        async with self._state.models.lease(asked.model) as model:
+            made = await self._done(lambda: make(model, asked), in_thread=is_long or asked.takes_compiling)
+        return asked, made
+
+    async def _done(self, work: Callable[[], T], *, in_thread: bool) -> T:
+        return await self._state.in_text_thread(work) if in_thread else work()
 
     def head(self, model: LoadedModel, id_prefix: str) -> wire.Head:
         """The beginning of an answer of this model."""

@@ -1,10 +1,10 @@
-"""From a valid chat request to the token ids that the engine gets."""
+"""From a conversation to the token ids that the engine gets."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from obeaver.api.core.messages import Message, plain_messages
-from obeaver.api.core.tools import offered_tools, tool_choice, tool_specs
+from obeaver.api.core.conversation import Conversation
+from obeaver.api.core.messages import PlainMessage, plain_messages
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.text.tool_prompt import describe_tools
 
@@ -22,35 +22,39 @@ class Prompt:
     think_open: bool
 
 
-def make_prompt(model: LoadedModel, request: dict[str, Any]) -> Prompt:
+def make_prompt(model: LoadedModel, conversation: Conversation) -> Prompt:
     """Render and tokenise. May take a while for a long conversation; touches nothing of the event loop's.
 
     Raises:
         TemplateFailed: The template rejects the conversation.
     """
-    messages, tools = plain_messages(request["messages"]), offered_tools(request)
+    messages = plain_messages(conversation.messages)
+    tools = [tool.definition for tool in conversation.tools.offered]
     if not model.template.knows_tools:
-        messages, tools = _with_tools_described(model, request, messages), []
-    rendered = model.template.render(messages, tools=tools, **template_variables(request))
+        messages, tools = _with_tools_described(model, conversation, messages), []
+    rendered = model.template.render(messages, tools=tools, **template_variables(conversation))
     markers = model.facts.think_markers
     think_open = markers is not None and rendered.text.rstrip().endswith(markers[0])
     return Prompt(model.tokenizer.encode_prompt(rendered), think_open)
 
 
-def _with_tools_described(model: LoadedModel, request: dict[str, Any], messages: list[Message]) -> list[Message]:
+def _with_tools_described(
+    model: LoadedModel, conversation: Conversation, messages: list[PlainMessage]
+) -> list[PlainMessage]:
     return describe_tools(
         messages,
-        tool_specs(request),
-        choice=tool_choice(request),
-        parallel=request["parallel_tool_calls"],
+        conversation.tools.specs,
+        choice=conversation.tools.choice,
+        parallel=conversation.tools.parallel,
         dialect=model.facts.tool_dialect,
     )
 
 
-def template_variables(request: dict[str, Any]) -> dict[str, Any]:
-    """What else the template gets to know. `chat_template_kwargs` win."""
-    effort = request["reasoning_effort"]
-    variables: dict[str, Any] = {} if effort is None else {"reasoning_effort": effort}
-    if effort == "none":
-        variables["enable_thinking"] = False
-    return variables | (request["chat_template_kwargs"] or {})
+def template_variables(conversation: Conversation) -> dict[str, Any]:
+    """What else the template gets to know."""
+    reasoning = conversation.reasoning
+    variables: dict[str, Any] = {} if reasoning.effort is None else {"reasoning_effort": reasoning.effort}
+    enabled = False if reasoning.effort == "none" else reasoning.enabled
+    if enabled is not None:
+        variables["enable_thinking"] = enabled
+    return variables | dict(conversation.template_variables)

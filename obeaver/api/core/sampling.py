@@ -1,65 +1,102 @@
-"""The part of a chat request that says how to choose tokens, in the engine's terms."""
+"""How tokens are chosen: what every dialect's parser makes, and the engine's parameters made of it."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+from obeaver.api.contract.schema_files import schema_document
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import BadRequest
 
 
-def check_sampling(request: dict[str, Any]) -> None:
-    """Check what binds one parameter to another.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How many answers to make, how to choose their tokens, and where they end.
 
-    Raises:
-        BadRequest: Names the parameter that needs the other.
+    `generation.json` says what the parameters mean; `sampling_of` has its defaults.
+
+    Attributes:
+        max_tokens: The most tokens that the client wants in each answer; clipped to what the context leaves.
+        n: Answers.
+        stop: Strings that end an answer.
+        num_logprobs: How many of the likeliest tokens to report beside each; None for no log-probabilities.
+        num_prompt_logprobs: The same for the prompt's tokens.
     """
-    if request["top_logprobs"] is not None and not request["logprobs"]:
-        raise BadRequest("`top_logprobs` needs `logprobs` to be true.", param="top_logprobs", code="invalid_value")
-    check_generation(request, token_limit(request))
+
+    max_tokens: int
+    min_tokens: int
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+    ignore_eos: bool
+    n: int = 1
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    num_logprobs: int | None = None
+    num_prompt_logprobs: int | None = None
 
 
-def check_generation(request: dict[str, Any], limit: int) -> None:
-    """The part of it that every request for text shares.
+def sampling_of(
+    request: Mapping[str, Any],
+    *,
+    max_tokens: int,
+    num_logprobs: int | None = None,
+    num_prompt_logprobs: int | None = None,
+) -> Sampling:
+    """What the parameters of a valid request say.
 
     Args:
-        request: Valid by its schema.
-        limit: The most tokens that the client wants.
-
-    Raises:
-        BadRequest: Names the parameter that needs the other.
+        request: Parameters by their names in `generation.json`; one that is missing or None has the default there.
+        max_tokens: As in `Sampling`, with the others.
+        num_logprobs: See there.
+        num_prompt_logprobs: See there.
     """
-    if request["stream_options"] is not None and not request["stream"]:
-        raise BadRequest("`stream_options` needs `stream` to be true.", param="stream_options", code="invalid_value")
-    if request["min_tokens"] > limit:
-        raise BadRequest("`min_tokens` must not be above `max_tokens`.", param="min_tokens", code="invalid_value")
+    given = defaults() | {name: value for name, value in request.items() if value is not None}
+    return Sampling(
+        max_tokens=max_tokens,
+        min_tokens=given["min_tokens"],
+        temperature=float(given["temperature"]),
+        top_k=given["top_k"],
+        top_p=float(given["top_p"]),
+        min_p=float(given["min_p"]),
+        repetition_penalty=float(given["repetition_penalty"]),
+        presence_penalty=float(given["presence_penalty"]),
+        frequency_penalty=float(given["frequency_penalty"]),
+        ignore_eos=given["ignore_eos"],
+        n=given["n"],
+        seed=given.get("seed"),
+        stop=_stop_strings(given.get("stop", ())),
+        logit_bias={int(token_id): float(value) for token_id, value in given.get("logit_bias", {}).items()},
+        num_logprobs=num_logprobs,
+        num_prompt_logprobs=num_prompt_logprobs,
+    )
 
 
-def token_limit(request: dict[str, Any]) -> int:
-    """The most tokens that the client wants."""
-    limit: int = request["max_completion_tokens"] or request["max_tokens"]
-    return limit
+@cache
+def defaults() -> dict[str, Any]:
+    """The defaults in `generation.json`, by parameter."""
+    definitions = schema_document("generation")["$defs"]
+    return {name: schema["default"] for name, schema in definitions.items() if "default" in schema}
 
 
-def includes_usage(request: dict[str, Any]) -> bool:
-    """Whether a stream ends with the usage."""
-    return bool((request["stream_options"] or {}).get("include_usage"))
-
-
-def stop_strings(request: dict[str, Any]) -> list[str]:
-    """The strings that end the answer."""
-    stop = request["stop"] or []
-    return [stop] if isinstance(stop, str) else stop
+def _stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:
+    return (stop,) if isinstance(stop, str) else tuple(stop)
 
 
 def sampling_params(
-    request: dict[str, Any], *, room: int, vocab_size: int, end_ids: Iterable[int], grammar: str | None
+    sampling: Sampling, *, room: int, vocab_size: int, end_ids: Iterable[int], grammar: str | None = None
 ) -> list[SamplingParams]:
-    """One set of parameters for each of a chat request's `n` choices; they differ in their seeds.
+    """The engine's parameters, one set for each of the `n` answers; they differ in their seeds.
 
     Args:
-        request: A valid chat request.
+        sampling: What the client wants.
         room: Tokens that the context leaves; the limit is clipped to it. The engine refuses what has no room at all.
         vocab_size: Ids in `logit_bias` are below it.
         end_ids: The model's ids for the end of the text.
@@ -68,44 +105,30 @@ def sampling_params(
     Raises:
         BadRequest: `logit_bias` names an id that the model does not have.
     """
-    params = shared_params(request, limit=token_limit(request), room=room, vocab_size=vocab_size, end_ids=end_ids)
-    num_logprobs = (request["top_logprobs"] or 0) if request["logprobs"] else None
-    return for_each_choice(request, replace(params, num_logprobs=num_logprobs, grammar=grammar))
-
-
-def shared_params(
-    request: dict[str, Any], *, limit: int, room: int, vocab_size: int, end_ids: Iterable[int]
-) -> SamplingParams:
-    """What the parameters of `generation.json` say, but the seed.
-
-    Args:
-        request: A valid request of any kind.
-        limit: The most tokens that the client wants.
-        room: As in `sampling_params`, with the others.
-        vocab_size: See there.
-        end_ids: See there.
-
-    Raises:
-        BadRequest: `logit_bias` names an id that the model does not have.
-    """
-    return SamplingParams(
-        max_tokens=max(1, min(limit, room)),
-        min_tokens=request["min_tokens"],
-        temperature=float(request["temperature"]),
-        top_k=request["top_k"],
-        top_p=float(request["top_p"]),
-        min_p=float(request["min_p"]),
-        repetition_penalty=float(request["repetition_penalty"]),
-        presence_penalty=float(request["presence_penalty"]),
-        frequency_penalty=float(request["frequency_penalty"]),
-        logit_bias=_logit_bias(request["logit_bias"] or {}, vocab_size),
-        stop_token_ids=frozenset() if request["ignore_eos"] else frozenset(end_ids),
-    )
-
-
-def for_each_choice(request: dict[str, Any], params: SamplingParams) -> list[SamplingParams]:
-    """The parameters of each of the `n` choices, which differ in their seeds."""
-    return [replace(params, seed=choice_seed(request["seed"], index)) for index in range(request["n"])]
+    if any(token_id >= vocab_size for token_id in sampling.logit_bias):
+        message = f"Every name in `logit_bias` must be a token id below {vocab_size}."
+        raise BadRequest(message, param="logit_bias", code="invalid_value")
+    stop_token_ids: frozenset[int] = frozenset() if sampling.ignore_eos else frozenset(end_ids)
+    return [
+        SamplingParams(
+            max_tokens=max(1, min(sampling.max_tokens, room)),
+            min_tokens=sampling.min_tokens,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            min_p=sampling.min_p,
+            repetition_penalty=sampling.repetition_penalty,
+            presence_penalty=sampling.presence_penalty,
+            frequency_penalty=sampling.frequency_penalty,
+            logit_bias=sampling.logit_bias,
+            seed=choice_seed(sampling.seed, index),
+            num_logprobs=sampling.num_logprobs,
+            num_prompt_logprobs=sampling.num_prompt_logprobs,
+            stop_token_ids=stop_token_ids,
+            grammar=grammar,
+        )
+        for index in range(sampling.n)
+    ]
 
 
 def choice_seed(seed: int | None, index: int) -> int | None:
@@ -119,14 +142,3 @@ def choice_seed(seed: int | None, index: int) -> int | None:
         return seed % 2**64
     digest = hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big")
-
-
-def _logit_bias(given: dict[str, float], vocab_size: int) -> dict[int, float]:
-    bias = {int(token_id): float(value) for token_id, value in given.items()}
-    if any(token_id >= vocab_size for token_id in bias):
-        raise BadRequest(
-            f"Every name in `logit_bias` must be a token id below {vocab_size}.",
-            param="logit_bias",
-            code="invalid_value",
-        )
-    return bias

@@ -24,18 +24,31 @@ class TextPrompt:
     num_added: int = 0
 
 
-def text_prompts(model: LoadedModel, prompt: Any) -> list[TextPrompt]:
-    """The prompts that a valid `prompt` holds, in their order.
+@dataclass(frozen=True, slots=True)
+class GivenPrompt:
+    """A prompt as a request has it.
+
+    Attributes:
+        value: A text, or the ids of its tokens.
+        at: Where it stood in the request.
+    """
+
+    value: str | list[int]
+    at: str
+
+
+def given_prompts(prompt: Any) -> tuple[GivenPrompt, ...]:
+    """The prompts that a `prompt` holds, in their order; its schema accepts it.
 
     Raises:
-        BadRequest: An array mixes kinds, an id is none of the model's, or a text has no tokens.
+        BadRequest: An array mixes kinds.
     """
-    return [_text_prompt(model, value, path) for path, value in _prompts(prompt)]
+    return tuple(_given(prompt))
 
 
-def _prompts(prompt: Any) -> Iterator[tuple[str, Any]]:
+def _given(prompt: Any) -> Iterator[GivenPrompt]:
     if isinstance(prompt, str):
-        yield "prompt", prompt
+        yield GivenPrompt(prompt, "prompt")
         return
     kinds = [_kind(item) for item in prompt]
     for index, kind in enumerate(kinds):
@@ -43,24 +56,32 @@ def _prompts(prompt: Any) -> Iterator[tuple[str, Any]]:
             path = f"prompt[{index}]"
             raise BadRequest(f"`{path}` must be of the same type as `prompt[0]`.", param=path, code="invalid_type")
     if kinds[0] is int:
-        yield "prompt", prompt
+        yield _of_one(prompt, "prompt")
     else:
-        yield from ((f"prompt[{index}]", item) for index, item in enumerate(prompt))
+        yield from (_of_one(item, f"prompt[{index}]") for index, item in enumerate(prompt))
+
+
+def _of_one(value: str | list[float], at: str) -> GivenPrompt:
+    return GivenPrompt(value if isinstance(value, str) else [int(token_id) for token_id in value], at)
 
 
 def _kind(item: Any) -> type:
     return type(item) if isinstance(item, str | list) else int
 
 
-def _text_prompt(model: LoadedModel, value: str | list[int], path: str) -> TextPrompt:
-    if isinstance(value, str):
-        prompt = encoded(model.tokenizer, value)
+def text_prompt(model: LoadedModel, given: GivenPrompt) -> TextPrompt:
+    """The prompt as this model reads it.
+
+    Raises:
+        BadRequest: An id is none of the model's, or a text has no tokens.
+    """
+    if isinstance(given.value, str):
+        prompt = encoded(model.tokenizer, given.value)
     else:
-        token_ids = [int(token_id) for token_id in value]
-        check_ids(model, token_ids, path)
-        prompt = TextPrompt(model.tokenizer.decode(token_ids, skip_special=False), token_ids)
+        check_ids(model, given.value, given.at)
+        prompt = TextPrompt(model.tokenizer.decode(given.value, skip_special=False), given.value)
     if not prompt.token_ids:
-        raise BadRequest(f"`{path}` has no tokens.", param=path, code="invalid_value")
+        raise BadRequest(f"`{given.at}` has no tokens.", param=given.at, code="invalid_value")
     return prompt
 
 

@@ -1,62 +1,66 @@
-"""The tools of a request: rules that the schema leaves open, and which of them the model gets to see."""
+"""The tools of a conversation: which of them the model gets to see, and whether it may call them."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from obeaver.errors import BadRequest
 from obeaver.text.tool_spec import ToolChoice, ToolSpec
 
-Tool = dict[str, Any]
 
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function.
 
-def check_tools(request: dict[str, Any]) -> None:
-    """Check names against each other and against `tool_choice`.
-
-    Raises:
-        BadRequest: Names the parameter at fault.
+    Attributes:
+        name: Unique among its request's.
+        description: What it is for.
+        parameters: JSON Schema of its arguments; None for a function of none.
+        strict: What of the schema cannot be enforced must be refused.
+        at: Where the parameters stood in the request.
     """
-    names: list[str] = []
-    for index, tool in enumerate(request["tools"] or []):
-        name = tool["function"]["name"]
-        if name in names:
-            where = f"tools[{index}].function.name"
-            raise BadRequest(f"`{where}` stands there twice.", param=where, code="invalid_value")
-        names.append(name)
-    _check_choice(request["tool_choice"], names)
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    strict: bool = False
+    at: str = "tools"
+
+    @property
+    def spec(self) -> ToolSpec:
+        """As the text layer knows it."""
+        return ToolSpec(self.name, self.description or "", self.parameters or {})
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """As chat templates print it: in Hugging Face's order, and only what a model has to know."""
+        given = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return {"type": "function", "function": {name: value for name, value in given.items() if value is not None}}
 
 
-def _check_choice(choice: str | dict[str, Any] | None, names: list[str]) -> None:
-    if choice in (None, "none", "auto"):
-        return
-    if not names:
-        raise BadRequest("This `tool_choice` needs `tools`.", param="tool_choice", code="invalid_value")
-    if isinstance(choice, dict) and choice["function"]["name"] not in names:
-        where = "tool_choice.function.name"
-        raise BadRequest(f"`{where}` is not one of `tools`.", param=where, code="invalid_value")
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What an answer may call.
 
+    Attributes:
+        offered: The functions that the model is told of, and can call.
+        choice: Whether it may, must, or must call one function.
+        parallel: Whether one answer may hold several calls.
+    """
 
-def offered_tools(request: dict[str, Any]) -> list[Tool]:
-    """The tools that the model is told of: none where it must not call any, one where that one is named."""
-    tools: list[Tool] = request["tools"] or []
-    choice = request["tool_choice"]
-    if choice == "none":
-        return []
-    if isinstance(choice, dict):
-        return [tool for tool in tools if tool["function"]["name"] == choice["function"]["name"]]
-    return tools
+    offered: tuple[Tool, ...] = ()
+    choice: ToolChoice = field(default_factory=ToolChoice)
+    parallel: bool = True
 
+    @classmethod
+    def of(cls, tools: Sequence[Tool], choice: ToolChoice, *, parallel: bool = True) -> "Tools":
+        """Of these tools those that the choice leaves: none where none may be called, one where that one is named."""
+        if choice.mode == "none":
+            return cls((), choice, parallel)
+        if choice.mode == "function":
+            return cls(tuple(tool for tool in tools if tool.name == choice.name), choice, parallel)
+        return cls(tuple(tools), choice, parallel)
 
-def tool_specs(request: dict[str, Any]) -> list[ToolSpec]:
-    """The offered tools, as the text layer knows them."""
-    functions = [tool["function"] for tool in offered_tools(request)]
-    return [
-        ToolSpec(function["name"], function.get("description", ""), function.get("parameters", {}))
-        for function in functions
-    ]
-
-
-def tool_choice(request: dict[str, Any]) -> ToolChoice:
-    """Whether the model may, must or must not call."""
-    choice = request["tool_choice"]
-    if isinstance(choice, dict):
-        return ToolChoice("function", choice["function"]["name"])
-    return ToolChoice(choice or "auto")
+    @property
+    def specs(self) -> list[ToolSpec]:
+        """The offered ones, as the text layer knows them."""
+        return [tool.spec for tool in self.offered]

@@ -3,15 +3,17 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
+from obeaver.api.core.conversation import Conversation, Reasoning
+from obeaver.api.core.sampling import Sampling
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.cli.chat.commands import Commands
 from obeaver.cli.chat.composer import Command, Composer, Entry
-from obeaver.cli.chat.conversation import Conversation
 from obeaver.cli.chat.lines import Lines
+from obeaver.cli.chat.transcript import Transcript
 from obeaver.cli.chat.turn import Answered, Turn
 from obeaver.cli.terminal import Terminal
 from obeaver.errors import ApiError, CommandError, ContextLengthExceeded, Unavailable
@@ -28,8 +30,9 @@ class Chat:
     Args:
         runner: Runs the event loop that the model was loaded in.
         model: Answers.
-        conversation: What was said so far.
-        sampling: Parameters of each request.
+        transcript: What was said so far.
+        sampling: How it answers.
+        reasoning: How much it thinks before.
         terminal: Where answers and notes go.
         timings: Tell after each answer what it took.
         clock: Seconds, monotonic.
@@ -39,15 +42,16 @@ class Chat:
         self,
         runner: asyncio.Runner,
         model: LoadedModel,
-        conversation: Conversation,
-        sampling: Mapping[str, Any],
+        transcript: Transcript,
+        sampling: Sampling,
+        reasoning: Reasoning,
         terminal: Terminal,
         *,
         timings: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runner, self._model, self._terminal = runner, model, terminal
-        self._conversation, self._sampling = conversation, sampling
+        self._transcript, self._sampling, self._reasoning = transcript, sampling, reasoning
         self._timings, self._clock = timings, clock
 
     def ask_once(self, question: str) -> None:
@@ -75,7 +79,7 @@ class Chat:
             CommandError: The engine failed.
         """
         self._terminal.note(f"{self._model.name}: type a message; /help lists commands, Ctrl-D ends the chat")
-        commands = Commands(self._conversation, self._model.name, self._terminal.note)
+        commands = Commands(self._transcript, self._model.name, self._terminal.note)
         entries = self._entries(lines)
         while not commands.ended and (entry := next(entries, None)) is not None:
             if not isinstance(entry, Command):
@@ -127,7 +131,7 @@ class Chat:
 
     def _keep(self, question: str, answered: Answered) -> None:
         if answered.content or not answered.stopped:
-            self._conversation.keep(question, answered.content, answered.reasoning)
+            self._transcript.keep(question, answered.content, answered.reasoning)
         if answered.stopped:
             self._terminal.note("(stopped)" if answered.content else "(stopped: the message is taken back)")
         if answered.cut:
@@ -135,8 +139,8 @@ class Chat:
             self._terminal.note(f"({_why_cut(answered)}{advice})")
 
     def _ask(self, question: str) -> Answered:
-        body = {**self._sampling, "messages": self._conversation.asking(question)}
-        turn = Turn(self._model, body, self._terminal, self._clock)
+        conversation = Conversation(messages=self._transcript.asking(question), reasoning=self._reasoning)
+        turn = Turn(self._model, conversation, self._sampling, self._terminal, self._clock)
         with _stopping(turn):
             try:
                 answered = self._runner.run(turn.run())

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from obeaver.cli.chat.composer import QUOTES, Command
-from obeaver.cli.chat.conversation import Conversation, read_conversation, write_conversation
+from obeaver.cli.chat.transcript import Transcript, read_transcript, write_transcript
 from obeaver.errors import CommandError
 
 _KEYS = f"""A line that ends with a backslash goes on in the next; {QUOTES} opens a block of lines, {QUOTES} ends it.
@@ -23,14 +23,14 @@ class Commands:
     """The commands of one chat.
 
     Args:
-        conversation: What they change.
+        transcript: What they change.
         model: Name of the model, for saved files.
         say: Shows a person some lines.
     """
 
-    def __init__(self, conversation: Conversation, model: str, say: Callable[[str], None]) -> None:
+    def __init__(self, transcript: Transcript, model: str, say: Callable[[str], None]) -> None:
         self.ended = False
-        self._conversation = conversation
+        self._transcript = transcript
         self._model = model
         self._say = say
         self._path: Path | None = None
@@ -63,24 +63,24 @@ class Commands:
 
     def _system(self, text: str) -> None:
         if text:
-            self._conversation.system = "" if text == "-" else text
-        shown = self._conversation.system
+            self._transcript.system = "" if text == "-" else text
+        shown = self._transcript.system
         self._say(f"system prompt: {shown}" if shown else "there is no system prompt")
 
     def _reset(self, _: str) -> None:
-        self._conversation.reset()
-        self._say("the conversation is forgotten" + (", the system prompt kept" if self._conversation.system else ""))
+        self._transcript.reset()
+        self._say("the conversation is forgotten" + (", the system prompt kept" if self._transcript.system else ""))
 
     def _save(self, argument: str) -> None:
         path = self._path if not argument else _path(argument)
         if path is None:
             raise CommandError("name a file: /save FILE")
-        messages = self._conversation.all_messages()
+        messages = self._transcript.all_messages()
         if not messages:
             raise CommandError("there is nothing to save yet")
         if path != self._path and path.exists():
             raise CommandError(f"{path} exists already: choose another name")
-        write_conversation(path, self._model, messages)
+        write_transcript(path, self._model, messages)
         self._path = path
         self._say(f"{_count(len(messages))} saved in {path}")
 
@@ -88,8 +88,8 @@ class Commands:
         if not argument:
             raise CommandError("name a file: /load FILE")
         path = _path(argument)
-        messages = read_conversation(path)
-        self._conversation.take(messages)
+        messages = read_transcript(path)
+        self._transcript.take(messages)
         self._path = path
         self._say(f"{_count(len(messages))} loaded from {path}")
 

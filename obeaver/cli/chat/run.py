@@ -10,9 +10,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from obeaver.cli.chat.conversation import Conversation
 from obeaver.cli.chat.lines import clean, piped_text, typed_lines
 from obeaver.cli.chat.sampling_flags import given_sampling
+from obeaver.cli.chat.transcript import Transcript
 from obeaver.cli.chat.words import Asked, split_words
 from obeaver.cli.stored import chat_model
 from obeaver.cli.terminal import Terminal
@@ -20,6 +20,8 @@ from obeaver.config import DEFAULT_MODEL, Settings, load_settings
 from obeaver.errors import BadRequest, CommandError
 
 if TYPE_CHECKING:
+    from obeaver.api.core.conversation import Reasoning
+    from obeaver.api.core.sampling import Sampling
     from obeaver.api.models.loaded_model import LoadedModel
     from obeaver.models.store import Store, StoredModel
 
@@ -44,19 +46,19 @@ def _run(arguments: argparse.Namespace) -> None:
 
     settings = load_settings(vars(arguments), os.environ)
     choose_provider(settings.provider)
-    sampling = _checked(given_sampling(arguments))
+    sampling, reasoning = _parsed(given_sampling(arguments))
     store = Store(settings.home)
     asked = _asked(arguments.words, store)
     question = _question(asked.prompt)
     stored = chat_model(asked.model or DEFAULT_MODEL, settings, store)
     terminal = Terminal(sys.stdout, sys.stderr, os.environ)
-    conversation = Conversation(system=clean(arguments.system or ""))
+    transcript = Transcript(system=clean(arguments.system or ""))
     if not question:
         terminal.note(f"loading {stored.name} …")
     with store.use(stored), asyncio.Runner() as runner, _loaded(runner, stored, settings) as model:
         from obeaver.cli.chat.chat import Chat
 
-        chat = Chat(runner, model, conversation, sampling, terminal, timings=arguments.timings)
+        chat = Chat(runner, model, transcript, sampling, reasoning, terminal, timings=arguments.timings)
         if question:
             chat.ask_once(question)
             return
@@ -64,15 +66,15 @@ def _run(arguments: argparse.Namespace) -> None:
             chat.converse(lines)
 
 
-def _checked(sampling: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, before a model is fetched and loaded for them."""
+def _parsed(given: dict[str, Any]) -> "tuple[Sampling, Reasoning]":
+    """The flags as values, before a model is fetched and loaded for them: they are parameters of a chat request."""
     from obeaver.api.chat.request import parse_chat_request
 
     try:
-        parse_chat_request({**sampling, "messages": Conversation().asking("?")})
+        request = parse_chat_request({**given, "messages": [{"role": "user", "content": "?"}]})
     except BadRequest as error:
         raise CommandError(str(error)) from None
-    return sampling
+    return request.sampling, request.conversation.reasoning
 
 
 def _asked(words: list[str], store: "Store") -> Asked:

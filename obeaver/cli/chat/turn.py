@@ -1,13 +1,15 @@
-"""One question and its answer: the path of a chat request without HTTP."""
+"""One question and its answer: the core without HTTP, and without any dialect of it."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from obeaver.api.chat.job import prepare_chat, start_chat
+from obeaver.api.core.conversation import Conversation
 from obeaver.api.core.generation import Generation
+from obeaver.api.core.job import prepare, start
 from obeaver.api.core.outputs import Ended, Output
+from obeaver.api.core.sampling import Sampling
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.text.events import ContentDelta, ReasoningDelta
 
@@ -76,13 +78,22 @@ class Turn:
 
     Args:
         model: Answers.
-        body: A chat request as the API takes it.
+        conversation: What it answers.
+        sampling: How.
         display: Sees the answer grow.
         clock: Seconds, monotonic.
     """
 
-    def __init__(self, model: LoadedModel, body: dict[str, Any], display: Display, clock: Callable[[], float]) -> None:
-        self._model, self._body, self._display, self._clock = model, body, display, clock
+    def __init__(
+        self,
+        model: LoadedModel,
+        conversation: Conversation,
+        sampling: Sampling,
+        display: Display,
+        clock: Callable[[], float],
+    ) -> None:
+        self._model, self._display, self._clock = model, display, clock
+        self._conversation, self._sampling = conversation, sampling
         self._loop: asyncio.AbstractEventLoop | None = None
         self._generation: Generation | None = None
         self._content: list[str] = []
@@ -106,10 +117,10 @@ class Turn:
         """
         started_s = self._clock()
         self._loop = asyncio.get_running_loop()
-        job = prepare_chat(self._model, self._body)
+        job = prepare(self._model, self._conversation, self._sampling)
         if self.num_stops:
             return Answered(stopped=True)
-        self._generation = generation = start_chat(job)
+        self._generation = generation = start(job)
         try:
             async for batch in generation:
                 self._show(batch, generation)

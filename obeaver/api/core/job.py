@@ -1,15 +1,13 @@
-"""A chat request on its way to the engine: all that HTTP and the terminal do alike."""
+"""A conversation on its way to the engine: all that every dialect and the terminal do alike."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from obeaver.api.chat.request import parse_chat_request
 from obeaver.api.core.constraint import grammar_of
+from obeaver.api.core.conversation import Conversation
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.prompt import Prompt, make_prompt
-from obeaver.api.core.sampling import sampling_params, stop_strings
-from obeaver.api.core.tools import tool_specs
+from obeaver.api.core.sampling import Sampling, sampling_params
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.errors import ContextLengthExceeded
 from obeaver.text.reasoning import ThinkMarkers
@@ -18,40 +16,36 @@ from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
 
 
 @dataclass(frozen=True, slots=True)
-class ChatJob:
-    """A request that can be generated: the model that it began with, and everything that is known before the start."""
+class Job:
+    """What can be generated: the model that it began with, and everything that is known before the start."""
 
     model: LoadedModel
-    request: dict[str, Any]
+    conversation: Conversation
+    sampling: Sampling
     prompt: Prompt
     grammar: str | None
 
 
-def prepare_chat(model: LoadedModel, body: object) -> ChatJob:
-    """Check, render, tokenise, compile. May take a while for a long conversation; touches nothing of the event loop's.
-
-    Args:
-        model: Answers.
-        body: The JSON value of a request.
+def prepare(model: LoadedModel, conversation: Conversation, sampling: Sampling) -> Job:
+    """Render, tokenise, compile. May take a while for a long conversation; touches nothing of the event loop's.
 
     Raises:
-        BadRequest: Names the first parameter at fault.
+        BadRequest: The model's answers cannot be held to what is asked for.
         TemplateFailed: The template rejects the conversation.
     """
-    request = parse_chat_request(body)
-    prompt = make_prompt(model, request)
-    return ChatJob(model, request, prompt, grammar_of(request, model, think_open=prompt.think_open))
+    prompt = make_prompt(model, conversation)
+    return Job(model, conversation, sampling, prompt, grammar_of(conversation, model, think_open=prompt.think_open))
 
 
-def start_chat(job: ChatJob) -> Generation:
+def start(job: Job) -> Generation:
     """Hand a job to the engine.
 
     Raises:
         ApiError: The request cannot be honoured, or the engine does not take it.
     """
-    model, request, token_ids = job.model, job.request, job.prompt.token_ids
+    model, token_ids = job.model, job.prompt.token_ids
     params = sampling_params(
-        request,
+        job.sampling,
         room=model.worker.room_for(len(token_ids)),
         vocab_size=model.facts.vocab_size,
         end_ids=model.facts.eos_ids,
@@ -63,23 +57,24 @@ def start_chat(job: ChatJob) -> Generation:
     try:
         generation.submit(token_ids, params)
     except ContextLengthExceeded as error:
-        error.param = "messages"
+        error.param = job.conversation.at
         raise
     return generation
 
 
-def _text_stream(job: ChatJob) -> TextStream:
-    facts, tokenizer, tools = job.model.facts, job.model.tokenizer, tool_specs(job.request)
+def _text_stream(job: Job) -> TextStream:
+    facts, tokenizer, tools = job.model.facts, job.model.tokenizer, job.conversation.tools
     think = ThinkMarkers(*facts.think_markers) if facts.think_markers else None
-    markers = [*(think or ()), *(DIALECTS[facts.tool_dialect or DEFAULT_DIALECT].markers if tools else ())]
+    dialect = DIALECTS[facts.tool_dialect or DEFAULT_DIALECT]
+    markers = [*(think or ()), *(dialect.markers if tools.offered else ())]
     return TextStream(
         tokenizer.decoder(),
-        stop=stop_strings(job.request),
+        stop=job.sampling.stop,
         end_ids=frozenset(facts.eos_ids),
         marker_text={i: text for text in markers if (i := tokenizer.id_of(text)) is not None},
         think=think,
         think_open=job.prompt.think_open,
         tool_dialect=facts.tool_dialect,
-        tools=tools,
-        parallel_tool_calls=job.request["parallel_tool_calls"],
+        tools=tools.specs,
+        parallel_tool_calls=tools.parallel,
     )

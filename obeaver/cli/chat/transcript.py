@@ -1,4 +1,4 @@
-"""The conversation that a terminal chat keeps, and its file: the body of a chat request."""
+"""What was said in a terminal chat, and its file: the body of a chat request."""
 
 import json
 import os
@@ -6,42 +6,40 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from obeaver.errors import CommandError
-
-ChatMessage = dict[str, Any]
+from obeaver.api.core.conversation import AssistantMessage, Message, SystemMessage, UserMessage, text_parts
+from obeaver.api.core.messages import text_of
+from obeaver.errors import BadRequest, CommandError
 
 
 @dataclass(slots=True)
-class Conversation:
+class Transcript:
     """What was said so far.
 
     Attributes:
         system: The system prompt; "" for none.
-        messages: Questions and answers, in the API's form.
+        messages: Questions and answers.
     """
 
     system: str = ""
-    messages: list[ChatMessage] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
 
-    def all_messages(self) -> list[ChatMessage]:
+    def all_messages(self) -> list[Message]:
         """The system prompt, if there is one, and the messages."""
-        return [*([{"role": "system", "content": self.system}] if self.system else []), *self.messages]
+        return [*([SystemMessage(text_parts(self.system))] if self.system else []), *self.messages]
 
-    def asking(self, question: str) -> list[ChatMessage]:
+    def asking(self, question: str) -> tuple[Message, ...]:
         """All messages and one more, which is not kept yet: it may come back without an answer."""
-        return [*self.all_messages(), _user(question)]
+        return (*self.all_messages(), _user(question))
 
     def keep(self, question: str, answer: str, reasoning: str = "") -> None:
         """Add a question with its answer."""
-        thoughts = {"reasoning_content": reasoning} if reasoning else {}
-        self.messages += [_user(question), {"role": "assistant", "content": answer, **thoughts}]
+        self.messages += [_user(question), AssistantMessage(text_parts(answer), reasoning)]
 
-    def take(self, messages: Sequence[ChatMessage]) -> None:
+    def take(self, messages: Sequence[Message]) -> None:
         """Become this conversation; its first message may be a system prompt."""
         first, *rest = messages
-        self.system = _text(first["content"]) if first["role"] in {"system", "developer"} else ""
+        self.system = text_of(first.parts) if isinstance(first, SystemMessage) else ""
         self.messages = rest if self.system else list(messages)
 
     def reset(self) -> None:
@@ -49,21 +47,20 @@ class Conversation:
         self.messages = []
 
 
-def _user(text: str) -> ChatMessage:
-    return {"role": "user", "content": text}
+def _user(text: str) -> Message:
+    return UserMessage(text_parts(text))
 
 
-def _text(content: str | Sequence[dict[str, str]]) -> str:
-    return content if isinstance(content, str) else "\n".join(part["text"] for part in content)
-
-
-def write_conversation(path: Path, model: str, messages: Sequence[ChatMessage]) -> None:
+def write_transcript(path: Path, model: str, messages: Sequence[Message]) -> None:
     """Write a file that only its owner can read; whole, or not at all.
 
     Raises:
         CommandError: It cannot be written.
     """
-    text = json.dumps({"model": model, "messages": messages}, ensure_ascii=False, indent=2) + "\n"
+    from obeaver.api.chat.messages import chat_messages
+
+    body = {"model": model, "messages": chat_messages(messages)}
+    text = json.dumps(body, ensure_ascii=False, indent=2) + "\n"
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
         try:
@@ -77,22 +74,20 @@ def write_conversation(path: Path, model: str, messages: Sequence[ChatMessage]) 
         raise CommandError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def read_conversation(path: Path) -> list[ChatMessage]:
+def read_transcript(path: Path) -> tuple[Message, ...]:
     """The messages of such a file, checked like those of a request.
 
     Raises:
         CommandError: It cannot be read, or is something else.
     """
     from obeaver.api.chat.request import parse_chat_request
-    from obeaver.errors import BadRequest
 
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
-        messages: list[ChatMessage] = parse_chat_request({"messages": body["messages"]})["messages"]
+        return parse_chat_request({"messages": body["messages"]}).conversation.messages
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from None
     except BadRequest as error:
         raise CommandError(f"{path} is not a conversation: {error}") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CommandError(f'{path} is not a conversation: it has no JSON object with "messages"') from None
-    return messages

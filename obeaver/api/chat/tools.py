@@ -1,0 +1,47 @@
+"""The tools of a chat request: rules that the schema leaves open, and the core's tools made of them."""
+
+from typing import Any
+
+from obeaver.api.core.tools import Tool, Tools
+from obeaver.errors import BadRequest
+from obeaver.text.tool_spec import ToolChoice
+
+
+def parse_tools(request: dict[str, Any]) -> Tools:
+    """What the answer may call.
+
+    Raises:
+        BadRequest: Two tools have one name, or `tool_choice` names none of them.
+    """
+    tools = [_tool(tool["function"], f"tools[{index}].function") for index, tool in enumerate(request["tools"] or [])]
+    names: list[str] = []
+    for index, tool in enumerate(tools):
+        if tool.name in names:
+            where = f"tools[{index}].function.name"
+            raise BadRequest(f"`{where}` stands there twice.", param=where, code="invalid_value")
+        names.append(tool.name)
+    return Tools.of(tools, _choice(request["tool_choice"], names), parallel=request["parallel_tool_calls"])
+
+
+def _tool(function: dict[str, Any], at: str) -> Tool:
+    return Tool(
+        function["name"],
+        function.get("description"),
+        function.get("parameters"),
+        strict=function.get("strict", False),
+        at=f"{at}.parameters",
+    )
+
+
+def _choice(choice: Any, names: list[str]) -> ToolChoice:
+    if choice in (None, "none", "auto"):
+        return ToolChoice(choice or "auto")
+    if not names:
+        raise BadRequest("This `tool_choice` needs `tools`.", param="tool_choice", code="invalid_value")
+    if isinstance(choice, str):
+        return ToolChoice("required")
+    name = choice["function"]["name"]
+    if name not in names:
+        where = "tool_choice.function.name"
+        raise BadRequest(f"`{where}` is not one of `tools`.", param=where, code="invalid_value")
+    return ToolChoice("function", name)
