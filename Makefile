@@ -6,7 +6,7 @@ MODEL  ?=
 PORT   ?= 18000
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast check format lint types contracts docs coverage bench conformance deploy-check clean
+.PHONY: help serve test test-fast soak check format lint types contracts docs coverage bench conformance deploy-check clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ contracts: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/write_reference.py --check
+
+soak: $(VENV)/.installed-dev ## Let the adversary of forms try five thousand pairs on each tokenizer
+	OBEAVER_FORM_PAIRS=5000 $(BIN)/python -m pytest tests/engine/test_forms_kept.py
 
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json

@@ -3,6 +3,7 @@
 The engine's core knows both by these protocols alone; the composition root passes the factories.
 """
 
+import logging
 from collections import abc
 from typing import Protocol
 
@@ -14,6 +15,9 @@ from obeaver.engine.decoding.sequence import Sequence
 from obeaver.engine.runners.runner import Logits
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampling_params import SamplingParams
+from obeaver.errors import EngineFailed
+
+logger = logging.getLogger(__name__)
 
 Mask = npt.NDArray[np.bool_]
 """[vocab_size]: which token ids are allowed."""
@@ -30,7 +34,11 @@ class Constraint(Protocol):
     """What one sequence may say, token by token."""
 
     def allowed(self) -> Mask | None:
-        """Ids that may come next; None when all may."""
+        """Ids that may come next; None when all may.
+
+        Raises:
+            EngineFailed: None may, and this is no end.
+        """
 
     def accept(self, token_id: int) -> None:
         """This token came."""
@@ -58,12 +66,29 @@ class Chooser:
         self._output_ids = sequence.output_ids
         self._sampler = sampler
         self._constraint = constraint
+        self._mask: Mask | None = None
 
     def choose(self, logits: Logits) -> Sampled:
         """The next token of the sequence; `logits` [vocab_size] stand after everything that it holds."""
         constraint = self._constraint
         if constraint is None:
             return Sampled(self._sampler.sample(logits, self._output_ids, None))
-        token = self._sampler.sample(logits, self._output_ids, constraint.allowed())
+        mask = constraint.allowed() if self._mask is None else self._mask
+        token = self._sampler.sample(logits, self._output_ids, mask)
         constraint.accept(token.token_id)
-        return Sampled(token, constraint.finished)
+        if constraint.finished:
+            return Sampled(token, ends=True)
+        return Sampled(token, is_stuck=not self._can_go_on(constraint))
+
+    def _can_go_on(self, constraint: Constraint) -> bool:
+        """Whether there is a next token; which ones are allowed is known from then on.
+
+        Few grammars lead to where nothing can follow, and compiling does not find all of those. That is no failure of
+        the engine: what was written stands, as if the answer had come to its limit.
+        """
+        try:
+            self._mask = constraint.allowed()
+        except EngineFailed as error:
+            logger.warning("an answer is cut: %s", error.__cause__ or error)
+            return False
+        return True

@@ -92,10 +92,17 @@ class StepPlan:
 
 
 class Sampled(NamedTuple):
-    """A row's run gave a token. `ends`: a grammar has nothing more to say."""
+    """A row's run gave a token.
+
+    Attributes:
+        token: The token.
+        ends: A grammar has nothing more to say.
+        is_stuck: A grammar has more to say and finds no token for it: the answer is cut here.
+    """
 
     token: SampledToken
     ends: bool = False
+    is_stuck: bool = False
 
 
 class Computed(NamedTuple):

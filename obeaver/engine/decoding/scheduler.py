@@ -46,7 +46,6 @@ from obeaver.engine.decoding.plan import (
 from obeaver.engine.decoding.prefix_cache import PrefixCache, PrefixMatch, common_prefix
 from obeaver.engine.decoding.sequence import Finished, FinishReason, Sequence, SequenceId, Status
 from obeaver.engine.runners.runner import KvShape
-from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.errors import ApiError
 
 MIN_START = 32
@@ -238,19 +237,21 @@ class Scheduler:
         sequence.num_computed += num_tokens
         if isinstance(result, Sampled):
             advanced.append(Advanced(sequence.id, result.token))
-            reason = self._accept(sequence, result.token, result.ends)
+            reason = self._accept(sequence, result)
             if reason is not None:
                 ended.append(self._end(sequence, reason))
 
     @staticmethod
-    def _accept(sequence: Sequence, token: SampledToken, ends: bool) -> FinishReason | None:
+    def _accept(sequence: Sequence, sampled: Sampled) -> FinishReason | None:
         """Append a token; why the sequence is over, if it is."""
+        token = sampled.token
         if sequence.status is Status.PREFILL:
             sequence.move_to(Status.DECODE)
         sequence.output_ids.append(token.token_id)
-        if ends or token.token_id in sequence.params.stop_token_ids:
+        if sampled.ends or token.token_id in sequence.params.stop_token_ids:
             return FinishReason.STOP
-        return FinishReason.LENGTH if len(sequence.output_ids) >= sequence.params.max_tokens else None
+        is_full = len(sequence.output_ids) >= sequence.params.max_tokens
+        return FinishReason.LENGTH if is_full or sampled.is_stuck else None
 
     def _end(self, sequence: Sequence, reason: FinishReason) -> Ended:
         if sequence.status is Status.WAITING:

@@ -7,6 +7,7 @@ own work, so no grammar can hang a thread.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from obeaver.engine.grammar.json_schema import SchemaRefused, enforceable, locate
+from obeaver.engine.grammar.json_schema import enforceable
+from obeaver.engine.grammar.schema_culprit import culprit
+from obeaver.engine.grammar.schema_walk import SchemaRefused
 from obeaver.errors import EngineFailed, ObeaverError
 
 TokenMask = npt.NDArray[np.bool_]
@@ -35,6 +38,9 @@ LAYOUT: Final = {
 # Where only one text can follow, llguidance would allow the tokens that its tokenizer cuts it into and no others: for a
 # text such as "<|im_end|>" in a schema, a control token.
 _OPTIONS: Final = '{"no_forcing": true}'
+
+_EMBEDDED: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|#[^\n]*|/(?:\\.|[^/\\\n])+/|%json\s*')
+"""Where a schema begins in a Lark grammar; strings, comments and regular expressions are passed over."""
 
 _NUM_KEPT: Final = 128
 """Compilations that are kept: agents send the same tools again and again."""
@@ -103,9 +109,11 @@ class GrammarCompiler:
         if reason is None:
             return
         try:
-            raise GrammarError(reason, locate(schema, reason, self._reason))
+            enforceable(schema)
         except SchemaRefused as refusal:
             raise GrammarError(str(refusal), refusal.pointer) from None
+        pointer, own_reason = culprit(schema, reason, self._reason)
+        raise GrammarError(own_reason, pointer)
 
     def _reason(self, schema: Mapping[str, Any]) -> str | None:
         try:
@@ -189,12 +197,11 @@ def json_schema_part(schema: Mapping[str, Any], *, lenient: bool = False) -> Par
         lenient: Pass over what cannot be enforced.
 
     Raises:
-        GrammarError: The schema asks for what cannot be enforced.
+        GrammarError: The schema asks for what cannot be enforced, or nothing can satisfy it.
     """
-    if lenient:
-        return {"json_schema": {**schema, "x-guidance": {**LAYOUT, "lenient": True}}}
+    layout = {**LAYOUT, "lenient": True} if lenient else LAYOUT
     try:
-        return {"json_schema": {**enforceable(schema), "x-guidance": LAYOUT}}
+        return {"json_schema": {**enforceable(schema, lenient=lenient), "x-guidance": layout}}
     except SchemaRefused as refusal:
         raise GrammarError(str(refusal), refusal.pointer) from None
 
@@ -205,12 +212,43 @@ def user_part(text: str) -> Part:
     Raises:
         GrammarError: It is neither.
     """
-    from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
+    from llguidance.gbnf_to_lark import any_to_lark
 
     try:
-        return lark_part(any_to_lark(text))
-    except (GbnfToLarkError, ValueError, RecursionError) as error:
+        lark = any_to_lark(text)
+    except Exception as error:  # the converter raises this very class for rules that are missing
         raise GrammarError(f"it is no GBNF, and without `start:` no Lark: {error}") from error
+    return lark_part(_with_exact_schemas(lark))
+
+
+def _with_exact_schemas(lark: str) -> str:
+    """The grammar with its embedded schemas (`%json {...}`) in words that are enforced to the letter.
+
+    Raises:
+        GrammarError: A schema asks for what cannot be enforced.
+    """
+    pieces: list[str] = []
+    place = 0
+    while found := _EMBEDDED.search(lark, place):
+        pieces.append(lark[place : found.end()])
+        place = found.end()
+        if not found.group().startswith("%json"):
+            continue
+        try:
+            schema, place = json.JSONDecoder().raw_decode(lark, place)
+        except (ValueError, RecursionError):
+            # llguidance says what is wrong with it.
+            continue
+        pieces.append(json.dumps(_embedded(schema) if isinstance(schema, dict) else schema))
+    return "".join(pieces) + lark[place:]
+
+
+def _embedded(schema: dict[str, Any]) -> dict[str, Any]:
+    """An embedded schema may choose its layout, but not escapes by which its patterns are not kept."""
+    layout = schema.get("x-guidance")
+    escapes = {"json_allowed_escapes": LAYOUT["json_allowed_escapes"], "json_allow_general_unicode_escapes": False}
+    exact: dict[str, Any] = dict(json_schema_part({**schema, "x-guidance": None})["json_schema"])
+    return {**exact, "x-guidance": {**(layout if isinstance(layout, dict) else {}), **escapes}}
 
 
 def regex_part(pattern: str) -> Part:
