@@ -4,6 +4,8 @@ The scope is the package's: while Playwright's synchronous interface is in use, 
 in this thread.
 """
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from playwright.sync_api import Browser
 from support.browser import Pages, chromium
 from support.server_process import ServerProcess, serve
 
-MODEL = "smollm2-135m"
+from obeaver.models.store import Store
+
+MODEL, TWIN, BROKEN = "smollm2-135m", "smollm2-135m-twin", "smollm2-135m-broken"
 
 
 @pytest.fixture(scope="package")
@@ -47,3 +51,25 @@ def visit(browser: Browser) -> Iterator[Callable[[str], Pages]]:
 def pages(dashboard: ServerProcess, visit: Callable[[str], Pages]) -> Pages:
     """Pages of the server with the default model."""
     return visit(dashboard.url)
+
+
+@pytest.fixture(scope="package")
+def empty_home(default_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the default model, the same one under another name, and one whose tokenizer is no JSON."""
+    home = tmp_path_factory.mktemp("dashboard") / "home"
+    for name in (MODEL, TWIN):
+        shutil.copytree(default_model, home / "models" / name, copy_function=os.symlink)
+    with Store(home).staging(BROKEN) as folder:
+        for path in default_model.iterdir():
+            if path.name not in {"store.json", "tokenizer.json"}:
+                (folder / path.name).symlink_to(path)
+        (folder / "tokenizer.json").write_text("none", encoding="utf-8")
+    return home
+
+
+@pytest.fixture(scope="module")
+def empty_dashboard(browser: Browser, empty_home: Path) -> Iterator[ServerProcess]:
+    """`obeaver dashboard` without a model; a new one for each file of tests, since they load models."""
+    assert browser.is_connected()
+    with serve("--offline", "--home", str(empty_home), command="dashboard") as running:
+        yield running

@@ -1,5 +1,6 @@
 import { createPlot } from "../charts/plot.js";
 import { fill, h } from "../dom.js";
+import { rows } from "../facts.js";
 import { createGauge } from "./gauge.js";
 import { isThere, SPAN_S } from "./sampler.js";
 
@@ -13,7 +14,7 @@ export function createDeviceCard({ t, format }, kind) {
   const status = h("span.badge");
   const label = h("p.device-label.muted.small");
   const gauge = createGauge({ label: t("system.memory_of", { device: name }) });
-  const figures = h("dl.figures");
+  const figures = h("dl.facts");
   const plot = usagePlot(t("system.memory_of", { device: name }), format);
   const body = h("div.device-body", {}, h("div.device-now", {}, gauge.element, figures), plot.element);
   const element = h("article.card.device", { "aria-label": name }, h("header", {}, h("h2", {}, name), status), label, body);
@@ -43,9 +44,6 @@ const figureRows = (facts, t, format) => [
   [t("system.free"), format.megabytes(facts.available_mb)],
   [t("system.total"), format.megabytes(facts.total_mb)],
 ];
-
-/** @param {[string, string][]} pairs */
-export const rows = (pairs) => pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd.numbers", {}, value)));
 
 /** The line of memory in use over the last ten minutes. */
 export function usagePlot(title, format, { label = title, colour = "--data-1", say = format.megabytes, height = 72 } = {}) {

@@ -1,9 +1,10 @@
 import { fill, h } from "../dom.js";
-import { lastMinutes, rows, usagePlot } from "./device_card.js";
+import { rows } from "../facts.js";
+import { lastMinutes, usagePlot } from "./device_card.js";
 
 /** The server's own process: its memory and its share of the processor, each with the last ten minutes. */
 export function createProcessCard({ t, format }) {
-  const figures = h("dl.figures");
+  const figures = h("dl.facts");
   const load = (value) => format.percent(value / 100);
   const memory = usagePlot(t("system.process_memory"), format);
   const cpu = usagePlot(t("system.process_cpu"), format, { colour: "--data-2", say: load });
