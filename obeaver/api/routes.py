@@ -13,6 +13,7 @@ from obeaver.api.encoders.embeddings import EmbeddingsApi
 from obeaver.api.encoders.rerank import RerankApi
 from obeaver.api.encoders.state import EmbedState
 from obeaver.api.live.endpoint import EngineLive
+from obeaver.api.models.catalog import CatalogApi
 from obeaver.api.models.listing import ModelsApi, ServedModel
 from obeaver.api.models.model_loading import ModelLoadingApi
 from obeaver.api.models.state import ApiState
@@ -64,6 +65,7 @@ def _chat_routes(operations: Sequence[Operation], state: ApiState, further: Hand
         "detokenize": tokens.detokenize,
         "availableModels": loading.available,
         "loadModel": loading.load,
+        "modelCatalog": CatalogApi(state.catalog, state.library, state.models).show,
         "engine": EngineLive(state.models, state.request_log, state.clock).show,
     }
     system = SystemApi(ChatCondition(state.models), state.monitor, operations)

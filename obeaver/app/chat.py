@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from obeaver.api.models.loaded_model import LoadedModel
-from obeaver.api.models.model_host import ModelHost, OnStage
+from obeaver.api.models.model_host import MemoryRoom, ModelHost, OnStage
 from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
 from obeaver.app.application import MB, Application
@@ -19,6 +19,7 @@ from obeaver.app.memory import (
     give_back,
     keep_together,
     kv_budget_bytes,
+    machine_bytes,
     needed_bytes,
     require_memory,
 )
@@ -36,6 +37,7 @@ from obeaver.errors import BadRequest, EngineFailed, ModelError, ProviderError
 from obeaver.models.facts import ModelFacts, read_facts
 from obeaver.models.library import ChatLibrary
 from obeaver.models.store import Store, StoredModel
+from obeaver.models.summary import ModelSummary
 from obeaver.monitor import Monitor
 from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.tokenizer import Tokenizer
@@ -114,6 +116,14 @@ class ChatLoader:
             message = f"`device` must be auto or an execution provider that is here: {here}."
             raise BadRequest(message, param="device", code="unknown_value") from None
 
+    def needed_bytes(self, model: ModelSummary) -> int:
+        """Memory that loading a model takes."""
+        return needed_bytes(model, self._settings)
+
+    def memory(self) -> MemoryRoom:
+        """What there is of it for models: `load` refuses those that need more than what is free."""
+        return MemoryRoom(available_bytes() - sum(self._promised_bytes), machine_bytes())
+
     async def load(self, stored: StoredModel, device: str, on_stage: OnStage) -> LoadedModel:
         """Load a model, start its engine and try it.
 
@@ -133,7 +143,7 @@ class ChatLoader:
         on_stage("read the folder")
         facts = await asyncio.to_thread(read_facts, stored.folder)
         needed = needed_bytes(facts, settings)
-        require_memory(needed, available_bytes() - sum(self._promised_bytes))
+        require_memory(needed, self.memory().free_bytes)
         self._promised_bytes.append(needed)
         try:
             with contextlib.ExitStack() as stack:

@@ -3,14 +3,13 @@
 import ctypes
 import gc
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import psutil
 
 from obeaver.cgroup import memory_limit_bytes
 from obeaver.config import Settings
 from obeaver.errors import NotEnoughMemory
-from obeaver.models.facts import ModelFacts
 
 MB: Final = 1_000_000
 
@@ -28,12 +27,28 @@ _MAX_SHARE: Final = 4
 """One part in so many of the free memory is the keys' and values' where no budget is set."""
 
 
-def needed_bytes(facts: ModelFacts, settings: Settings) -> int:
+class Sized(Protocol):
+    """What of a model says how much memory it takes."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its files."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and answer together."""
+
+    @property
+    def kv_bytes_per_token(self) -> int | None:
+        """Bytes of one token's keys and values; None where nothing tells."""
+
+
+def needed_bytes(model: Sized, settings: Settings) -> int:
     """What loading a model takes: its weights, and its keys and values as far as they must have room."""
     kv_bytes = settings.kv_cache_mb * MB
     if not kv_bytes:
-        kv_bytes = min(facts.context_length, _MIN_TOKENS) * (facts.kv_bytes_per_token or 0)
-    return int(facts.size_bytes * WEIGHTS_FACTOR) + kv_bytes
+        kv_bytes = min(model.context_length, _MIN_TOKENS) * (model.kv_bytes_per_token or 0)
+    return int(model.size_bytes * WEIGHTS_FACTOR) + kv_bytes
 
 
 def available_bytes() -> int:
@@ -41,6 +56,13 @@ def available_bytes() -> int:
     free = int(psutil.virtual_memory().available)
     limit = memory_limit_bytes()
     return free if limit is None else min(free, limit - int(psutil.Process().memory_info().rss))
+
+
+def machine_bytes() -> int:
+    """All the memory that this process could ever take: the machine's, or its container's limit."""
+    total = int(psutil.virtual_memory().total)
+    limit = memory_limit_bytes()
+    return total if limit is None else min(total, limit)
 
 
 def kv_budget_bytes(settings: Settings) -> int:

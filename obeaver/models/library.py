@@ -41,6 +41,10 @@ class ChatLibrary:
         found = (self._described(by_name[name]) for name in sorted(by_name))
         return [model for model in found if model is not None]
 
+    def names(self) -> frozenset[str]:
+        """Names of all models in the store, of whatever kind."""
+        return frozenset(self._store.names())
+
     def find(self, name: str) -> StoredModel | None:
         """The model of this name; None where there is no such chat model.
 

@@ -39,6 +39,7 @@ class ModelSummary:
         size_bytes: Of all files in the folder.
         weights: Format of the weights: `int8`, `int4`, `fp16`, `fp32`; None where nothing tells.
         kv: Format of the KV cache: `int8`, `float16`, `float32`; None where there is none, or nothing tells.
+        kv_bytes_per_token: Bytes of one token's keys and values; None where there are none, or nothing tells.
         provider: Execution provider that the folder was made for.
         vision: It takes images beside text.
         chat_template: Jinja source; None where there is none.
@@ -59,6 +60,7 @@ class ModelSummary:
     size_bytes: int
     weights: str | None
     kv: str | None
+    kv_bytes_per_token: int | None
     provider: str
     vision: bool
     chat_template: str | None
@@ -109,6 +111,7 @@ def _decoder(facts: ModelFacts) -> ModelSummary:
         size_bytes=facts.size_bytes,
         weights=weights,
         kv=kv,
+        kv_bytes_per_token=facts.kv_bytes_per_token,
         provider=facts.provider,
         vision=facts.vision,
         chat_template=facts.chat_template,
@@ -132,6 +135,7 @@ def _encoder(facts: EncoderFacts) -> ModelSummary:
         size_bytes=facts.size_bytes,
         weights=facts.weights or (_weights_format(facts.graph, plain=None) if facts.graph else None),
         kv=None,
+        kv_bytes_per_token=None,
         provider="cpu",
         vision=False,
         chat_template=None,

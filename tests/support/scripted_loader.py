@@ -8,15 +8,17 @@ from pathlib import Path
 from support.scripted_model import HELLO, TEMPLATE, Reply, ScriptedRunner, start_worker, write_model_folder
 
 from obeaver.api.models.loaded_model import LoadedModel
-from obeaver.api.models.model_host import OnStage
+from obeaver.api.models.model_host import MemoryRoom, OnStage
 from obeaver.engine.grammar.grammar import GrammarCompiler
 from obeaver.engine.sessions.placement import Placement
 from obeaver.errors import BadRequest
 from obeaver.models.facts import read_facts
 from obeaver.models.store import Store, StoredModel
+from obeaver.models.summary import ModelSummary
 from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.tokenizer import Tokenizer
 
+GIB = 1024**3
 LOADED_AT = 1_700_000_000.5
 
 
@@ -67,15 +69,23 @@ class ScriptedLoader:
 
     Attributes:
         released: Names of models whose memory was given back, in that order.
+        free_bytes: What it says of the machine, which has 4 GiB.
     """
 
     def __init__(self, scripts: dict[str, Script]) -> None:
         self.scripts = scripts
         self.released: list[str] = []
+        self.free_bytes = GIB
 
     def check_device(self, device: str) -> None:
         if device not in ("auto", "cpu"):
             raise BadRequest("`device` must be auto or cpu.", param="device", code="unknown_value")
+
+    def needed_bytes(self, model: ModelSummary) -> int:
+        return model.context_length * 1024
+
+    def memory(self) -> MemoryRoom:
+        return MemoryRoom(self.free_bytes, 4 * GIB)
 
     async def load(self, stored: StoredModel, device: str, on_stage: OnStage) -> LoadedModel:
         script = self.scripts[stored.name]

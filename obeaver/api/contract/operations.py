@@ -127,6 +127,9 @@ LOADING = (
         "availableModels", "GET", "/api/models/available", "The models that could be loaded", response="AvailableModels"
     ),
     Operation(
+        "modelCatalog", "GET", "/api/models/catalog", "The models that can be had by name", response="ModelCatalog"
+    ),
+    Operation(
         id="loadModel",
         method="POST",
         path="/api/models/load",

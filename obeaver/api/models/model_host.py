@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from obeaver.api.models.held_model import ANY_DEVICE, HeldModel
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_load import ModelLoad, load_error
 from obeaver.errors import ApiError, Conflict, ModelNotLoaded, NotFound, ObeaverError
 from obeaver.models.store import StoredModel
+from obeaver.models.summary import ModelSummary
 
 logger = logging.getLogger("obeaver")
 
@@ -25,6 +26,13 @@ T = TypeVar("T")
 
 OnStage = Callable[[str], None]
 """Hears what a load does now; may be called from any thread."""
+
+
+class MemoryRoom(NamedTuple):
+    """Memory for models: what nobody has taken, and all that could ever be had."""
+
+    free_bytes: int
+    total_bytes: int
 
 
 class ModelLoader(Protocol):
@@ -36,6 +44,12 @@ class ModelLoader(Protocol):
         Raises:
             BadRequest: They cannot; lists the devices that there are.
         """
+
+    def needed_bytes(self, model: ModelSummary) -> int:
+        """Memory that loading a model takes."""
+
+    def memory(self) -> MemoryRoom:
+        """What there is of it. Reads files: for a thread."""
 
     async def load(self, stored: StoredModel, device: str, on_stage: OnStage) -> LoadedModel:
         """Load a model, start its engine and try it. The event loop stays free meanwhile.

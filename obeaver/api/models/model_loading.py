@@ -4,6 +4,7 @@ import asyncio
 
 from obeaver.api.contract import wire
 from obeaver.api.contract.validation import parse
+from obeaver.api.models.memory_figures import memory_object, mib
 from obeaver.api.models.model_load import load_error
 from obeaver.api.models.state import ApiState
 from obeaver.errors import BadRequest, ModelError, NotFound
@@ -13,7 +14,6 @@ from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse
 from obeaver.web.stream import run_until_disconnect
 
-MIB = 1024 * 1024
 _WAIT = {"": True, "true": True, "1": True, "false": False, "0": False}
 
 
@@ -26,11 +26,12 @@ class ModelLoadingApi:
 
     async def available(self, _request: Request) -> JSONResponse:
         """`GET /api/models/available`."""
-        found = await asyncio.to_thread(self._library.list)
+        found, memory = await asyncio.to_thread(lambda: (self._library.list(), self._models.loader.memory()))
         current = self._models.held[0] if self._models.held else None
         engine = None if current is None or current.loaded is None else current.loaded.worker.snapshot().label
         models = [self._row(model) for model in found]
-        return JSONResponse({"current": current and current.name, "engine": engine, "models": models})
+        told = {"current": current and current.name, "engine": engine, "memory": memory_object(memory)}
+        return JSONResponse(told | {"models": models})
 
     async def load(self, request: Request) -> JSONResponse:
         """`POST /api/models/load`.
@@ -68,9 +69,13 @@ class ModelLoadingApi:
         return {
             "alias": stored.name,
             "id": stored.name,
+            "kind": summary.kind,
             "device": summary.provider,
-            "size_mb": round(summary.size_bytes / MIB, 1),
+            "provider": summary.provider,
+            "size_mb": mib(summary.size_bytes),
+            "memory_mb": mib(self._models.loader.needed_bytes(summary)),
             "status": "available" if held is None else held.status,
+            "loaded": held is not None and held.loaded is not None,
             "context_length": summary.context_length,
             "architecture": summary.architecture,
             "weights": summary.weights,

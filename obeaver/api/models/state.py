@@ -3,12 +3,13 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from obeaver.api.models.model_host import ModelHost
+from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.library import ChatLibrary
 from obeaver.monitor import Monitor
 from obeaver.web.request_log import RequestLog
@@ -35,6 +36,7 @@ class ApiState:
         models: Which models answer.
         library: Which models could be loaded.
         monitor: Memory of machine and process.
+        catalog: Models that can be had by name.
         request_log: The latest requests.
         stream_keep_alive_s: Silence in a stream before a comment is sent.
         text_threads: Where long prompts are made; shut down by `close`.
@@ -45,6 +47,7 @@ class ApiState:
     models: ModelHost
     library: ChatLibrary
     monitor: Monitor
+    catalog: Mapping[str, CatalogEntry] = field(default_factory=load_catalog)
     request_log: RequestLog = field(default_factory=RequestLog)
     stream_keep_alive_s: float = 10.0
     text_threads: ThreadPoolExecutor = field(default_factory=_text_threads)
