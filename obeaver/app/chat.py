@@ -212,7 +212,10 @@ def _read_text_side(stored: StoredModel) -> _TextSide:
     # A tokenizer that cannot decode fails here, and not in every request.
     tokenizer.decoder()
     template = ChatTemplate(
-        facts.chat_template, special_tokens=facts.special_tokens, control_tokens=tokenizer.control_tokens
+        facts.chat_template,
+        special_tokens=facts.special_tokens,
+        control_tokens=tokenizer.control_tokens,
+        tool_dialect=facts.tool_dialect,
     )
     return _TextSide(facts, tokenizer, template, _grammar_compiler(facts))
 

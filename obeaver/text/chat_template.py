@@ -8,6 +8,7 @@ bounds what they can do and cost. What comes from the request never acts as a co
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, NoReturn
 
 from jinja2 import TemplateError
@@ -15,9 +16,11 @@ from jinja2 import TemplateError
 from obeaver.errors import ModelError, TemplateFailed
 from obeaver.text.chat_template_budget import MAX_WORK, PROBE_WORK, Budget
 from obeaver.text.chat_template_sandbox import BUDGET, Sandbox
+from obeaver.text.needs.need import Need, Probe, Telling
+from obeaver.text.needs.retelling import Message
+from obeaver.text.needs.rules import find_needs, retold
 from obeaver.text.prompt import ControlTokens, Piece, RenderedPrompt
-
-Message = dict[str, Any]
+from obeaver.text.tool_spec import ToolChoice
 
 PART_SEPARATOR: Final = "\n"
 """Stands between text parts where a template knows strings only."""
@@ -33,6 +36,8 @@ _FAILURES: Final = (
     ValueError,
 )
 _MAX_REASON: Final = 300
+_AUTO: Final = ToolChoice()
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 # Strings under these keys are compared by templates and chosen by the API, so their edges stay as they are.
 _FIXED_WORDS: Final = frozenset({"role", "type"})
 
@@ -42,17 +47,18 @@ class _Rejected(TemplateError):
 
 
 class ChatTemplate:
-    """A compiled chat template. Safe to share between threads.
+    """A compiled chat template, and what it does not know. Safe to share between threads.
 
     Args:
         source: Jinja.
         special_tokens: `bos_token` and the like, as the template may name them.
         control_tokens: All strings that act as control tokens in a prompt: the tokenizer's `control_tokens`.
+        tool_dialect: How the model writes calls, where they have to be told in words; the default one if not given.
         now: What time it is, for templates that print the date.
         max_work: What one rendering may cost; see `chat_template_budget.py`.
 
     Attributes:
-        knows_tools: The template reads `tools`.
+        needs: What has to be done for it, since it knows less than the API.
 
     Raises:
         ModelError: The source is no valid template, or uses what is not supported.
@@ -64,21 +70,21 @@ class ChatTemplate:
         *,
         special_tokens: Mapping[str, str],
         control_tokens: Iterable[str],
+        tool_dialect: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC).astimezone(),
         max_work: int = MAX_WORK,
     ) -> None:
         sandbox = Sandbox({"raise_exception": _raise_exception, "strftime_now": lambda form: _strftime(now(), form)})
         try:
-            self._template, names = sandbox.load(source)
+            self._template = sandbox.load(source)
         except (TemplateError, RecursionError, SyntaxError, ValueError) as error:
             raise ModelError(f"the chat template cannot be used: {_reason(error)}") from error
         self._source = source
         self._max_work = max_work
         self._special_tokens = dict(special_tokens)
         self._control = ControlTokens(control_tokens)
-        self.knows_tools = "tools" in names
-        self._wants_parts = self._only_shows(_PARTS, instead_of=_STRING)
-        self._wants_argument_text = self._only_shows(_ARGUMENT_TEXT, instead_of=_ARGUMENT_OBJECT)
+        self._dialect = tool_dialect
+        self.needs = find_needs(self._shows, tool_dialect)
 
     def render(
         self,
@@ -86,29 +92,29 @@ class ChatTemplate:
         /,
         *,
         tools: Sequence[Message] | None = None,
+        choice: ToolChoice = _AUTO,
+        parallel: bool = True,
         add_generation_prompt: bool = True,
-        **kwargs: Any,
+        variables: Mapping[str, Any] = _NOTHING,
     ) -> RenderedPrompt:
         """Make the prompt.
 
-        Content may be a string, a list of text parts or null, and arguments of tool calls an object or JSON text; the
-        template gets the form that it knows.
+        Content may be a string, a list of text parts or null, and arguments of calls an object or JSON text. What the
+        template does not know is told it in another way; see `needs/rules.py`.
 
         Args:
             messages: The conversation.
-            tools: Function definitions; ignored by templates that do not know tools.
+            tools: Definitions of the functions on offer.
+            choice: Whether the model may or must call them, for templates that know no tools.
+            parallel: Whether it may call several at once, for the same.
             add_generation_prompt: End with the beginning of an answer.
-            kwargs: More variables for the template; the names above and the special tokens' cannot be overridden.
+            variables: More variables for the template; the conversation and the special tokens cannot be overridden.
 
         Raises:
             TemplateFailed: The template rejects the conversation, fails on it, or takes too much time or memory.
         """
-        given = {
-            **kwargs,
-            "messages": [self._shaped(message) for message in messages],
-            "tools": list(tools) if tools else None,
-            "add_generation_prompt": add_generation_prompt,
-        }
+        telling = Telling([_plain(message) for message in messages], tools or (), choice, parallel)
+        given = {**variables, **self._given(telling, self.needs), "add_generation_prompt": add_generation_prompt}
         try:
             mark = _free_mark([self._source, *_strings(given)])
             marked = {name: self._marked(value, mark) for name, value in given.items()}
@@ -121,6 +127,20 @@ class ChatTemplate:
             raise TemplateFailed(f"the model's chat template failed with a {type(error).__name__}") from error
         pieces = (Piece(_without(piece.text, mark), piece.is_control) for piece in self._control.split(text))
         return RenderedPrompt(tuple(piece for piece in pieces if piece.text))
+
+    def _given(self, telling: Telling, needs: frozenset[Need]) -> dict[str, Any]:
+        telling = retold(telling, needs, self._dialect)
+        return {"messages": list(telling.messages), "tools": list(telling.tools) or telling.no_tools}
+
+    def _shows(self, probe: Probe, needs: frozenset[Need]) -> bool:
+        # A copy, since a template may change lists.
+        given = self._marked(self._given(probe.telling, needs), "")
+        variables = {**given, "add_generation_prompt": False}
+        try:
+            text = self._run(variables, Budget(PROBE_WORK))
+        except (TemplateError, *_FAILURES):
+            return False
+        return all(word in text for word in probe.words) and not any(word in text for word in probe.unwanted)
 
     def _run(self, variables: Mapping[str, Any], budget: Budget) -> str:
         return self._template.render({"documents": None, **variables, **self._special_tokens, BUDGET: budget})
@@ -139,53 +159,6 @@ class ChatTemplate:
     def _marked_key(self, key: Any, mark: str) -> Any:
         return self._control.mark(key, mark) if isinstance(key, str) else key
 
-    def _shaped(self, message: Message) -> Message:
-        shaped = {**message, "content": self._content(message.get("content"))}
-        if message.get("tool_calls"):
-            shaped["tool_calls"] = [self._call(call) for call in message["tool_calls"]]
-        return shaped
-
-    def _content(self, content: Any) -> Any:
-        if self._wants_parts:
-            return content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
-        if isinstance(content, list):
-            return PART_SEPARATOR.join(_part_text(part) for part in content)
-        return "" if content is None else content
-
-    def _call(self, call: Message) -> Message:
-        function = call.get("function")
-        if not isinstance(function, Mapping):
-            return call
-        arguments = _object(function.get("arguments"))
-        if self._wants_argument_text and isinstance(arguments, dict):
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        return {**call, "function": {**function, "arguments": arguments}}
-
-    def _only_shows(self, messages: Sequence[Message], *, instead_of: Sequence[Message]) -> bool:
-        """Whether the template prints the needle of the first conversation, and not that of the second."""
-        return not self._shows(instead_of) and self._shows(messages)
-
-    def _shows(self, messages: Sequence[Message]) -> bool:
-        try:
-            variables = {"messages": messages, "tools": None, "add_generation_prompt": False}
-            return _NEEDLE in self._run(variables, Budget(PROBE_WORK))
-        except (TemplateError, *_FAILURES):
-            return False
-
-
-_NEEDLE: Final = "needle"
-_STRING: Final[Sequence[Message]] = [{"role": "user", "content": _NEEDLE}]
-_PARTS: Final[Sequence[Message]] = [{"role": "user", "content": [{"type": "text", "text": _NEEDLE}]}]
-
-
-def _called_with(arguments: Any) -> Sequence[Message]:
-    call = {"id": "call00001", "type": "function", "function": {"name": "f", "arguments": arguments}}
-    return [{"role": "user", "content": "x"}, {"role": "assistant", "content": "", "tool_calls": [call]}]
-
-
-_ARGUMENT_OBJECT: Final = _called_with({"key": _NEEDLE})
-_ARGUMENT_TEXT: Final = _called_with(json.dumps({"key": _NEEDLE}))
-
 
 def _raise_exception(message: object) -> NoReturn:
     raise _Rejected(str(message))
@@ -201,6 +174,23 @@ def _strftime(now: datetime, form: str) -> str:
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + "…"
+
+
+def _plain(message: Message) -> Message:
+    """The message with content that is one string, and arguments that are objects where they are the text of one."""
+    content = message.get("content")
+    text = PART_SEPARATOR.join(map(_part_text, content)) if isinstance(content, list) else content or ""
+    plain = {**message, "content": text}
+    return (
+        {**plain, "tool_calls": [_plain_call(call) for call in message["tool_calls"]]}
+        if "tool_calls" in plain
+        else plain
+    )
+
+
+def _plain_call(call: Message) -> Message:
+    function = call["function"]
+    return {**call, "function": {**function, "arguments": _object(function.get("arguments"))}}
 
 
 def _part_text(part: Any) -> str:

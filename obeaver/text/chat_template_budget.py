@@ -23,6 +23,7 @@ ITEM: Final = 128
 MAX_SECONDS: Final = 5.0
 MAX_BITS: Final = 1024
 
+_PLAIN_FIELD: Final = re.compile(r"\{\{|\}\}|\{\w*\}")
 _LONG_WIDTH: Final = re.compile(r"%[^%a-zA-Z]*(?:\d{4}|\*)")
 
 
@@ -73,7 +74,18 @@ def percent(budget: Budget, text: str, values: Any) -> str:
     return formatted
 
 
-def pay_for_method(budget: Budget, text: str, method: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def pay_for_format(budget: Budget, text: str, values: list[Any]) -> None:
+    """Pay for `text.format(…)`, which may name its values and nothing more."""
+    fields = _PLAIN_FIELD.findall(text)
+    if {"{", "}"} & set(_PLAIN_FIELD.sub("", text)):
+        raise SecurityError("it formats with more than names")
+    for _ in fields:
+        budget.weigh(values)
+
+
+def pay_for_method(
+    budget: Budget, text: str, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Any, ...]:
     """Pay for what a string's method makes; gives the arguments back, to be used instead of the given ones."""
     budget.spend(len(text))
     if method == "join" and args:
@@ -81,6 +93,8 @@ def pay_for_method(budget: Budget, text: str, method: str, args: tuple[Any, ...]
         budget.weigh(items)
         budget.spend(len(text) * len(items))
         return (items, *args[1:])
+    if method == "format":
+        pay_for_format(budget, text, [*args, *kwargs.values()])
     if method == "replace" and len(args) > 1:
         budget.spend(text.count(args[0]) * len(args[1]))
     return args

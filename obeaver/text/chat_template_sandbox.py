@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from jinja2 import TemplateSyntaxError, meta, nodes, pass_context
+from jinja2 import TemplateSyntaxError, nodes, pass_context
 from jinja2.environment import Template
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
@@ -28,10 +28,11 @@ MAX_SOURCE: Final = 1_000_000
 BUDGET: Final = " budget"
 
 _STRING_METHODS: Final = frozenset(
-    "capitalize count endswith find index isalnum isalpha isascii isdecimal isdigit islower isnumeric isspace istitle "
-    "isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex rpartition rsplit rstrip split "
-    "splitlines startswith strip swapcase title upper".split()
+    "capitalize count endswith find format index isalnum isalpha isascii isdecimal isdigit islower isnumeric isspace "
+    "istitle isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex rpartition rsplit "
+    "rstrip split splitlines startswith strip swapcase title upper".split()
 )
+_LIST_CHANGES: Final = frozenset({"append", "pop"})
 _PLAIN_FILTERS: Final = (
     "abs count d default dictsort first float groupby int items last length list map max min reject rejectattr reverse "
     "round select selectattr sort unique".split()
@@ -181,11 +182,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
         self.globals |= functions
 
-    def load(self, source: str) -> tuple[Template, frozenset[str]]:
+    def load(self, source: str) -> Template:
         """Compile a template.
-
-        Returns:
-            The template, and the names of the variables that it reads.
 
         Raises:
             TemplateError: It is no valid template, or uses what is not supported.
@@ -194,18 +192,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if len(source) > MAX_SOURCE:
             raise TemplateSyntaxError("it is too long", 1)
         tree = self.parse(source)
-        names = frozenset(meta.find_undeclared_variables(tree))
         code = self.compile(_Metered().visit(tree))
-        return Template.from_code(self, code, self.make_globals(None)), names
+        return Template.from_code(self, code, self.make_globals(None))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Of strings, methods whose result is not much longer; of numbers, none."""
+        """Of strings, what makes no much longer ones; of lists, what adds or takes an item; of numbers, nothing."""
+        if isinstance(obj, list) and attr in _LIST_CHANGES:
+            return True
         if isinstance(obj, str) and attr not in _STRING_METHODS:
             return False
         return not isinstance(obj, int | float | bytes) and super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:
-        """`str.format` is left to `is_safe_attribute`, which refuses it."""
+        """`str.format` is left to `is_safe_attribute`, and to its price."""
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
         """Say at once what Jinja would say when the value is used."""
@@ -217,7 +216,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         budget.spend(CALL)
         owner = getattr(obj, "__self__", None)
         if isinstance(owner, str):
-            args = pay_for_method(budget, owner, obj.__name__, args)
+            args = pay_for_method(budget, owner, obj.__name__, args, kwargs)
         return super().call(context, obj, *args, **kwargs)
 
     def call_filter(

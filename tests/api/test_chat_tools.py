@@ -10,6 +10,7 @@ from support.scripted_model import TEMPLATE, TEMPLATE_WITH_TOOLS, Reply, ids_of,
 from obeaver.models.dialects import tool_dialect
 from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
 
+USER = [{"role": "user", "content": "Hi"}]
 WEATHER = {
     "type": "function",
     "function": {
@@ -109,6 +110,52 @@ async def test_calls_are_calls_and_a_stream_accumulates_to_the_same(
     ChatCompletion.model_validate(whole)
     for chunk in chunks:
         ChatCompletionChunk.model_validate(chunk)
+
+
+ONE_CALL_A_TURN = (
+    "{% for m in messages %}{% if m.tool_calls and m.tool_calls | length > 1 %}{{ raise_exception('One!') }}{% endif %}"
+    "{% endfor %}"
+    + TEMPLATE_WITH_TOOLS.replace("{{ message.content }}", "{{ message.content }}{{ message.tool_calls }}")
+)
+NINE_LETTERS = (
+    "{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.id | length != 9 %}{{ raise_exception('9!') }}"
+    "{% endif %}{% endfor %}{% endfor %}"
+    + TEMPLATE_WITH_TOOLS.replace(
+        "{{ message.content }}", "{{ message.content }}{{ message.tool_calls }}{{ message.tool_call_id }}"
+    )
+)
+
+
+@pytest.mark.parametrize(("template", "num_calls"), [(ONE_CALL_A_TURN, 1), (NINE_LETTERS, 2), (TEMPLATE, 2)])
+@pytest.mark.parametrize("choice", ["auto", "required"])
+async def test_an_answer_with_calls_comes_back_with_their_results(
+    serve: Any, template: str, num_calls: int, choice: str
+) -> None:
+    prompts: list[str] = []
+    async with serve(recording(prompts, TWO_CALLS), template=template, grammars=make_grammars()) as served:
+        first = (await served.answer(tools=TOOLS, tool_choice=choice))["choices"][0]
+        message = first["message"]
+        results = [
+            {"role": "tool", "tool_call_id": call["id"], "content": f"result {place}"}
+            for place, call in enumerate(message["tool_calls"])
+        ]
+        await served.answer(tools=TOOLS, messages=[*served.user, message, *results])
+    assert (first["finish_reason"], len(message["tool_calls"])) == ("tool_calls", num_calls)
+    words = ["Ulaanbaatar", *(f"result {place}" for place in range(num_calls))]
+    assert all(word in prompts[-1] for word in words)
+
+
+async def test_two_calls_of_another_server_are_told_to_a_template_that_takes_one(serve: Any) -> None:
+    prompts: list[str] = []
+    calls = [
+        {"id": name, "type": "function", "function": {"name": "get_time", "arguments": ""}} for name in ("one", "two")
+    ]
+    results = [{"role": "tool", "tool_call_id": name, "content": f"result {name}"} for name in ("one", "two")]
+    messages = [*USER, {"role": "assistant", "content": None, "tool_calls": calls}, *results]
+    async with serve(recording(prompts), template=ONE_CALL_A_TURN) as served:
+        await served.answer(tools=TOOLS, messages=messages)
+    places = [prompts[-1].index(words) for words in ("'one'", "result one", "'two'", "result two")]
+    assert places == sorted(places)
 
 
 async def test_arguments_stream_in_pieces(serve: Any) -> None:

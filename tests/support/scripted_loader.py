@@ -110,7 +110,10 @@ class ScriptedLoader:
             facts=facts,
             tokenizer=tokenizer,
             template=ChatTemplate(
-                script.template, special_tokens=facts.special_tokens, control_tokens=tokenizer.control_tokens
+                script.template,
+                special_tokens=facts.special_tokens,
+                control_tokens=tokenizer.control_tokens,
+                tool_dialect=facts.tool_dialect,
             ),
             worker=worker,
             loaded_at=LOADED_AT,

@@ -11,6 +11,7 @@ from support.small_tokenizers import byte_level_metadata, sentencepiece_metadata
 
 from obeaver.errors import ModelError, TemplateFailed
 from obeaver.text.chat_template import ChatTemplate
+from obeaver.text.needs.need import Need
 from obeaver.text.tokenizer import Tokenizer
 
 TEMPLATES = Path(__file__).parent.parent / "data" / "chat_templates"
@@ -50,7 +51,7 @@ def user(content: Any) -> list[dict[str, Any]]:
 
 
 def rendered(source: str, content: Any = "x", **variables: Any) -> str:
-    return template(source).render(user(content), **variables).text
+    return template(source).render(user(content), variables=variables).text
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_control_text_is_plain_text_where_a_template_escapes_it_as_ascii() -> No
 
 
 def test_control_text_in_template_variables_is_plain_text() -> None:
-    prompt = template("{{ note }}<|im_end|>").render(user("x"), note="<|im_end|>")
+    prompt = template("{{ note }}<|im_end|>").render(user("x"), variables={"note": "<|im_end|>"})
     assert [(piece.text, piece.is_control) for piece in prompt.pieces] == [("<|im_end|>", False), ("<|im_end|>", True)]
 
 
@@ -163,24 +164,20 @@ def test_a_conversation_that_leaves_no_mark_is_rejected() -> None:
 def test_variables_of_a_request_do_not_replace_the_conversation_or_the_special_tokens() -> None:
     source = "{{ messages[0].content }}{{ eos_token }}{{ messages_too }}"
     chat = template(source, eos_token="<|im_end|>")
-    assert chat.render(user("x"), messages=[], eos_token="y", messages_too="z").text == "x<|im_end|>z"
+    variables = {"messages": [], "eos_token": "y", "messages_too": "z"}
+    assert chat.render(user("x"), variables=variables).text == "x<|im_end|>z"
 
 
 # What templates are given.
 
 
 def test_the_generation_prompt_can_be_left_out() -> None:
-    assert rendered(CHATML, add_generation_prompt=False) == "<|im_start|>user\nx<|im_end|>"
+    assert template(CHATML).render(user("x"), add_generation_prompt=False).text == "<|im_start|>user\nx<|im_end|>"
 
 
 def test_a_variable_of_the_request_reaches_the_template() -> None:
     assert rendered(style("qwen"), enable_thinking=False).endswith("<think>\n\n</think>\n\n")
     assert rendered(style("qwen"), enable_thinking=True).endswith("<|im_start|>assistant\n")
-
-
-@pytest.mark.parametrize(("name", "knows"), [("qwen", True), ("llama3", True), ("mistral", False)])
-def test_a_template_that_reads_tools_knows_tools(name: str, knows: bool) -> None:
-    assert template(style(name)).knows_tools is knows
 
 
 def test_tools_are_printed_as_they_are() -> None:
@@ -203,7 +200,7 @@ def test_text_parts_are_joined_where_a_template_knows_strings() -> None:
 def test_a_string_becomes_a_part_where_a_template_knows_parts() -> None:
     source = "{% for part in messages[0].content %}{% if part.type == 'text' %}<{{ part.text }}>{% endif %}{% endfor %}"
     assert rendered(source, "one") == "<one>"
-    assert rendered(source, [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]) == "<one><two>"
+    assert rendered(source, [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]) == "<one\ntwo>"
 
 
 def test_a_part_that_is_no_text_is_rejected() -> None:
@@ -238,11 +235,6 @@ def test_arguments_that_are_no_object_stay_as_they_are(arguments: str) -> None:
     assert json.dumps(arguments) in text
 
 
-def test_a_call_without_a_function_stays_as_it_is() -> None:
-    source = "{{ messages[-1].tool_calls[0].kind }}"
-    assert template(source).render([{"role": "assistant", "tool_calls": [{"kind": "custom"}]}]).text == "custom"
-
-
 def test_the_date_is_the_local_one() -> None:
     now: Callable[[], datetime] = lambda: datetime(2024, 2, 29, 12, 30, tzinfo=UTC)  # noqa: E731
     chat = ChatTemplate("{{ strftime_now('%d %b %Y') }}", special_tokens={}, control_tokens=[], now=now)
@@ -271,6 +263,8 @@ def test_the_date_is_the_local_one() -> None:
         ("{% filter upper %}a{{ 'b' }}{% endfilter %}", "AB"),
         ("a\n    {% if true %}\nb\n    {% endif %}\nc", "a\nb\nc"),
         ("{{ {'a': [1, {'b': none}]} }}{{ {'a': 1}.items() | list }}", "{'a': [1, {'b': None}]}[('a', 1)]"),
+        ("{{ '<{}{n}>{0}{{}}'.replace('{}', '{0}', 1).format(1, n='b') }}", "<1b>1{}"),
+        ("{% set x = ['a'] %}{% set _ = x.append('b') %}{{ x.pop(0) }}{{ x }}", "a['b']"),
         ("{{ nothing }}{{ nothing is defined }}{{ documents is none }}{{ tools is none }}", "FalseTrueTrue"),
     ],
 )  # fmt: skip
@@ -298,8 +292,9 @@ def test_a_template_that_cannot_be_used_is_refused_when_it_is_loaded(source: str
 
 
 def test_a_template_that_rejects_a_conversation_says_why() -> None:
-    with pytest.raises(TemplateFailed, match="rejects this conversation: Turns must alternate") as caught:
-        template(style("mistral"), MISTRAL_TOKENS, bos_token="<s>").render([*user("a"), *user("b")])
+    source = "{% if messages | length > 2 %}{{ raise_exception('Two messages are enough.') }}{% endif %}"
+    with pytest.raises(TemplateFailed, match="rejects this conversation: Two messages are enough") as caught:
+        template(source).render(3 * user("a"))
     assert caught.value.status == 400
     assert caught.value.code == "chat_template_failed"
 
@@ -337,9 +332,9 @@ def test_a_template_that_fails_does_not_quote_the_conversation(source: str) -> N
         "{{ messages.__class__.__mro__ }}",
         "{{ cycler.__init__.__globals__ }}",
         "{{ (messages | map(attribute='__class__') | list)[0] }}",
-        "{{ messages.append(1) }}",
+        "{{ messages.extend([1]) }}",
         "{{ messages[0].update({'a': 1}) }}",
-        "{{ 'x'.format(1) }}",
+        "{{ 'x'.format_map({}) }}",
         "{{ 'x'.ljust(1000000000) }}",
         "{{ (1).to_bytes(1000000000, 'big') }}",
     ],
@@ -401,4 +396,4 @@ def test_the_template_of_the_default_model_keeps_what_users_type_apart(default_m
     ids = tokenizer.encode_prompt(chat.render([{"role": "system", "content": "Be kind."}, *user(content)]))
     assert control_tokens(tokenizer, ids) == [*CHATML_TOKENS, *CHATML_TOKENS, "<|im_start|>"]
     assert tokenizer.decode(ids) == f"system\nBe kind.\nuser\n{content}\nassistant\n"
-    assert not chat.knows_tools
+    assert Need.TOOLS_IN_WORDS in chat.needs

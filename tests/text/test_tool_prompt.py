@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from obeaver.text.events import join_events
+from obeaver.text.needs.tool_prompt import instruction, tell_calls, tell_results, with_system
 from obeaver.text.text_stream import TextStream
-from obeaver.text.tool_calls.dialects import DIALECTS
-from obeaver.text.tool_prompt import describe_tools
+from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
 from obeaver.text.tool_spec import ToolChoice, ToolSpec
 
 WEATHER = ToolSpec("get_weather", "Tells the weather.", {"type": "object", "properties": {"city": {"type": "string"}}})
@@ -28,6 +28,20 @@ RESULTS: list[dict[str, Any]] = [
     {"role": "tool", "tool_call_id": "call_a", "name": "get_weather", "content": "18 °C"},
     {"role": "tool", "tool_call_id": "call_b", "name": "get_time", "content": "12:00"},
 ]
+
+
+def describe_tools(
+    messages: list[dict[str, Any]],
+    tools: list[ToolSpec],
+    *,
+    choice: ToolChoice,
+    parallel: bool = True,
+    dialect: str = DEFAULT_DIALECT,
+) -> list[dict[str, Any]]:
+    """Everything in words."""
+    form = DIALECTS[dialect].format
+    told = tell_results(tell_calls(messages, form))
+    return [dict(message) for message in with_system(told, instruction(tools, choice, form, parallel=parallel))]
 
 
 def test_functions_are_described_in_a_new_system_message() -> None:

@@ -64,6 +64,7 @@ class _Constraint:
     ) -> None:
         markers = model.facts.think_markers
         self._conversation = conversation
+        self._several_calls = conversation.tools.several(model.template)
         self._dialect = DIALECTS[model.facts.tool_dialect or DEFAULT_DIALECT]
         self._compiler = compiler
         self._control_ids = _control_ids(model, compiler, [*(markers or ()), *self._dialect.markers])
@@ -87,7 +88,7 @@ class _Constraint:
             return self._grammar.form(form)
         tools = self._conversation.tools
         # Where one function is named, it is called once: a small model would not come to an end.
-        several = tools.parallel and tools.choice.mode != "function"
+        several = self._several_calls and tools.choice.mode != "function"
         calls = call_rules(self._dialect, functions, self._control_ids, several=several)
         if tools.choice.mode != "auto":
             return self._grammar.must_call(calls, several=several)

@@ -76,5 +76,5 @@ def _text_stream(job: Job) -> TextStream:
         think_open=job.prompt.think_open,
         tool_dialect=facts.tool_dialect,
         tools=tools.specs,
-        parallel_tool_calls=tools.parallel,
+        parallel_tool_calls=tools.several(job.model.template),
     )

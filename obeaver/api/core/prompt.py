@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from obeaver.api.core.conversation import Conversation
-from obeaver.api.core.messages import PlainMessage, plain_messages
+from obeaver.api.core.messages import plain_messages
 from obeaver.api.models.loaded_model import LoadedModel
-from obeaver.text.tool_prompt import describe_tools
+from obeaver.text.chat_template import ChatTemplate
+from obeaver.text.prompt import RenderedPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +29,25 @@ def make_prompt(model: LoadedModel, conversation: Conversation) -> Prompt:
     Raises:
         TemplateFailed: The template rejects the conversation.
     """
-    messages = plain_messages(conversation.messages)
-    tools = [tool.definition for tool in conversation.tools.offered]
-    if not model.template.knows_tools:
-        messages, tools = _with_tools_described(model, conversation, messages), []
-    rendered = model.template.render(messages, tools=tools, **template_variables(conversation))
+    rendered = render(model.template, conversation)
     markers = model.facts.think_markers
     think_open = markers is not None and rendered.text.rstrip().endswith(markers[0])
     return Prompt(model.tokenizer.encode_prompt(rendered), think_open)
 
 
-def _with_tools_described(
-    model: LoadedModel, conversation: Conversation, messages: list[PlainMessage]
-) -> list[PlainMessage]:
-    return describe_tools(
-        messages,
-        conversation.tools.specs,
-        choice=conversation.tools.choice,
-        parallel=conversation.tools.parallel,
-        dialect=model.facts.tool_dialect,
+def render(template: ChatTemplate, conversation: Conversation) -> RenderedPrompt:
+    """What a template makes of a conversation.
+
+    Raises:
+        TemplateFailed: The template rejects it.
+    """
+    tools = conversation.tools
+    return template.render(
+        plain_messages(conversation.messages),
+        tools=[tool.definition for tool in tools.offered],
+        choice=tools.choice,
+        parallel=tools.several(template),
+        variables=template_variables(conversation),
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from obeaver.text.chat_template import ChatTemplate
+from obeaver.text.needs.need import Need
 from obeaver.text.tool_spec import ToolChoice, ToolSpec
 
 
@@ -59,6 +61,10 @@ class Tools:
         if choice.mode == "function":
             return cls(tuple(tool for tool in tools if tool.name == choice.name), choice, parallel)
         return cls(tuple(tools), choice, parallel)
+
+    def several(self, template: ChatTemplate) -> bool:
+        """Whether an answer may hold several calls: not where the template could not tell the model of it later."""
+        return self.parallel and Need.ONE_CALL not in template.needs
 
     @property
     def specs(self) -> list[ToolSpec]:

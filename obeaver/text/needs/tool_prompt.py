@@ -5,61 +5,52 @@ The functions are described in the system message, calls become the assistant's 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS, CallFormat
+from obeaver.text.needs.retelling import Message
+from obeaver.text.tool_calls.dialects import CallFormat
 from obeaver.text.tool_spec import ToolChoice, ToolSpec
-
-Message: TypeAlias = Mapping[str, Any]
-"""A message as chat templates know it: content is a string, arguments are an object if a client sent one."""
 
 _EXAMPLE = ("function-name", '{"argument-name": "value"}')
 
 
-def describe_tools(
-    messages: Iterable[Message],
-    tools: Sequence[ToolSpec],
-    *,
-    choice: ToolChoice,
-    parallel: bool = True,
-    dialect: str | None = None,
-) -> list[dict[str, Any]]:
-    """The messages for a template that knows nothing of tools.
-
-    Args:
-        messages: The conversation, which may hold calls and their results.
-        tools: The functions on offer.
-        choice: Whether the model may or must call; with `none` only the history is told.
-        parallel: Whether it may call several at once.
-        dialect: How calls are written; the default dialect if not given.
-
-    Returns:
-        New messages, of the roles system, user and assistant, without calls.
-    """
-    call_format = DIALECTS[dialect or DEFAULT_DIALECT].format
-    told = _tell_history(messages, call_format)
-    if not tools or choice.mode == "none":
-        return told
-    return _with_system(told, _instruction(tools, choice, parallel, call_format))
+def tell_calls(messages: Iterable[Message], call_format: CallFormat) -> list[Message]:
+    """The messages with calls as the assistant's text, behind what else was said."""
+    return [_tell(message, call_format) for message in messages]
 
 
-def _tell_history(messages: Iterable[Message], call_format: CallFormat) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = []
+def tell_results(messages: Iterable[Message]) -> list[Message]:
+    """The messages with results as the user's text: one message for all that stand together."""
+    told: list[Message] = []
     after_result = False
     for message in messages:
         is_result = message["role"] == "tool"
         if is_result and after_result:
-            # One message for all results: many templates want user and assistant to take turns.
-            told[-1]["content"] += "\n" + _result(message)
-        elif is_result:
-            told.append({"role": "user", "content": _result(message)})
+            # Many templates want user and assistant to take turns.
+            told[-1] = {**told[-1], "content": told[-1]["content"] + "\n" + _result(message)}
         else:
-            told.append(_tell(message, call_format))
+            told.append({"role": "user", "content": _result(message)} if is_result else message)
         after_result = is_result
     return told
 
 
-def _tell(message: Message, call_format: CallFormat) -> dict[str, Any]:
+def specs(tools: Iterable[Mapping[str, Any]]) -> list[ToolSpec]:
+    """Definitions of functions, as the text layer knows them."""
+    functions = [tool["function"] for tool in tools]
+    return [
+        ToolSpec(function["name"], function.get("description", ""), function.get("parameters", {}))
+        for function in functions
+    ]
+
+
+def whole(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition with a description and parameters, of which templates read the properties."""
+    function = tool["function"]
+    schema = {"type": "object", "properties": {}, **function.get("parameters", {})}
+    return {**tool, "function": {"description": "", **function, "parameters": schema}}
+
+
+def _tell(message: Message, call_format: CallFormat) -> Message:
     told = dict(message)
     calls = told.pop("tool_calls", None)
     if calls:
@@ -79,21 +70,42 @@ def _result(message: Message) -> str:
     return f"<tool_response>\n{_json(result)}\n</tool_response>"
 
 
-def _with_system(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+def with_system(messages: Sequence[Message], text: str) -> list[Message]:
+    """The messages with this text at the end of the system message, which is a new one if need be."""
+    if not text:
+        return list(messages)
     if messages and messages[0]["role"] == "system":
         first, *others = messages
         return [{**first, "content": f"{first['content']}\n\n{text}"}, *others]
     return [{"role": "system", "content": text}, *messages]
 
 
-def _instruction(tools: Sequence[ToolSpec], choice: ToolChoice, parallel: bool, call_format: CallFormat) -> str:
+def instruction(
+    tools: Sequence[ToolSpec],
+    choice: ToolChoice,
+    call_format: CallFormat,
+    *,
+    parallel: bool = True,
+    told_results: bool = True,
+) -> str:
+    """What the model has to know of the functions.
+
+    Args:
+        tools: The functions on offer.
+        choice: Whether the model may or must call; with `none` nothing is said.
+        call_format: How calls are written.
+        parallel: Whether it may call several at once.
+        told_results: Results are told as `tell_results` does it.
+    """
+    if not tools or choice.mode == "none":
+        return ""
     functions = "\n".join(_json(_described(tool)) for tool in tools)
     several = f"To call two, write:\n{call_format.write([_EXAMPLE, _EXAMPLE])}"
     parts = [
         f"You can call functions. These are on offer:\n<tools>\n{functions}\n</tools>",
         f"To call a function, write exactly this form:\n{call_format.write([_EXAMPLE])}",
         several if parallel else "Call one function at a time.",
-        "Results come back between <tool_response> and </tool_response>.",
+        *(["Results come back between <tool_response> and </tool_response>."] if told_results else []),
         _obligation(choice),
     ]
     return "\n\n".join(parts)
