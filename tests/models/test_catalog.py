@@ -8,7 +8,7 @@ import pytest
 from obeaver.errors import ModelError
 from obeaver.models.catalog import BUNDLED, load_catalog
 from obeaver.models.encoder.architecture import FAMILIES
-from obeaver.models.gguf.architecture import ARCHITECTURES
+from obeaver.models.gguf.families import ARCHITECTURES
 from obeaver.models.names import checked_name
 from obeaver.models.progress import SilentProgress
 

@@ -10,10 +10,40 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType
 
 FloatArray = npt.NDArray[np.float32]
+Value = int | float | str | bool | list[int] | list[bool]
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
+DENSE = (
+    *ARCHITECTURES,
+    *("ernie4_5", "mistral3", "smollm3", "granite", "minicpm", "command-r", "glm4", "qwen2vl", "exaone", "seed_oss"),
+    *("qwen3vl", "hunyuan-dense", "phi3", "starcoder2", "olmo2", "gemma2", "gemma3"),
+)
+MIXTURES = ("llama", "qwen3moe", "gpt-oss")
 TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+_POST_NORMS = ("post_attention_norm", "post_ffw_norm")
+_NORMS: Mapping[str, tuple[str, ...]] = {
+    "seed_oss": ("attn_norm", "post_attention_norm"),
+    "gpt-oss": ("attn_norm", "post_attention_norm"),
+    "command-r": ("attn_norm",),
+    "olmo2": _POST_NORMS,
+    **dict.fromkeys(("glm4", "gemma2", "gemma3"), ("attn_norm", "ffn_norm", *_POST_NORMS)),
+}
+_BIASED: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("qwen2", "qwen2vl", "seed_oss", "glm4"), ("attn_q", "attn_k", "attn_v")),
+    "gpt-oss": ("attn_q", "attn_k", "attn_v", "attn_output"),
+    "starcoder2": ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"),
+}
+# What files of these families say beside sizes, as llama.cpp requires it.
+_KEYS: Mapping[str, Mapping[str, Value]] = {
+    "granite": {"embedding_scale": 12.0, "residual_scale": 0.22, "logit_scale": 8.0, "attention.scale": 0.02},
+    "command-r": {"attention.layer_norm_epsilon": 1e-5, "logit_scale": 0.0625},
+    "starcoder2": {"attention.layer_norm_epsilon": 1e-5},
+    "qwen2vl": {"rope.dimension_sections": [16, 24, 24, 0]},
+    "qwen3vl": {"rope.dimension_sections": [24, 20, 20, 0]},
+    "gpt-oss": {"attention.sliding_window": 32},
+}
 
 # Where a block of these types has its float16 factors; the package can read them and not write them.
 _K_FACTORS: Mapping[str, tuple[int, ...]] = {"Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}
@@ -27,6 +57,7 @@ class TinyGguf:
         type: Storage of all matrices; vectors are F32.
         tokens: Entries of the vocabulary; None is one for each embedding.
         metadata: Further keys, without the architecture's prefix; they win over what is made here.
+        experts: In place of each feed-forward network; two are used for a token.
         vectors: Further tensors by name.
         without: Tensors to leave out.
         chat_template: Of the tokenizer; None for a model that has none.
@@ -45,7 +76,8 @@ class TinyGguf:
     tokens: int | None = None
     tied: bool = True
     biases: tuple[str, ...] = ()
-    metadata: Mapping[str, int | float | str | bool] = field(default_factory=dict)
+    experts: int = 0
+    metadata: Mapping[str, Value] = field(default_factory=dict)
     vectors: Mapping[str, FloatArray] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     seed: int = 0
@@ -69,7 +101,8 @@ class TinyGguf:
         writer.close()
         return path
 
-    def _metadata(self) -> dict[str, int | float | str | bool]:
+    def _metadata(self) -> dict[str, Value]:
+        mixture = {"expert_count": self.experts, "expert_used_count": 2, "expert_feed_forward_length": self.ffn}
         return {
             "block_count": self.layers,
             "context_length": self.context,
@@ -81,6 +114,8 @@ class TinyGguf:
             "attention.value_length": self.head_dim,
             "attention.layer_norm_rms_epsilon": 1e-5,
             "rope.freq_base": 10000.0,
+            **(mixture if self.experts else {}),
+            **_KEYS.get(self.architecture, {}),
             **self.metadata,
         }
 
@@ -95,33 +130,56 @@ class TinyGguf:
             for name, rows, columns in self._matrices():
                 yield f"blk.{layer}.{name}.weight", *self._matrix(random, rows, columns, kind)
                 if name in self._biased():
-                    bias = random.normal(0, 0.5, rows).astype(np.float32)
-                    yield f"blk.{layer}.{name}.bias", bias, GGMLQuantizationType.F32
+                    yield f"blk.{layer}.{name}.bias", _bias(random, rows), GGMLQuantizationType.F32
             for name, size in self._norms():
                 yield f"blk.{layer}.{name}.weight", _norm(random, size), GGMLQuantizationType.F32
+                if self.architecture == "starcoder2":
+                    yield f"blk.{layer}.{name}.bias", _bias(random, size), GGMLQuantizationType.F32
+            for name, tensor in self._others(random):
+                yield f"blk.{layer}.{name}", tensor, GGMLQuantizationType.F32
+        if self.architecture == "starcoder2":
+            yield "output_norm.bias", _bias(random, self.hidden), GGMLQuantizationType.F32
         for name, vector in self.vectors.items():
             yield name, vector, GGMLQuantizationType.F32
 
     def _biased(self) -> tuple[str, ...]:
-        return ("attn_q", "attn_k", "attn_v") if self.architecture == "qwen2" else self.biases
+        return self.biases or _BIASED.get(self.architecture, ())
 
     def _matrices(self) -> list[tuple[str, int, int]]:
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        return [
-            ("attn_q", q, self.hidden),
-            ("attn_k", kv, self.hidden),
-            ("attn_v", kv, self.hidden),
-            ("attn_output", self.hidden, q),
-            ("ffn_gate", self.ffn, self.hidden),
-            ("ffn_up", self.ffn, self.hidden),
-            ("ffn_down", self.hidden, self.ffn),
-        ]
+        heads = [("attn_q", q, self.hidden), ("attn_k", kv, self.hidden), ("attn_v", kv, self.hidden)]
+        if self.architecture == "phi3":
+            heads = [("attn_qkv", q + 2 * kv, self.hidden)]
+        heads.append(("attn_output", self.hidden, q))
+        if self.experts:
+            return heads
+        down = ("ffn_down", self.hidden, self.ffn)
+        if self.architecture in ("phi3", "glm4"):
+            return [*heads, ("ffn_up", 2 * self.ffn, self.hidden), down]
+        gate = [] if self.architecture == "starcoder2" else [("ffn_gate", self.ffn, self.hidden)]
+        return [*heads, *gate, ("ffn_up", self.ffn, self.hidden), down]
 
     def _norms(self) -> list[tuple[str, int]]:
-        names = [("attn_norm", self.hidden), ("ffn_norm", self.hidden)]
-        if self.architecture == "qwen3":
+        names = [(name, self.hidden) for name in _NORMS.get(self.architecture, ("attn_norm", "ffn_norm"))]
+        if self.architecture in ("qwen3", "qwen3vl", "qwen3moe", "hunyuan-dense", "gemma3"):
             names += [("attn_q_norm", self.head_dim), ("attn_k_norm", self.head_dim)]
+        if self.architecture == "olmo2":
+            names += [("attn_q_norm", self.heads * self.head_dim), ("attn_k_norm", self.kv_heads * self.head_dim)]
         return names
+
+    def _others(self, random: np.random.Generator) -> Iterator[tuple[str, FloatArray]]:
+        """Sinks, and experts with what scores them."""
+        clamped = self.architecture == "gpt-oss"
+        if clamped:
+            yield "attn_sinks.weight", random.normal(0, 1, self.heads).astype(np.float32)
+        if not self.experts:
+            return
+        wide, narrow = (self.experts, self.ffn, self.hidden), (self.experts, self.hidden, self.ffn)
+        shapes = {"gate_inp": wide[::2], "gate_exps": wide, "up_exps": wide, "down_exps": narrow}
+        for name, shape in shapes.items():
+            yield f"ffn_{name}.weight", random.normal(0, 1.5 / np.sqrt(shape[-1]), shape).astype(np.float32)
+            if clamped:
+                yield f"ffn_{name}.bias", random.normal(0, 0.5, shape[:-1]).astype(np.float32)
 
     def _matrix(
         self, random: np.random.Generator, rows: int, columns: int, kind: GGMLQuantizationType
@@ -148,12 +206,18 @@ def _random_k_blocks(
     return blocks.reshape(rows, -1)
 
 
+def _bias(random: np.random.Generator, size: int) -> FloatArray:
+    return random.normal(0, 0.5, size).astype(np.float32)
+
+
 def _norm(random: np.random.Generator, size: int) -> FloatArray:
     return random.uniform(0.5, 1.5, size).astype(np.float32)
 
 
-def _add(writer: gguf.GGUFWriter, key: str, value: int | float | str | bool) -> None:
-    if isinstance(value, bool):
+def _add(writer: gguf.GGUFWriter, key: str, value: Value) -> None:
+    if isinstance(value, list):
+        writer.add_array(key, value)
+    elif isinstance(value, bool):
         writer.add_bool(key, value)
     elif isinstance(value, int):
         writer.add_uint32(key, value)

@@ -7,14 +7,17 @@ into the weights of what made the input, a norm or the rows of another matrix (S
 
     norm -> query, key, value        norm -> gate, up        up -> down        norm -> head
 
+Where a family has no such norm, or its activation is not linear in what `up` makes, channels stay as they are.
+
 Weights of few bits are rescaled in the same way, for another reason: see `FewBitWeights`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
+from obeaver.models.gguf.architecture import Architecture
 from obeaver.models.gguf.reader import FloatArray
 from obeaver.models.gguf.weights import HEAD, Weights
 
@@ -90,9 +93,16 @@ class SmoothWeights(Weights):
                 start += len(chunk)
                 yield chunk
 
+    def bias_of(self, part: str) -> FloatArray:
+        """As `Weights.bias_of`."""
+        bias = super().bias_of(part)
+        return bias / self._rows[part] if part in self._rows else bias
+
     def _pairs(self) -> Iterator[tuple[str, list[str]]]:
         """What gives its channels divided, and those that have their columns multiplied for it."""
-        yield from _pairs_of_layers(range(self.model.num_layers))
+        for maker, takers in _inputs(self.model):
+            if maker is not None:
+                yield maker, takers
         yield "output_norm", [HEAD]
 
     def _factors(self, ranges: ActivationRanges, takers: Sequence[str]) -> FloatArray:
@@ -111,8 +121,7 @@ class FewBitWeights(SmoothWeights):
     def __init__(self, weights: Weights, ranges: ActivationRanges) -> None:
         super().__init__(weights, ranges)
         self._importance: dict[str, FloatArray] = {}
-        layers = range(self.model.num_layers)
-        for parts in (*(takers for _, takers in _pairs_of_layers(layers)), *([f"blk.{i}.attn_output"] for i in layers)):
+        for _, parts in _inputs(self.model):
             importance = ranges.importance(parts[0])
             if parts[0] in self._columns:
                 importance = importance / self._columns[parts[0]] ** 2
@@ -124,19 +133,29 @@ class FewBitWeights(SmoothWeights):
 
     def _pairs(self) -> Iterator[tuple[str, list[str]]]:
         """Without the head, which has more bits, and without what loses nothing as it is."""
-        for maker, takers in _pairs_of_layers(range(self.model.num_layers)):
-            if any(self.file.tensors[f"{part}.weight"].type.name != "Q4_0" for part in takers):
+        for maker, takers in _inputs(self.model):
+            if maker is not None and any(self.storage(part) != "Q4_0" for part in takers):
                 yield maker, takers
 
     def _factors(self, ranges: ActivationRanges, takers: Sequence[str]) -> FloatArray:
         return ranges.few_bits_factors(takers[0])
 
 
-def _pairs_of_layers(layers: Iterable[int]) -> Iterator[tuple[str, list[str]]]:
-    for prefix in (f"blk.{layer}" for layer in layers):
-        yield f"{prefix}.attn_norm", [f"{prefix}.attn_{which}" for which in "qkv"]
-        yield f"{prefix}.ffn_norm", [f"{prefix}.ffn_gate", f"{prefix}.ffn_up"]
-        yield f"{prefix}.ffn_up", [f"{prefix}.ffn_down"]
+def _inputs(model: Architecture) -> Iterator[tuple[str | None, list[str]]]:
+    """Each input of matrices in the layers: what makes its channels, if that can be divided, and the matrices."""
+    family, dense = model.family, [part for part in ("ffn_gate", "ffn_up") if part in model.matrices]
+    attention = [f"attn_{which}" for which in "qkv"]
+    for prefix in (f"blk.{layer}." for layer in range(model.num_layers)):
+        yield _within(prefix, family.before_attention, attention + (dense if family.parallel else []))
+        yield _within(prefix, None, ["attn_output"])
+        if dense:
+            if not family.parallel:
+                yield _within(prefix, family.before_ffn, dense)
+            yield _within(prefix, "ffn_up" if family.gated else None, ["ffn_down"])
+
+
+def _within(prefix: str, maker: str | None, takers: Sequence[str]) -> tuple[str | None, list[str]]:
+    return maker and f"{prefix}{maker}", [f"{prefix}{taker}" for taker in takers]
 
 
 def _centred(ratio: FloatArray) -> FloatArray:

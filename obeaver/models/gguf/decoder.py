@@ -18,16 +18,8 @@ import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from obeaver.models.gguf.architecture import Architecture
-from obeaver.models.gguf.graph import (
-    LOGITS,
-    MICROSOFT,
-    DecoderLayers,
-    KvScales,
-    Nodes,
-    Parameters,
-    attention_inputs,
-    rms_norm,
-)
+from obeaver.models.gguf.graph import LOGITS, MICROSOFT, HeadParameters, KvScales, LayerParameters, Nodes, Parameters
+from obeaver.models.gguf.layers import DecoderLayers, attention_inputs
 
 _OPSETS: Final = {"": 21, MICROSOFT: 1}
 # The first to go with opset 21; initializers may be overridden by an input of their name since version 4.
@@ -37,18 +29,34 @@ _IR_VERSION: Final = 10
 def decoder_graph(model: Architecture, parameters: Parameters, kv_scales: Sequence[KvScales] = ()) -> Nodes:
     """Nodes of the whole decoder, from token ids to logits."""
     nodes = Nodes()
-    layers = DecoderLayers(model, nodes, parameters, attention_inputs(model, nodes, parameters), kv_scales)
-    residual = parameters.embed(nodes, "input_ids")
-    x = rms_norm(model, nodes, parameters, "blk.0.attn_norm", residual)
+    inputs = attention_inputs(model, nodes, parameters, "input_ids")
+    layers = DecoderLayers(model, nodes, parameters, inputs, kv_scales)
+    residual = scaled_embedding(model, nodes, parameters, parameters.embed(nodes, "input_ids"))
+    x = layers.norms.norm(layers.first_norm(0), residual)
     for index in range(model.num_layers):
         added, residual = layers.layer(index, x, residual)
-        following = index + 1
-        name = f"blk.{following}.attn_norm" if following < model.num_layers else "output_norm"
-        x, residual = layers.add_norm(name, added, residual)
+        x, residual = layers.norms.add_norm(layers.first_norm(index + 1), added, residual)
     last = parameters.array("positions_end", np.array([np.iinfo(np.int64).max], np.int64))
     axis = parameters.array("positions_axis", np.array([1], np.int64))
-    parameters.head(nodes, nodes.one("wanted", "Slice", x, "logits_from", last, axis))
+    head(model, nodes, parameters, nodes.one("wanted", "Slice", x, "logits_from", last, axis))
     return nodes
+
+
+def scaled_embedding(model: Architecture, nodes: Nodes, parameters: LayerParameters, embedded: str) -> str:
+    """Embeddings times the family's factor: as a step of its own, since a tied head reads the same table without it."""
+    if model.embedding_scale == 1:
+        return embedded
+    scale = parameters.array("embedding_scale", np.array(model.embedding_scale, np.float32))
+    return nodes.one("scaled_embedding", "Mul", embedded, scale)
+
+
+def head(model: Architecture, nodes: Nodes, parameters: HeadParameters, x: str) -> str:
+    """Logits of normalised hidden states, capped where the model caps them."""
+    if not model.logit_cap:
+        return parameters.head(nodes, LOGITS, x)
+    cap = parameters.array("logit_cap", np.array(model.logit_cap, np.float32))
+    share = nodes.one("logits.share", "Div", parameters.head(nodes, "logits.uncapped", x), cap)
+    return nodes.one(LOGITS, "Mul", nodes.one("logits.tanh", "Tanh", share), cap)
 
 
 def decoder_model(
@@ -80,7 +88,7 @@ def as_model(
 
 
 def _caches(model: Architecture, prefix: str, kind: int, length: str) -> list[ValueInfoProto]:
-    shape: list[int | str] = ["batch", model.num_kv_heads, length, model.head_dim]
+    shape: list[int | str] = ["batch", model.num_kv_heads, length, model.head_width]
     names = [f"{prefix}.{index}.{which}" for index in range(model.num_layers) for which in ("key", "value")]
     return [declare(name, kind, shape) for name in names]
 

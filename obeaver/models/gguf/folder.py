@@ -101,7 +101,7 @@ def _decoder(model: Architecture) -> dict[str, Any]:
         "filename": GRAPH_FILE,
         "session_options": {"log_id": "onnxruntime-genai", "provider_options": []},
         "hidden_size": model.hidden_size,
-        "head_size": model.head_dim,
+        "head_size": model.head_width,
         "num_attention_heads": model.num_heads,
         "num_key_value_heads": model.num_kv_heads,
         "num_hidden_layers": model.num_layers,

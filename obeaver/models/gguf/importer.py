@@ -18,8 +18,9 @@ from typing import Final
 from obeaver.errors import ModelError
 from obeaver.models.fidelity import Fidelity, compare, folder_logits
 from obeaver.models.gguf.activations import ActivationRanges, FewBitWeights, SmoothWeights
-from obeaver.models.gguf.architecture import Architecture, read_architecture
+from obeaver.models.gguf.architecture import Architecture
 from obeaver.models.gguf.decoder import decoder_graph, decoder_model
+from obeaver.models.gguf.description import read_architecture
 from obeaver.models.gguf.folder import Provenance, write_genai_config, write_provenance
 from obeaver.models.gguf.graph import KvScales
 from obeaver.models.gguf.kv_scales import KvRanges
@@ -46,9 +47,9 @@ _ROWS: Final = RowFormat()
 _INT8: Final = BlockFormat(bits=8, block_size=64, symmetric=True)
 _INT4: Final = BlockFormat(bits=4, block_size=32)
 WEIGHTS: Final[Mapping[str, MatrixFormats]] = {
-    "int8": MatrixFormats(layers=_ROWS, head=_ROWS, embedding=_INT8, first_down=_INT8, values=_ROWS),
-    "int4": MatrixFormats(layers=_INT4, head=_INT8, embedding=_INT8, first_down=_INT4, values=_INT8),
-    "fp32": MatrixFormats(layers=None, head=None, embedding=None, first_down=None, values=None),
+    "int8": MatrixFormats(layers=_ROWS, head=_ROWS, embedding=_INT8, first_down=_INT8, values=_ROWS, experts=_INT8),
+    "int4": MatrixFormats(layers=_INT4, head=_INT8, embedding=_INT8, first_down=_INT4, values=_INT8, experts=_INT8),
+    "fp32": MatrixFormats(layers=None, head=None, embedding=None, first_down=None, values=None, experts=None),
 }
 KV: Final = ("int8", "float32")
 _SAMPLE_TOKENS: Final = 1024

@@ -24,7 +24,7 @@ class KvRanges:
     """Collects the largest absolute value of each channel."""
 
     def __init__(self, model: Architecture) -> None:
-        shape = (model.num_layers, 1, model.num_kv_heads, 1, model.head_dim)
+        shape = (model.num_layers, 1, model.num_kv_heads, 1, model.head_width)
         self._keys = np.zeros(shape, np.float32)
         self._values = np.zeros(shape, np.float32)
 

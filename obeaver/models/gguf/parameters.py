@@ -5,18 +5,19 @@ of integers: exact, so the same in whatever order and beside whatever other toke
 multiply fastest.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
 
-from obeaver.models.gguf.graph import LOGITS, MICROSOFT, Nodes
+from obeaver.models.gguf.graph import MICROSOFT, Nodes
 from obeaver.models.gguf.quantize import FEW_BITS, BlockFormat, RowFormat, quantise, quantise_rows
 from obeaver.models.gguf.reader import FloatArray
+from obeaver.models.gguf.stored_experts import StoredExperts
 from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
 from obeaver.models.gguf.writer import TensorWriter
 
@@ -41,6 +42,7 @@ class MatrixFormats:
         embedding: The embedding; one table with the head where the model ties them and both have this format.
         first_down: The first layer's down projection.
         values: The projections to attention's values.
+        experts: The matrices of experts.
     """
 
     layers: BlockFormat | RowFormat | None
@@ -48,6 +50,7 @@ class MatrixFormats:
     embedding: BlockFormat | None
     first_down: BlockFormat | RowFormat | None
     values: BlockFormat | RowFormat | None
+    experts: BlockFormat | None
 
     @property
     def has_rows(self) -> bool:
@@ -103,7 +106,7 @@ class StoredParameters:
 
     def vector(self, name: str) -> str:
         """See `graph.Parameters`."""
-        return self.array(name, self._weights.vector(name))
+        return self.array(name, self._weights.vector(name)) if self._weights.has(name) else ""
 
     def values(self, name: str) -> FloatArray:
         """See `graph.Parameters`."""
@@ -123,15 +126,26 @@ class StoredParameters:
             return nodes.one("embedding", "Gather", self._float_matrix(EMBEDDING, [EMBEDDING]), ids, axis=0)
         return self._block_lookup(nodes, ids, self._formats.embedding)
 
-    def head(self, nodes: Nodes, x: str) -> str:
+    def head(self, nodes: Nodes, name: str, x: str) -> str:
         """See `graph.Parameters`."""
         parts, form = [self._head], self._formats.head
+        bias = self.array("head.bias", self._weights.bias([HEAD])) if self._weights.has_bias([HEAD]) else ""
         if form is None:
-            return self._float_product(nodes, LOGITS, x, self._float_matrix(self._head, parts), "")
+            return self._float_product(nodes, name, x, self._float_matrix(self._head, parts), bias)
         if isinstance(form, RowFormat):
             zeros = self._row_zeros(nodes, "wanted_zeros", x)
-            return self._row_product(nodes, LOGITS, x, self._row_matrix(self._head, parts), parts, zeros)
-        return self._block_product(nodes, LOGITS, x, self._block_matrix(self._head, parts, form), parts, form)
+            return self._row_product(nodes, name, x, self._row_matrix(self._head, parts), parts, zeros, bias)
+        return self._block_product(nodes, name, x, self._block_matrix(self._head, parts, form), parts, form, bias)
+
+    def scores(self, nodes: Nodes, name: str, x: str, part: str) -> str:
+        """See `graph.Parameters`."""
+        return self._linear(nodes, name, x, [part], None)
+
+    def experts(self, nodes: Nodes, name: str, x: str, scores: str, prefix: str, attributes: Mapping[str, Any]) -> str:
+        """See `graph.Parameters`."""
+        return StoredExperts(self._weights, self._writer, self._formats.experts, self._advance).add(
+            nodes, name, x, scores, prefix, attributes
+        )
 
     def _linear(
         self, nodes: Nodes, name: str, x: str, parts: Sequence[str], form: BlockFormat | RowFormat | None

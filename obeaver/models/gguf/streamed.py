@@ -1,13 +1,14 @@
 """The model in float32, one layer in memory at a time: what calibration and the measuring of an import run.
 
-One graph of a single layer is loaded once, with its weights as inputs, and fed each layer's weights in turn. So a model
-runs in full precision in the memory of one layer, and nothing is written.
+One graph of a single layer is loaded once for each kind of layer, with its weights as inputs, and fed each such layer's
+weights in turn. So a model runs in full precision in the memory of one layer, and nothing is written.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,12 @@ import onnxruntime as ort
 from onnx import TensorProto, ValueInfoProto, numpy_helper
 
 from obeaver.models.fidelity import CHUNK
-from obeaver.models.gguf.architecture import Architecture, read_architecture
-from obeaver.models.gguf.decoder import as_model, declare
-from obeaver.models.gguf.graph import LOGITS, MICROSOFT, DecoderLayers, Nodes, attention_inputs, rms_norm
+from obeaver.models.gguf.architecture import Architecture, LayerKind
+from obeaver.models.gguf.decoder import as_model, declare, head
+from obeaver.models.gguf.description import read_architecture
+from obeaver.models.gguf.graph import LOGITS, MICROSOFT, Nodes
+from obeaver.models.gguf.layers import DecoderLayers, attention_inputs
+from obeaver.models.gguf.norms import Norms
 from obeaver.models.gguf.reader import FloatArray, GgufFile
 from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
 
@@ -55,20 +59,24 @@ def run_layers(
         Each text's hidden states [1, tokens, hidden_size] after the last layer, before the last norm.
     """
     hidden = [_embedded(weights, ids) for ids in texts]
-    session, parameters = _layer_session(model, weights, max(map(len, texts)))
-    empty = np.zeros((1, model.num_kv_heads, 0, model.head_dim), np.float32)
+    sessions = _LayerSessions(model, weights, max(map(len, texts)))
+    empty = np.zeros((1, model.num_kv_heads, 0, model.head_width), np.float32)
     past = {"past_key_values.0.key": empty, "past_key_values.0.value": empty}
     outputs = [f"{_HIDDEN}.out", "present.0.key", "present.0.value"]
-    readers = parameters.first_readers if on_inputs is not None else {}
     for layer in range(model.num_layers):
+        session, parameters = sessions.of(model.layers[layer])
+        readers = parameters.first_readers if on_inputs is not None else {}
         fed = parameters.feed(layer)
         for number, ids in enumerate(texts):
             mask = np.ones((1, len(ids)), np.int64)
-            inputs = {_HIDDEN: hidden[number], "attention_mask": mask, **past, **fed}
-            hidden[number], keys, values, *seen = session.run([*outputs, *readers], inputs)
+            before = hidden[number]
+            inputs = {_HIDDEN: before, "attention_mask": mask, **past, **fed}
+            names = [x for x in readers if x != _HIDDEN]
+            hidden[number], keys, values, *seen = session.run([*outputs, *names], inputs)
             if on_inputs is not None:
-                for matrix, found in zip(readers.values(), seen, strict=True):
-                    on_inputs(number, _of_layer(matrix, layer), found)
+                for x, found in {_HIDDEN: before, **dict(zip(names, seen, strict=True))}.items():
+                    if x in readers:
+                        on_inputs(number, parameters.of_layer(readers[x], layer), found)
             if on_keys_and_values is not None:
                 on_keys_and_values(number, layer, keys, values)
         if advance is not None:
@@ -82,8 +90,7 @@ def run_layers(
 def head_logits(model: Architecture, weights: Weights, hidden: FloatArray) -> Iterator[FloatArray]:
     """Logits of hidden states from `run_layers`, in chunks [positions, vocab_size]."""
     nodes, parameters = Nodes(), _FedParameters(weights)
-    normed = rms_norm(model, nodes, parameters, "output_norm", _HIDDEN)
-    parameters.linear(nodes, LOGITS, normed, [HEAD])
+    head(model, nodes, parameters, Norms(model, nodes, parameters).norm("output_norm", _HIDDEN))
     outputs = [declare(LOGITS, TensorProto.FLOAT, ["batch", "tokens", model.vocab_size])]
     session = _session(nodes, parameters, [_declared_hidden(_HIDDEN, model)], outputs)
     fed = parameters.feed(0)
@@ -104,15 +111,16 @@ def original_logits(source: Path, token_ids: Sequence[int]) -> Iterator[FloatArr
 
 
 class _FedParameters:
-    """Weights that are inputs of the graph. `feed` gives those of any layer for a graph that was built as layer 0.
+    """Weights that are inputs of the graph. `feed` gives those of any layer for a graph that was built as another.
 
     Attributes:
         constants: Tensors that do not differ between layers.
         first_readers: The first matrix that each tensor is multiplied with.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, built_as: int = 0) -> None:
         self._weights = weights
+        self._built_as = built_as
         self._sources: dict[str, Callable[[int], FloatArray]] = {}
         self.constants: dict[str, npt.NDArray[np.generic]] = {}
         self.first_readers: dict[str, str] = {}
@@ -128,55 +136,114 @@ class _FedParameters:
 
     def vector(self, name: str) -> str:
         """See `graph.Parameters`."""
-        self._sources[name] = lambda layer: self._weights.vector(_of_layer(name, layer))
+        if not self._weights.has(name):
+            return ""
+        self._sources[name] = lambda layer: self._weights.vector(self.of_layer(name, layer))
         return name
 
     def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
         """See `graph.Parameters`."""
         matrix = f"{name}.weight"
         self.first_readers.setdefault(x, parts[0])
-        self._sources[matrix] = lambda layer: np.concatenate(list(self._weights.chunks(_of_layers(parts, layer))))
-        product = nodes.one(name, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
-        if not self._weights.has_bias(parts):
-            return product
-        self._sources[f"{name}.bias"] = lambda layer: self._weights.bias(_of_layers(parts, layer))
-        return nodes.one(f"{name}.biased", "Add", product, f"{name}.bias")
+        self._sources[matrix] = lambda layer: np.concatenate(list(self._weights.chunks(self._parts(parts, layer))))
+        product = f"{name}.product" if self._weights.has_bias(parts) else name
+        nodes.one(product, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
+        if product == name:
+            return name
+        self._sources[f"{name}.bias"] = lambda layer: self._weights.bias(self._parts(parts, layer))
+        return nodes.one(name, "Add", product, f"{name}.bias")
+
+    def scores(self, nodes: Nodes, name: str, x: str, part: str) -> str:
+        """See `graph.Parameters`."""
+        return self.linear(nodes, name, x, [part])
+
+    def head(self, nodes: Nodes, name: str, x: str) -> str:
+        """See `graph.Parameters`."""
+        return self.linear(nodes, name, x, [HEAD])
+
+    def experts(self, nodes: Nodes, name: str, x: str, scores: str, prefix: str, attributes: Mapping[str, Any]) -> str:
+        """See `graph.Parameters`."""
+        count = range(self._weights.num_experts)
+        gate_up, down = f"{name}.gate_up", f"{name}.down"
+        self._sources[gate_up] = lambda layer: np.stack(
+            [self._weights.gate_up(self.of_layer(f"{prefix}.", layer)[:-1], index) for index in count]
+        )
+        self._sources[down] = lambda layer: np.stack(
+            [self._weights.down(self.of_layer(f"{prefix}.", layer)[:-1], index) for index in count]
+        )
+        biases = ["", ""]
+        if self._weights.expert_biases(prefix) is not None:
+            biases = [f"{gate_up}.bias", f"{down}.bias"]
+            for i, bias in enumerate(biases):
+                self._sources[bias] = partial(self._expert_bias, prefix, i)
+        inputs = [x, scores, gate_up, biases[0], down, biases[1]]
+        return nodes.one(name, "MoE", *inputs, domain=MICROSOFT, **attributes)
 
     def declared(self) -> list[ValueInfoProto]:
         """The graph's inputs that `feed` gives."""
-        return [declare(name, TensorProto.FLOAT, source(0).shape) for name, source in self._sources.items()]
+        shapes = {name: source(self._built_as).shape for name, source in self._sources.items()}
+        return [declare(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
 
     def feed(self, layer: int) -> Mapping[str, FloatArray]:
-        """The weights of one layer, under the names of layer 0."""
+        """The weights of one layer, under the names of the one that the graph was built as."""
         return {name: source(layer) for name, source in self._sources.items()}
+
+    def of_layer(self, name: str, layer: int) -> str:
+        """The name of the same weight in another layer."""
+        return name.replace(f"blk.{self._built_as}.", f"blk.{layer}.", 1)
+
+    def _parts(self, parts: Sequence[str], layer: int) -> list[str]:
+        return [self.of_layer(part, layer) for part in parts]
+
+    def _expert_bias(self, prefix: str, which: int, layer: int) -> FloatArray:
+        biases = self._weights.expert_biases(self.of_layer(f"{prefix}.", layer)[:-1])
+        return np.zeros(0, np.float32) if biases is None else biases[which]
 
 
 def _embedded(weights: Weights, ids: Sequence[int]) -> FloatArray:
-    return np.stack([weights.row(EMBEDDING, index) for index in ids])[None]
+    rows = np.stack([weights.row(EMBEDDING, index) for index in ids])[None]
+    return rows if weights.model.embedding_scale == 1 else rows * np.float32(weights.model.embedding_scale)
 
 
 def _normed(model: Architecture, weights: Weights, hidden: FloatArray) -> FloatArray:
     """The head's input."""
+    if model.family.norm == "layer":
+        hidden = hidden - hidden.mean(axis=-1, keepdims=True)
     size = np.sqrt(np.square(hidden).mean(axis=-1, keepdims=True) + model.norm_epsilon)
     normed: FloatArray = hidden / size * weights.vector("output_norm.weight")
-    return normed
+    return normed + weights.vector("output_norm.bias") if weights.has("output_norm.bias") else normed
 
 
-def _layer_session(
-    model: Architecture, weights: Weights, num_positions: int
-) -> tuple[ort.InferenceSession, _FedParameters]:
-    """A graph of layer 0 alone, between hidden states and hidden states."""
-    nodes, parameters = Nodes(), _FedParameters(weights)
-    shared = attention_inputs(replace(model, context_length=num_positions), nodes, parameters)
-    x = rms_norm(model, nodes, parameters, "blk.0.attn_norm", _HIDDEN)
-    added, residual = DecoderLayers(model, nodes, parameters, shared).layer(0, x, _HIDDEN)
+class _LayerSessions:
+    """Graphs of one layer between hidden states and hidden states, one for each kind of layer."""
+
+    def __init__(self, model: Architecture, weights: Weights, num_positions: int) -> None:
+        self._model = replace(model, context_length=num_positions)
+        self._weights = weights
+        self._sessions: dict[LayerKind, tuple[ort.InferenceSession, _FedParameters]] = {}
+
+    def of(self, kind: LayerKind) -> tuple[ort.InferenceSession, _FedParameters]:
+        """The graph of a kind of layer, and what to feed it."""
+        if kind not in self._sessions:
+            self._sessions[kind] = _layer_session(self._model, self._weights, self._model.layers.index(kind))
+        return self._sessions[kind]
+
+
+def _layer_session(model: Architecture, weights: Weights, index: int) -> tuple[ort.InferenceSession, _FedParameters]:
+    """A graph of one layer alone."""
+    nodes, parameters = Nodes(), _FedParameters(weights, index)
+    rope = model.layers[index].rope
+    shared = attention_inputs(model, nodes, parameters, _HIDDEN, [] if rope is None else [rope])
+    layers = DecoderLayers(model, nodes, parameters, shared)
+    added, residual = layers.layer(index, layers.norms.norm(layers.first_norm(index), _HIDDEN), _HIDDEN, cache=0)
     nodes.one(f"{_HIDDEN}.out", "Add", added, residual)
-    cache: list[int | str] = ["batch", model.num_kv_heads, "tokens", model.head_dim]
+    cache: list[int | str] = ["batch", model.num_kv_heads, "tokens", model.head_width]
     past = [declare(f"past_key_values.0.{which}", TensorProto.FLOAT, cache) for which in ("key", "value")]
     present = [declare(f"present.0.{which}", TensorProto.FLOAT, cache) for which in ("key", "value")]
     mask = declare("attention_mask", TensorProto.INT64, ["batch", "total_tokens"])
     inputs = [_declared_hidden(_HIDDEN, model), mask, *past]
-    seen = [declare(x, TensorProto.FLOAT, ["batch", "tokens", f"columns of {x}"]) for x in parameters.first_readers]
+    read = [x for x in parameters.first_readers if x != _HIDDEN]
+    seen = [declare(x, TensorProto.FLOAT, ["batch", "tokens", f"columns of {x}"]) for x in read]
     outputs = [_declared_hidden(f"{_HIDDEN}.out", model), *present, *seen]
     return _session(nodes, parameters, inputs, outputs), parameters
 
@@ -197,11 +264,3 @@ def _session(
 
 def _declared_hidden(name: str, model: Architecture) -> ValueInfoProto:
     return declare(name, TensorProto.FLOAT, ["batch", "tokens", model.hidden_size])
-
-
-def _of_layers(parts: Sequence[str], layer: int) -> list[str]:
-    return [_of_layer(part, layer) for part in parts]
-
-
-def _of_layer(name: str, layer: int) -> str:
-    return name.replace("blk.0.", f"blk.{layer}.", 1)

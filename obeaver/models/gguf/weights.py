@@ -1,4 +1,4 @@
-"""A model's weights by name, as the graph wants them: float32, query and key rows in the order of rotated halves."""
+"""A model's weights by name, as the graph wants them: float32, cut out of stacked tensors, heads in order."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,57 +6,107 @@ from typing import Final
 
 import numpy as np
 
-from obeaver.models.gguf.architecture import Architecture
-from obeaver.models.gguf.reader import FloatArray, GgufFile, TensorInfo
+from obeaver.models.gguf.architecture import Architecture, Matrix
+from obeaver.models.gguf.heads import padded_order, reorder, rotary_order
+from obeaver.models.gguf.reader import FloatArray, GgufFile
+from obeaver.models.gguf.tensors import EXPERT_DOWN, EXPERT_GATE, EXPERT_UP
 
 # Elements that are dequantised at once: 16 MiB of float32, which bounds memory whatever the model's size.
 _CHUNK_ELEMENTS = 4 << 20
 
 EMBEDDING: Final = "token_embd"
 HEAD: Final = "output"
+_LAST_NORM: Final = "output_norm"
+# What a layer adds comes out of these.
+_ADDING: Final = ("attn_output", "ffn_down")
 
 
 class Weights:
-    """Reads and orders the weights of one file. A head that the file does not have is the embedding."""
+    """Reads and orders the weights of one file. A head that the file does not have is the embedding.
+
+    Parts are matrices of the computation by name, such as `blk.3.attn_q`, wherever they lie in the file.
+    """
 
     def __init__(self, file: GgufFile, model: Architecture) -> None:
         self.file = file
         self.model = model
+        rotary, padded = rotary_order(model), padded_order(model)
+        self._row_orders = {"attn_q": rotary, "attn_k": rotary, "attn_v": padded}
+        self._padded = padded
 
     @property
     def num_matrix_elements(self) -> int:
         """Elements of all matrices."""
         return sum(math.prod(info.shape) for info in self.file.tensors.values() if len(info.shape) > 1)
 
+    def has(self, name: str) -> bool:
+        """Whether the file has a tensor of this name."""
+        return name in self.file.tensors
+
+    def storage(self, part: str) -> str:
+        """Name of the type that a matrix is stored as."""
+        return self.file.tensors[f"{self._matrix(part).tensor}.weight"].type.name
+
+    @property
+    def num_experts(self) -> int:
+        """Experts of each layer."""
+        return 0 if self.model.experts is None else self.model.experts.count
+
     def vector(self, name: str) -> FloatArray:
-        """A weight of one dimension."""
-        return self._ordered(name, self.file.read(name))
+        """A weight of one dimension, such as `blk.0.attn_norm.weight`, or `attn_q_norm.weight` of each head."""
+        vector = self.file.read(name).reshape(-1)
+        part = _within_layer(name).rpartition(".")[0]
+        if part in ("attn_q_norm", "attn_k_norm"):
+            return self._norm_of_heads(vector)
+        return vector * np.float32(self.model.logit_scale) if part == _LAST_NORM else vector
 
     def has_bias(self, parts: Sequence[str]) -> bool:
         """Whether any of some matrices has a bias."""
-        return any(f"{part}.bias" in self.file.tensors for part in parts)
+        return any(self._bias_name(part) in self.file.tensors for part in parts)
 
     def bias(self, parts: Sequence[str]) -> FloatArray:
         """The biases of some matrices, one after the other; zeros for one that has none."""
-        return np.concatenate(
-            [
-                self.vector(f"{part}.bias") if self.has_bias([part]) else np.zeros(self.num_rows([part]), np.float32)
-                for part in parts
-            ]
-        )
+        return np.concatenate([self.bias_of(part) for part in parts])
+
+    def bias_of(self, part: str) -> FloatArray:
+        """The bias of one matrix; zeros where it has none."""
+        name, matrix = self._bias_name(part), self._matrix(part)
+        if name not in self.file.tensors:
+            return np.zeros(self._num_rows(part), np.float32)
+        bias = self.file.read(name)[matrix.start : matrix.start + matrix.rows]
+        return bias * np.float32(self.model.logit_scale) if part == HEAD else self._rows_in_order(part, bias)
 
     def row(self, part: str, index: int) -> FloatArray:
-        """One row of a matrix."""
+        """One row of the embedding or the head."""
         row: FloatArray = self.file.read(f"{part}.weight", index, index + 1)[0]
         return row
 
     def num_rows(self, parts: Sequence[str]) -> int:
         """Rows of some matrices together."""
-        return sum(self._matrix(part).num_rows for part in parts)
+        return sum(self._num_rows(part) for part in parts)
 
     def num_columns(self, parts: Sequence[str]) -> int:
         """Columns of the matrices, which all have the same."""
-        return self._matrix(parts[0]).shape[-1]
+        return self.model.q_size if _within_layer(parts[0]) == "attn_output" else self._matrix(parts[0]).columns
+
+    def gate_up(self, prefix: str, index: int) -> FloatArray:
+        """One expert's gate and up, rows in turns: [2 * ffn_size, hidden_size]."""
+        gate, up = (self._expert_matrix(f"{prefix}.{name}", index) for name in (EXPERT_GATE, EXPERT_UP))
+        return _alternating(gate, up)
+
+    def down(self, prefix: str, index: int) -> FloatArray:
+        """One expert's down: [hidden_size, ffn_size]."""
+        return self._expert_matrix(f"{prefix}.{EXPERT_DOWN}", index)
+
+    def expert_biases(self, prefix: str) -> tuple[FloatArray, FloatArray] | None:
+        """Biases of all experts' gate and up, in turns, and of down: [experts, rows] each; None for no biases."""
+        names = [f"{prefix}.{name}.bias" for name in (EXPERT_GATE, EXPERT_UP, EXPERT_DOWN)]
+        if not any(map(self.has, names)):
+            return None
+        gate, up, down = (
+            self.file.read(name) if self.has(name) else np.zeros(self._expert_shape(name), np.float32) for name in names
+        )
+        return _alternating(gate.T, up.T).T, down
 
     def importance(self, part: str) -> FloatArray | None:  # noqa: ARG002  here nothing is known
         """How much a change in each column of a matrix matters, relative to each other; None is all alike."""
@@ -66,19 +116,63 @@ class Weights:
         """The rows of some matrices one after the other, in pieces [rows, columns] of bounded size."""
         head_dim = self.model.head_dim
         for part in parts:
-            info = self._matrix(part)
+            matrix = self._matrix(part)
             # Whole heads, so that their rows can be reordered within a piece.
-            step = max(1, _CHUNK_ELEMENTS // (info.shape[-1] * head_dim)) * head_dim
-            for start in range(0, info.num_rows, step):
-                rows = self.file.read(info.name, start, min(start + step, info.num_rows))
-                yield self._ordered(info.name, rows)
+            step = max(1, _CHUNK_ELEMENTS // (matrix.columns * head_dim)) * head_dim
+            end = matrix.start + matrix.rows
+            for start in range(matrix.start, end, step):
+                rows = self.file.read(f"{matrix.tensor}.weight", start, min(start + step, end))
+                yield self._in_graph_order(part, rows)
 
-    def _matrix(self, part: str) -> TensorInfo:
-        return self.file.tensors[f"{EMBEDDING if part == HEAD and self.model.tied_head else part}.weight"]
+    def _matrix(self, part: str) -> Matrix:
+        """Where a part lies, with the whole name of its tensor."""
+        layer, _, name = part.rpartition(".")
+        if not layer:
+            tensor = EMBEDDING if part == HEAD and self.model.tied_head else part
+            return Matrix(tensor, 0, self.model.vocab_size, self.model.hidden_size)
+        matrix = self.model.matrices[name]
+        return Matrix(f"{layer}.{matrix.tensor}", matrix.start, matrix.rows, matrix.columns)
 
-    def _ordered(self, name: str, rows: FloatArray) -> FloatArray:
-        if not (self.model.rope.interleaved and (".attn_q." in name or ".attn_k." in name)):
-            return rows
-        # llama.cpp's converter puts dimensions i and i + head_dim / 2 of a head side by side, to rotate pairs.
-        heads = rows.reshape(-1, self.model.head_dim // 2, 2, *rows.shape[1:])
-        return np.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
+    def _num_rows(self, part: str) -> int:
+        rows, name = self._matrix(part).rows, _within_layer(part)
+        return rows // self.model.head_dim * self.model.head_width if name in self._row_orders else rows
+
+    def _expert_matrix(self, tensor: str, index: int) -> FloatArray:
+        rows = self.file.tensors[f"{tensor}.weight"].shape[1]
+        return self.file.read(f"{tensor}.weight", index * rows, (index + 1) * rows)
+
+    def _expert_shape(self, bias: str) -> tuple[int, ...]:
+        return self.file.tensors[bias.replace(".bias", ".weight")].shape[:2]
+
+    def _bias_name(self, part: str) -> str:
+        return f"{part if part == HEAD else self._matrix(part).tensor}.bias"
+
+    def _in_graph_order(self, part: str, rows: FloatArray) -> FloatArray:
+        if _within_layer(part) == "attn_output" and self.model.head_width != self.model.head_dim:
+            rows = np.ascontiguousarray(reorder(rows.T, self._padded, self.model.head_dim).T)
+        return self._rows_in_order(part, rows)
+
+    def _rows_in_order(self, part: str, rows: FloatArray) -> FloatArray:
+        """Rows, or their biases, in the graph's order; with the scale of what a layer adds."""
+        name = _within_layer(part)
+        if name in self._row_orders:
+            return reorder(rows, self._row_orders[name], self.model.head_dim)
+        if name in _ADDING and self.model.residual_scale != 1:
+            return rows * np.float32(self.model.residual_scale)
+        return rows
+
+    def _norm_of_heads(self, vector: FloatArray) -> FloatArray:
+        """Weights of a norm of heads. Zeros beside a head make its mean square smaller, and the weights make up."""
+        model = self.model
+        ordered = reorder(vector, self._row_orders["attn_q"], model.head_dim)
+        return ordered * np.float32((model.head_dim / model.head_width) ** 0.5)
+
+
+def _within_layer(name: str) -> str:
+    """A name without its layer's, such as `attn_q` or `attn_norm.weight`."""
+    return name.split(".", 2)[2] if name.startswith("blk.") else name
+
+
+def _alternating(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Rows of two arrays in turns."""
+    return np.stack([first, second], axis=1).reshape(-1, *first.shape[1:])

@@ -108,7 +108,7 @@ class HubSource:
 
 def _require_known(listing: Listing, choice: Choice) -> None:
     """Refuse before gigabytes are fetched what could not be imported after."""
-    from obeaver.models.gguf.architecture import ARCHITECTURES  # here: it loads what reads GGUF files
+    from obeaver.models.gguf.families import ARCHITECTURES  # here: it loads what reads GGUF files
 
     found = listing.gguf_architecture
     # A vision model's eye is a GGUF file too, and may be the one that the hub looked into.

@@ -7,7 +7,7 @@ import pytest
 from reference.tiny_gguf import ARCHITECTURES, TinyGguf
 
 from obeaver.models.gguf.activations import ActivationRanges, FewBitWeights, SmoothWeights
-from obeaver.models.gguf.architecture import read_architecture
+from obeaver.models.gguf.description import read_architecture
 from obeaver.models.gguf.reader import FloatArray, GgufFile
 from obeaver.models.gguf.streamed import head_logits, run_layers
 from obeaver.models.gguf.weights import HEAD, Weights

@@ -5,28 +5,35 @@ import pytest
 from reference.tiny_gguf import TinyGguf
 
 from obeaver.errors import ModelError
-from obeaver.models.gguf.architecture import Architecture, read_architecture
+from obeaver.models.gguf.architecture import Architecture, LayerKind
+from obeaver.models.gguf.description import read_architecture
 from obeaver.models.gguf.reader import GgufFile
+from obeaver.models.gguf.rope import Rope, Yarn
 
 
 def described(tmp_path: Path, tiny: TinyGguf) -> Architecture:
     return read_architecture(GgufFile(tiny.write(tmp_path / "tiny.gguf")))
 
 
+def vectors_beside_norms(model: Architecture) -> set[str]:
+    return set(model.vectors) - {"attn_norm.weight", "ffn_norm.weight"}
+
+
 def test_a_llama_is_described(tmp_path: Path) -> None:
     model = described(tmp_path, TinyGguf(metadata={"attention.sliding_window": 32}))
     assert (model.name, model.num_layers, model.hidden_size, model.ffn_size) == ("llama", 2, 256, 512)
     assert (model.num_heads, model.num_kv_heads, model.head_dim, model.q_size, model.kv_size) == (4, 2, 64, 256, 128)
-    assert (model.vocab_size, model.context_length, model.window) == (288, 160, 32)
-    assert (model.rope.base, model.rope.interleaved, model.rope.factors) == (10000.0, True, None)
-    assert (model.tied_head, model.qk_norm, model.biases) == (True, False, frozenset())
+    assert (model.vocab_size, model.context_length) == (288, 160)
+    assert model.layers == (LayerKind(32, Rope(10000.0, 64)),) * 2
+    assert (model.pairs, model.tied_head, vectors_beside_norms(model)) == (True, True, set())
 
 
 def test_qwen2_has_biases_and_qwen3_has_norms_on_queries_and_keys(tmp_path: Path) -> None:
     qwen2 = described(tmp_path, TinyGguf("qwen2"))
     qwen3 = described(tmp_path, TinyGguf("qwen3"))
-    assert (qwen2.biases, qwen2.qk_norm) == (frozenset({"attn_q", "attn_k", "attn_v"}), False)
-    assert (qwen3.biases, qwen3.qk_norm) == (frozenset(), True)
+    assert vectors_beside_norms(qwen2) == {"attn_q.bias", "attn_k.bias", "attn_v.bias"}
+    assert vectors_beside_norms(qwen3) == {"attn_q_norm.weight", "attn_k_norm.weight"}
+    assert (qwen2.pairs, qwen3.pairs) == (False, False)
 
 
 def test_heads_that_name_no_width_share_the_hidden_size(tmp_path: Path) -> None:
@@ -39,11 +46,16 @@ def test_heads_that_name_no_width_share_the_hidden_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tiny", "said"),
     [
-        (TinyGguf("mamba"), "the architecture 'mamba' is not supported, only llama, qwen2, qwen3 are"),
-        (TinyGguf(metadata={"expert_count": 8}), "mixture of experts"),
-        (TinyGguf(metadata={"rope.scaling.type": "yarn"}), "rope scaling of the kind 'yarn'"),
+        (TinyGguf("mamba"), "'mamba' is not supported: it keeps a state that every token changes"),
+        (TinyGguf("qwen35"), "'qwen35' is not supported: it keeps a state that every token changes"),
+        (TinyGguf("bloom"), "the architecture 'bloom' is not supported, only llama, ernie4_5, mistral3, "),
+        (TinyGguf("ernie4_5", metadata={"expert_count": 8}), "ernie4_5 model with a mixture of experts"),
+        (TinyGguf(metadata={"expert_count": 8}), "llama.expert_used_count is missing"),
+        (TinyGguf(metadata={"rope.scaling.type": "ntk"}), "rope scaling of the kind 'ntk'"),
         (TinyGguf(metadata={"rope.scaling.type": 5}), "llama.rope.scaling.type is of the type int, not a text"),
-        (TinyGguf(metadata={"rope.dimension_count": 32}), "rotary embedding of a part of each head"),
+        (TinyGguf(metadata={"rope.dimension_count": 66}), "rotary embedding of 66 of 64 elements of a head"),
+        (TinyGguf(metadata={"rope.dimension_count": 33}), "rotary embedding of 33 of 64 elements of a head"),
+        (TinyGguf(metadata={"rope.freq_base": 1.0}), "llama.rope.freq_base is 1.0, out of range"),
         (TinyGguf(metadata={"attention.value_length": 32}), "values of another width than keys"),
         (TinyGguf(metadata={"attention.head_count_kv": 3}), "4 query heads cannot share 3 key heads"),
         (TinyGguf(metadata={"context_length": 1 << 30}), "llama.context_length is 1073741824, out of range"),
@@ -89,3 +101,72 @@ def test_a_storage_type_that_is_not_supported_is_refused_before_anything_is_writ
     source.write_bytes(raw[:entry] + (20).to_bytes(4, "little") + raw[entry + 4 :])
     with pytest.raises(ModelError, match=r"blk\.0\.attn_k\.weight is stored as IQ4_NL, which is not supported"):
         read_architecture(GgufFile(source))
+
+
+@pytest.mark.parametrize(
+    ("keys", "rope"),
+    [
+        ({}, Rope(10000.0, 64)),
+        ({"rope.scaling.factor": 4.0}, Rope(10000.0, 64, 0.25)),
+        ({"rope.scale_linear": 2.0}, Rope(10000.0, 64, 0.5)),
+        ({"rope.scaling.factor": 4.0, "rope.scale_linear": 2.0}, Rope(10000.0, 64, 0.25)),
+        ({"rope.scaling.factor": 0.0}, Rope(10000.0, 64)),
+        ({"rope.scaling.type": "none", "rope.scaling.factor": 4.0}, Rope(10000.0, 64)),
+        ({"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}, Rope(10000.0, 64, 0.25)),
+        ({"rope.dimension_count": 24, "rope.scaling.attn_factor": 1.5}, Rope(10000.0, 24, magnitude=1.5)),
+        ({"rope.scaling.type": "yarn"}, Rope(10000.0, 64, yarn=Yarn(160, 32.0, 1.0))),
+    ],
+    ids=[
+        "none",
+        "a factor is linear",
+        "the old key",
+        "the new key first",
+        "0 is none",
+        "none",
+        "linear",
+        "partial",
+        "yarn",
+    ],
+)
+def test_scaling_of_positions_has_llama_cpps_defaults(tmp_path: Path, keys: dict[str, float | str], rope: Rope) -> None:
+    assert described(tmp_path, TinyGguf(metadata=keys)).layers[0].rope == rope
+
+
+def windows(model: Architecture) -> list[int | None]:
+    return [kind.window for kind in model.layers]
+
+
+def test_windows_are_those_of_the_familys_pattern_or_of_the_files(tmp_path: Path) -> None:
+    def of(family: str, layers: int, **keys: int | list[bool]) -> list[int | None]:
+        metadata = {f"attention.{key}": value for key, value in keys.items()}
+        return windows(described(tmp_path, TinyGguf(family, layers=layers, metadata=metadata)))
+
+    assert of("gemma3", 7, sliding_window=32) == [32] * 5 + [None, 32]
+    assert of("gemma3", 7) == [None] * 7
+    assert of("gemma3", 4, sliding_window=32, sliding_window_pattern=2) == [32, None, 32, None]
+    assert of("gemma3", 3, sliding_window=32, sliding_window_pattern=[True, False, True]) == [32, None, 32]
+    assert of("gemma2", 3) == [4096, None, 4096]
+    assert of("olmo2", 5, sliding_window=16) == [16, 16, 16, None, 16]
+    assert of("phi3", 2, sliding_window=16) == [None, None]
+
+
+def test_layers_of_gemma_3_have_a_base_of_their_own_beside_a_window(tmp_path: Path) -> None:
+    keys = {"attention.sliding_window": 32, "rope.freq_base": 1e6, "rope.scaling.factor": 8.0}
+    model = described(tmp_path, TinyGguf("gemma3", layers=6, metadata=keys))
+    assert (model.layers[0].rope, model.layers[5].rope) == (Rope(10000.0, 64), Rope(1e6, 64, 0.125))
+
+
+def test_every_fourth_layer_of_smollm3_has_no_rotary_embedding(tmp_path: Path) -> None:
+    model = described(tmp_path, TinyGguf("smollm3", layers=5))
+    assert [kind.rope is None for kind in model.layers] == [False, False, False, True, False]
+
+
+def test_a_context_that_was_asked_for_chooses_longropes_factors(tmp_path: Path) -> None:
+    keys = {"rope.scaling.original_context_length": 64}
+    factors = {f"rope_factors_{which}.weight": np.ones(32, np.float32) for which in ("short", "long")}
+    file = GgufFile(TinyGguf("phi3", metadata=keys, vectors=factors).write(tmp_path / "tiny.gguf"))
+    for context, length, which in ((None, 64, "short"), (48, 48, "short"), (100, 100, "long"), (1000, 160, "long")):
+        model = read_architecture(file, context)
+        rope = model.layers[0].rope
+        assert rope is not None
+        assert (model.context_length, rope.factors) == (length, f"rope_factors_{which}.weight")

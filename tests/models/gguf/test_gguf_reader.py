@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference.tiny_gguf import TYPES, TinyGguf
 
 from obeaver.errors import ModelError
-from obeaver.models.gguf.architecture import read_architecture
+from obeaver.models.gguf.description import read_architecture
 from obeaver.models.gguf.reader import GgufFile
 
 SMALL = TinyGguf(hidden=32, ffn=32, heads=1, kv_heads=1, head_dim=32, layers=1, vocab=264)
