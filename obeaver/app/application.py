@@ -68,11 +68,12 @@ class Application:
     def _layers(self, routes: Iterable[Route]) -> ASGIApp:
         """The layers round the router, innermost first; `web/middleware.py` says why they stand in this order."""
         settings = self.settings
-        app: ASGIApp = Router(routes, limits=BodyLimits(int(settings.max_body_mb * MB), settings.max_json_values))
+        router = Router(routes, limits=BodyLimits(int(settings.max_body_mb * MB), settings.max_json_values))
+        app: ASGIApp = router
         if settings.api_key:
             app = ApiKey(app, key=settings.api_key, open_paths=self._open_paths)
         app = Drain(app, in_flight=self._in_flight)
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
-        app = ErrorBoundary(app)
-        app = Cors(app, origins=settings.cors_origin)
+        app = ErrorBoundary(app, shape_of=router.error_shape)
+        app = Cors(app, origins=settings.cors_origin, shape_of=router.error_shape)
         return WholeForHttp10(RequestId(AccessLog(app, log=self._log)))

@@ -75,6 +75,11 @@ class Delivery:
         self.num_calls = 0
         self.stopped = False
 
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that has ended the answer, if one has."""
+        return self._stop.found
+
     def content(self, text: str) -> None:
         """Text for the user."""
         if self.stopped:

@@ -15,7 +15,12 @@ class StopStrings:
     def __init__(self, stop: Iterable[str]) -> None:
         self._stop = frozenset(filter(None, stop))
         self._hold_back = HoldBack(Patterns(self._stop))
-        self.stopped = False
+        self.found: str | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string has ended the text."""
+        return self.found is not None
 
     def feed(self, text: str) -> str:
         """The text that is safe to send; after a stop string, always nothing."""
@@ -24,7 +29,7 @@ class StopStrings:
         if not self._stop:
             return text
         passed = self._hold_back.feed(text)
-        self.stopped = passed.found is not None
+        self.found = passed.found
         return passed.text
 
     def flush(self) -> str:

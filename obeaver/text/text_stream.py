@@ -93,6 +93,11 @@ class TextStream:
         return self._delivery.stopped
 
     @property
+    def stop_string(self) -> str | None:
+        """The stop string that has ended the answer, if one has."""
+        return self._delivery.stop_string
+
+    @property
     def num_tool_calls(self) -> int:
         """Calls announced so far."""
         return self._delivery.num_calls

@@ -1,11 +1,12 @@
 """Which web pages may call. Source: WHATWG Fetch, 3.2 "CORS protocol"; WICG Private Network Access."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from obeaver.errors import Forbidden
+from obeaver.web.error_shape import ErrorShape, own_shape
 from obeaver.web.request import read_headers
-from obeaver.web.response import Response, adding_headers, error_response
+from obeaver.web.response import Response, adding_headers
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
 
 _LOOPBACK_ORIGIN = re.compile(r"https?://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
@@ -24,10 +25,14 @@ class Cors:
     Args:
         app: The next layer.
         origins: Named origins such as `https://chat.example`; `*` lets every page call, without credentials.
+        shape_of: How errors look to who sent this request.
     """
 
-    def __init__(self, app: ASGIApp, *, origins: Iterable[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, *, origins: Iterable[str] = (), shape_of: Callable[[Scope], ErrorShape] = own_shape
+    ) -> None:
         self._app = app
+        self._shape_of = shape_of
         self._named = {origin.lower().rstrip("/") for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,11 +41,16 @@ class Cors:
         origin = headers.get("origin")
         grant = self._grant(origin)
         if origin is not None and _is_preflight(scope, headers):
-            await _preflight_response(grant, headers)(scope, receive, send)
+            answer = _preflight_response(headers, grant) if grant else self._refusal(scope)
+            await answer(scope, receive, send)
         elif origin is None or grant or scope["method"] in _SAFE_METHODS or _is_same_origin(origin, headers):
             await self._app(scope, receive, adding_headers(send, {**_VARY, **grant}))
         else:
-            await _refusal()(scope, receive, adding_headers(send, _VARY))
+            await self._refusal(scope)(scope, receive, adding_headers(send, _VARY))
+
+    def _refusal(self, scope: Scope) -> Response:
+        message = "Pages of this origin may not call this server; --cors-origin names one that may."
+        return self._shape_of(scope).response(Forbidden(message, code="origin_not_allowed"), scope)
 
     def _grant(self, origin: str | None) -> dict[str, str]:
         """What tells the browser that the page may read the answer; empty if it may not."""
@@ -65,9 +75,7 @@ def _is_same_origin(origin: str, headers: Mapping[str, str]) -> bool:
     return origin.lower().partition("://")[2] == headers.get("host", "").lower()
 
 
-def _preflight_response(grant: Mapping[str, str], headers: Mapping[str, str]) -> Response:
-    if not grant:
-        return _refusal()
+def _preflight_response(headers: Mapping[str, str], grant: Mapping[str, str]) -> Response:
     answer = {
         **grant,
         "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
@@ -81,8 +89,3 @@ def _preflight_response(grant: Mapping[str, str], headers: Mapping[str, str]) ->
     if headers.get("access-control-request-private-network") == "true":
         answer["access-control-allow-private-network"] = "true"
     return Response(status=204, headers=answer)
-
-
-def _refusal() -> Response:
-    message = "Pages of this origin may not call this server; --cors-origin names one that may."
-    return error_response(Forbidden(message, code="origin_not_allowed"))

@@ -23,10 +23,11 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from obeaver.errors import ApiError, InternalError
-from obeaver.web import sse
+from obeaver.web import ndjson, sse
+from obeaver.web.error_shape import ErrorShape, own_shape
 from obeaver.web.request import REQUEST_ID_KEY, ClientDisconnected, read_headers
 from obeaver.web.request_log import LoggedRequest, RequestLog, with_token_count
-from obeaver.web.response import adding_headers, error_response
+from obeaver.web.response import adding_headers
 from obeaver.web.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,10 @@ _FAREWELL_S = 1.0
 
 _CLIENT_LEFT = 499
 """nginx's status for a client that left before its answer; only the log has it."""
+
+
+_STREAM_TYPES = (sse.MEDIA_TYPE.encode(), ndjson.MEDIA_TYPE.encode())
+"""Media types of which each part is whole in itself, so that one more can tell of an error."""
 
 
 def _new_request_id() -> str:
@@ -131,16 +136,18 @@ class AccessLog:
 class ErrorBoundary:
     """Turns what is raised below into an answer, so that a client never waits for one in vain.
 
-    Before the response has started, the answer is the error's status and body. After that, an event stream ends with
-    one error event, and any other response is cut off: the server then closes the connection, and the client sees that
+    Before the response has started, the answer is the error's status and body. After that, a stream ends with one more
+    event or line, and any other response is cut off: the server then closes the connection, and the client sees that
     something is missing. Tracebacks go to the log, with the request's id, never to the client.
 
     Args:
         app: The next layer.
+        shape_of: How errors look to who sent this request.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, shape_of: Callable[[Scope], ErrorShape] = own_shape) -> None:
         self._app = app
+        self._shape_of = shape_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, whatever happens below. Cancellation passes."""
@@ -161,13 +168,14 @@ class ErrorBoundary:
             await self._tell(InternalError(message), progress, scope, receive)
 
     async def _tell(self, error: ApiError, progress: "_Progress", scope: Scope, receive: Receive) -> None:
+        shape = self._shape_of(scope)
         if not progress.started:
-            await error_response(error)(scope, receive, progress.send)
-        elif progress.is_event_stream and not progress.complete:
-            await _end_with_event(sse.event(error.body()), progress.send)
+            await shape.response(error, scope)(scope, receive, progress.send)
+        elif progress.is_stream and not progress.complete:
+            await _end_with(shape.last_event(error), progress.send)
 
 
-async def _end_with_event(event: bytes, send: Send) -> None:
+async def _end_with(event: bytes, send: Send) -> None:
     try:
         async with asyncio.timeout(_FAREWELL_S):
             await send({"type": "http.response.body", "body": event, "more_body": False})
@@ -181,7 +189,7 @@ class _Progress:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status: int | None = None
-        self.is_event_stream = False
+        self.is_stream = False
         self.complete = False
         self.num_bytes = 0
 
@@ -193,7 +201,7 @@ class _Progress:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             content_type = dict(message["headers"]).get(b"content-type", b"")
-            self.is_event_stream = content_type.startswith(sse.MEDIA_TYPE.encode())
+            self.is_stream = content_type.startswith(_STREAM_TYPES)
             await self._send(message)
         else:
             await self._send(message)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from obeaver.errors import MethodNotAllowed, NotFound
+from obeaver.web.error_shape import OWN_SHAPE, ErrorShape
 from obeaver.web.request import DEFAULT_BODY_LIMITS, BodyLimits, Request
 from obeaver.web.response import Response
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
@@ -21,6 +22,7 @@ class Route:
         method: In capitals. GET answers HEAD as well.
         path: Segments are literal, `{name}` (one segment) or, as the last, `{name:path}` (one or more segments).
         handler: Called with the request.
+        errors: How errors look on this path.
 
     Raises:
         ValueError: The pattern is malformed.
@@ -29,6 +31,7 @@ class Route:
     method: str
     path: str
     handler: Handler = field(compare=False)
+    errors: ErrorShape = field(default=OWN_SHAPE, compare=False)
 
     def __post_init__(self) -> None:
         if not self.path.startswith("/"):
@@ -62,6 +65,11 @@ class Route:
                 return None
         return params
 
+    def is_above(self, segments: Sequence[str]) -> bool:
+        """Whether its path, taken literally, begins this one."""
+        pattern = self.path.split("/")
+        return list(segments[: len(pattern)]) == pattern
+
 
 class Router:
     """The ASGI app that answers HTTP requests from a table of routes; of two that match, the first.
@@ -86,6 +94,18 @@ class Router:
         """
         response = await self._respond(scope, receive)
         await response(scope, receive, send)
+
+    def error_shape(self, scope: Scope) -> ErrorShape:
+        """How errors look to who sent this request, whether a route answers it or not.
+
+        It is the shape of the path's own route, whatever the method; else that of the nearest route above it.
+        """
+        segments = split_path(scope)
+        own = next((route.errors for route in self.routes if route.match(segments) is not None), None)
+        if own is not None:
+            return own
+        above = [route for route in self.routes if route.is_above(segments)]
+        return max(above, key=lambda route: len(route.path)).errors if above else OWN_SHAPE
 
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         segments = split_path(scope)

@@ -19,14 +19,16 @@ MEDIA_TYPE = "text/event-stream"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def event(data: object) -> bytes:
+def event(data: object, name: str | None = None) -> bytes:
     """One event.
 
     Args:
         data: A string goes as it is, one `data` line for each of its lines; so a line end in it can start no field.
             Anything else goes as JSON, which has no line ends.
+        name: Its type, without line ends; clients take one without for a `message`.
     """
+    head = b"" if name is None else f"event: {name}\n".encode()
     if isinstance(data, str):
         lines = _LINE_END.split(data)
-        return "".join(f"data: {line}\n" for line in lines).encode("utf-8", "replace") + b"\n"
-    return b"data: " + json_codec.encode(data) + b"\n\n"
+        return head + "".join(f"data: {line}\n" for line in lines).encode("utf-8", "replace") + b"\n"
+    return head + b"data: " + json_codec.encode(data) + b"\n\n"

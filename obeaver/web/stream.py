@@ -6,9 +6,10 @@ A server's `send` returns in silence after a disconnect (ASGI HTTP 2.3): only a 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
-from obeaver.web import sse
+from obeaver.web import ndjson, sse
 from obeaver.web.request import ClientDisconnected, Request, wait_for_disconnect
 from obeaver.web.response import raw_headers
 from obeaver.web.types import Receive, Scope, Send
@@ -21,11 +22,28 @@ DEFAULT_KEEP_ALIVE_S = 10.0
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """How the parts of a stream are told apart.
+
+    Attributes:
+        media_type: The stream's Content-Type.
+        keep_alive: What may be sent in a silence; clients pass over it. Empty where there is no such thing.
+    """
+
+    media_type: str
+    keep_alive: bytes
+
+
+EVENTS: Final = Framing(f"{sse.MEDIA_TYPE}; charset=utf-8", sse.COMMENT)
+LINES: Final = Framing(ndjson.MEDIA_TYPE, b"")
+
+
 class EventStream:
-    """Sends an iterator's chunks as server-sent events. An ASGI app.
+    """Sends an iterator's chunks as a stream, of server-sent events if nothing else is said. An ASGI app.
 
     - The response starts with the first chunk, so that an error before it still becomes a status of its own; or with a
-      keep-alive comment, when the first chunk takes longer than `keep_alive_s`.
+      keep-alive, when the first chunk takes longer than `keep_alive_s`.
     - Every chunk is sent as it comes, and the next one is asked for when the server has taken it: a slow reader slows
       the iterator. Joining chunks that wait is the iterator's own affair.
     - When the client leaves, or the request is cancelled, the iterator is cancelled where it waits and closed.
@@ -34,7 +52,8 @@ class EventStream:
     Args:
         chunks: Whole events as bytes, in order. Nothing is sent for an empty one. Closed at the end, if it can be,
             also when it never ran.
-        keep_alive_s: Seconds of silence after which a comment is sent.
+        keep_alive_s: Seconds of silence after which a keep-alive is sent, where the framing has one.
+        framing: How the chunks are framed already.
         headers: Further headers.
 
     Raises:
@@ -46,12 +65,14 @@ class EventStream:
         chunks: AsyncIterator[bytes],
         *,
         keep_alive_s: float = DEFAULT_KEEP_ALIVE_S,
+        framing: Framing = EVENTS,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._chunks = chunks
         self._keep_alive_s = keep_alive_s
+        self._keep_alive = framing.keep_alive
         self._headers = {
-            "content-type": f"{sse.MEDIA_TYPE}; charset=utf-8",
+            "content-type": framing.media_type,
             "cache-control": "no-cache",
             # nginx and its like would hold events back to fill a buffer.
             "x-accel-buffering": "no",
@@ -88,14 +109,14 @@ class EventStream:
     async def _keep_alive_until_done(
         self, writer: "_StreamWriter", pump: asyncio.Task[None], left: asyncio.Task[None]
     ) -> None:
-        timeout_s = self._keep_alive_s
+        timeout_s: float | None = self._keep_alive_s if self._keep_alive else None
         while True:
             done, _ = await asyncio.wait({pump, left}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if done:
                 return
             timeout_s = self._keep_alive_s - writer.silent_s
             if timeout_s <= 0:
-                await writer.write(sse.COMMENT)
+                await writer.write(self._keep_alive)
                 timeout_s = self._keep_alive_s
 
 

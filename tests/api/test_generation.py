@@ -113,7 +113,7 @@ async def test_a_stop_string_ends_the_answer_and_frees_its_place() -> None:
         making = generation(worker, stop=[" thr"])
         making.submit(PROMPT, [params(max_tokens=2000)])
         outputs = await collect(making)
-        assert (text_of_choice(outputs), outputs[-1]) == ("one two", Ended(0, "stop"))
+        assert (text_of_choice(outputs), outputs[-1]) == ("one two", Ended(0, "stop", " thr"))
         assert making.usage.completion == len("one two thr")
         finished = worker.snapshot().totals.finished
         assert finished[FinishReason.LENGTH] == 0
@@ -124,7 +124,7 @@ async def test_a_stop_string_that_is_complete_with_the_last_token_is_a_stop() ->
         making = generation(worker, stop=["wo"])
         making.submit(PROMPT, [params(max_tokens=7)])
         outputs = await collect(making)
-    assert (text_of_choice(outputs), outputs[-1]) == ("one t", Ended(0, "stop"))
+    assert (text_of_choice(outputs), outputs[-1]) == ("one t", Ended(0, "stop", "wo"))
 
 
 async def test_a_client_that_reads_late_gets_the_same_text_in_few_pieces() -> None:

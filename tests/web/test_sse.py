@@ -12,6 +12,11 @@ def test_json_is_one_data_line() -> None:
     assert sse.event({"a": "x\ny"}) == b'data: {"a":"x\\ny"}\n\n'
 
 
+def test_an_event_may_have_a_name() -> None:
+    assert sse.event({"a": 1}, "message_start") == b'event: message_start\ndata: {"a":1}\n\n'
+    assert sse.event("a\nb", "ping") == b"event: ping\ndata: a\ndata: b\n\n"
+
+
 @pytest.mark.parametrize(
     ("text", "encoded"),
     [

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from obeaver.api.contract import wire
+from obeaver.api.core.answer_stream import StreamWriter
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.outputs import Ended, Output, Piece
 from obeaver.text.events import ContentDelta, ReasoningDelta, ToolCallArguments, ToolCallStart, join_events
+from obeaver.web import sse
 
 
 async def whole_answer(generation: Generation, head: wire.Head, *, logprobs: bool) -> wire.Object:
@@ -35,7 +37,7 @@ def _whole_choice(index: int, outputs: Sequence[Output], *, logprobs: bool) -> w
     return wire.choice(index, wire.message(answer.content, answer.reasoning, calls), reason, entries)
 
 
-class ChatChunks:
+class ChatChunks(StreamWriter):
     """Chunks of a chat answer.
 
     Args:
@@ -48,17 +50,17 @@ class ChatChunks:
         self._include_usage = include_usage
         self._begun: set[int] = set()
 
-    def of(self, output: Output) -> list[str]:
+    def of(self, output: Output) -> bytes:
         """A piece, with its choice's role before the first one."""
-        first = [] if output.choice in self._begun else [self._role(output)]
+        first = b"" if output.choice in self._begun else sse.event(self._role(output))
         self._begun.add(output.choice)
         if isinstance(output, Ended):
-            return [*first, self._text.finish(output.choice, output.finish_reason)]
-        return [*first, self._piece(output)]
+            return first + sse.event(self._text.finish(output.choice, output.finish_reason))
+        return first + sse.event(self._piece(output))
 
-    def last(self, usage: wire.Usage) -> list[str]:
-        """The usage, where it was asked for."""
-        return [self._text.usage(usage)] if self._include_usage else []
+    def end(self, usage: wire.Usage) -> bytes:
+        """The usage, where it was asked for, and the mark of the end."""
+        return (sse.event(self._text.usage(usage)) if self._include_usage else b"") + sse.DONE
 
     def _role(self, output: Output) -> str:
         # Clients join contents: null stays null where only calls follow, as in the answer that is not streamed.

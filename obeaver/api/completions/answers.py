@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 
 from obeaver.api.completions.job import CompletionJob
 from obeaver.api.contract import wire
+from obeaver.api.core.answer_stream import StreamWriter
 from obeaver.api.core.generation import Choice, Generation
 from obeaver.api.core.logprobs import token_entry
 from obeaver.api.core.outputs import Ended, Output, Piece
 from obeaver.api.core.text_prompts import TextPrompt
 from obeaver.text.events import ContentDelta
+from obeaver.web import sse
 
 
 class TextPiece(NamedTuple):
@@ -156,7 +158,7 @@ def usage_of(job: CompletionJob, usage: wire.Usage) -> wire.Usage:
     return usage if job.asked.sampling.max_tokens else replace(usage, completion=0)
 
 
-class CompletionChunks:
+class CompletionChunks(StreamWriter):
     """Chunks of streamed completions.
 
     Args:
@@ -171,16 +173,17 @@ class CompletionChunks:
         self._include_usage = job.asked.include_usage
         self._texts = [ChoiceText(job, choice) for choice in generation.choices]
 
-    def of(self, output: Output) -> list[str]:
+    def of(self, output: Output) -> bytes:
         """The chunks of a piece of output."""
         text = self._texts[output.choice]
         items = [wire.text_choice(output.choice, *piece, None) for piece in text.of(output)]
         if isinstance(output, Ended):
             items.append(wire.text_choice(output.choice, "", None, text.finish_reason(output)))
-        return [wire.text_chunk(self._head, [item], None, include_usage=self._include_usage) for item in items]
+        return b"".join(self._event([item], None) for item in items)
 
-    def last(self, usage: wire.Usage) -> list[str]:
-        """The usage, where it was asked for."""
-        if not self._include_usage:
-            return []
-        return [wire.text_chunk(self._head, [], usage_of(self._job, usage), include_usage=True)]
+    def end(self, usage: wire.Usage) -> bytes:
+        """The usage, where it was asked for, and the mark of the end."""
+        return (self._event([], usage_of(self._job, usage)) if self._include_usage else b"") + sse.DONE
+
+    def _event(self, choices: Sequence[wire.Object], usage: wire.Usage | None) -> bytes:
+        return sse.event(wire.text_chunk(self._head, choices, usage, include_usage=self._include_usage))

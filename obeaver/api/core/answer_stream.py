@@ -1,21 +1,39 @@
-"""A generation as a stream of bytes, whatever a dialect makes of its events."""
+"""A generation as a stream of bytes, in whatever words a dialect has for its events."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from obeaver.api.contract import wire
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.outputs import Output
-from obeaver.web import sse
+from obeaver.errors import ApiError
+from obeaver.web.stream import EVENTS, Framing
 
 
-class Chunks(Protocol):
-    """What a generation becomes on its way to a client who reads a stream: JSON texts, one for each event."""
+class StreamWriter(ABC):
+    """A dialect's words for the events of one generation: each method gives whole events or lines, or nothing.
 
-    def of(self, output: Output) -> list[str]:
-        """The chunks of one piece of output."""
+    Attributes:
+        framing: What a stream of this dialect is.
+    """
 
-    def last(self, usage: wire.Usage) -> list[str]:
-        """The chunks after the end of all choices."""
+    framing: ClassVar[Framing] = EVENTS
+
+    def begin(self) -> bytes:
+        """Before anything has come of the model. A dialect that says nothing here can still answer with a status."""
+        return b""
+
+    @abstractmethod
+    def of(self, output: Output) -> bytes:
+        """A piece of output, or the end of a choice."""
+
+    @abstractmethod
+    def end(self, usage: wire.Usage) -> bytes:
+        """After the end of all choices."""
+
+    def failed(self, _error: ApiError) -> bytes:
+        """The generation has failed. The route's error shape has the very last word, after this."""
+        return b""
 
 
 class AnswerStream:
@@ -26,13 +44,15 @@ class AnswerStream:
 
     Args:
         generation: Submitted, not iterated yet; closed with the stream.
-        chunks: Words the events.
+        writer: Words the events.
     """
 
-    def __init__(self, generation: Generation, chunks: Chunks) -> None:
+    def __init__(self, generation: Generation, writer: StreamWriter) -> None:
         self._generation = generation
-        self._chunks = chunks
+        self._writer = writer
+        self._begun = False
         self._ended = False
+        self._error: ApiError | None = None
 
     def __aiter__(self) -> "AnswerStream":
         return self
@@ -43,14 +63,23 @@ class AnswerStream:
         Raises:
             ApiError: The engine failed.
         """
+        if not self._begun:
+            self._begun = True
+            if beginning := self._writer.begin():
+                return beginning
+        if self._error is not None:
+            raise self._error
         if self._ended:
             raise StopAsyncIteration
         try:
             batch = await anext(self._generation)
         except StopAsyncIteration:
             self._ended = True
-            return b"".join(map(sse.event, self._chunks.last(self._generation.usage))) + sse.DONE
-        return b"".join(sse.event(chunk) for output in batch for chunk in self._chunks.of(output))
+            return self._writer.end(self._generation.usage)
+        except ApiError as error:
+            self._error = error
+            return self._writer.failed(error) or await anext(self)
+        return b"".join(map(self._writer.of, batch))
 
     async def aclose(self) -> None:
         """Nobody reads on."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from obeaver import __version__
 from obeaver.api.contract import wire
-from obeaver.api.core.answer_stream import AnswerStream, Chunks
+from obeaver.api.core.answer_stream import AnswerStream, StreamWriter
 from obeaver.api.core.generation import Generation
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.state import ApiState
@@ -77,10 +77,12 @@ class Endpoint:
             ),
         )
 
-    def streamed(self, request: Request, generation: Generation, chunks: Chunks) -> EventStream:
+    def streamed(self, request: Request, generation: Generation, writer: StreamWriter) -> EventStream:
         """A submitted generation as a stream."""
         _let_count(request, generation)
-        return EventStream(AnswerStream(generation, chunks), keep_alive_s=self._state.stream_keep_alive_s)
+        return EventStream(
+            AnswerStream(generation, writer), keep_alive_s=self._state.stream_keep_alive_s, framing=writer.framing
+        )
 
     async def whole(
         self, request: Request, generation: Generation, answer: Coroutine[Any, Any, wire.Object]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from obeaver.api.contract import wire
 from obeaver.api.core.logprobs import ContentLogprobs
-from obeaver.api.core.outputs import Ended, Output, Piece, WireFinishReason, joined
+from obeaver.api.core.outputs import AnswerEnd, Ended, Output, Piece, joined
 from obeaver.engine.decoding.sequence import Finished, FinishReason, SequenceId
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.sampling.sampled_token import SampledToken, TokenLogprobs
@@ -130,7 +130,7 @@ class Choice:
             return
         self._put(self._text.finish())
         self.finished = result
-        self._outbox.append(Ended(self.index, self._finish_reason(result)))
+        self._outbox.append(Ended(self.index, self._finish_reason(result), self._text.stop_string))
         self._changed()
 
     def _push(self, token: SampledToken) -> None:
@@ -152,7 +152,7 @@ class Choice:
                 self._logprobs.drop()
                 self._outbox.append(Piece(self.index, event))
 
-    def _finish_reason(self, result: Finished) -> WireFinishReason:
+    def _finish_reason(self, result: Finished) -> AnswerEnd:
         if result.reason is FinishReason.LENGTH and not self._text.stopped:
             return "length"
         return "tool_calls" if self._text.num_tool_calls else "stop"

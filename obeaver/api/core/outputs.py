@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 from obeaver.api.contract import wire
 from obeaver.text.events import ContentDelta, ReasoningDelta, TextEvent, ToolCallArguments, ToolCallStart
 
-WireFinishReason: TypeAlias = Literal["stop", "length", "tool_calls"]
+AnswerEnd: TypeAlias = Literal["stop", "length", "tool_calls"]
+"""Why an answer ended: by itself or a stop string, at its limit, or with calls to be answered."""
 
 
 @dataclass(slots=True)
@@ -27,10 +28,17 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A choice has said everything."""
+    """A choice has said everything.
+
+    Attributes:
+        choice: Which choice.
+        finish_reason: Why it ended.
+        stop_string: The stop string that ended it, if one did.
+    """
 
     choice: int
-    finish_reason: WireFinishReason
+    finish_reason: AnswerEnd
+    stop_string: str | None = None
 
 
 Output: TypeAlias = Piece | Ended
