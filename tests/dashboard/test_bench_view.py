@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from support.browser import PATIENCE_MS, Pages
+from support.browser import Pages, eventually, health
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 def test_a_run_gives_a_row_for_each_concurrency_and_its_results_as_json(pages: Pages, tmp_path: Path) -> None:
     page = _bench(pages, at_once="1, 3", tokens=6)
     page.get_by_role("button", name="Measure").click()
-    expect(page.get_by_text("Done.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Done.")).to_be_visible()
     expect(page.locator("tbody tr")).to_have_count(2)
     expect(page.locator("canvas")).to_have_count(2)
     report = _saved(page, tmp_path)
@@ -36,7 +36,7 @@ def test_a_stopped_run_says_how_far_it_came_and_frees_its_places(pages: Pages) -
     page.get_by_role("link", name="Bench").click()
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Stopped after 0 of 2.")).to_be_visible()
-    page.wait_for_function("fetch('/health').then(answer => answer.json()).then(health => health.num_running === 0)")
+    eventually(page, lambda: health(pages.origin)["num_running"] == 0)
     expect(page.get_by_role("button", name="Measure")).to_be_enabled()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from support.browser import PATIENCE_MS, Pages
+from support.browser import Pages
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -15,7 +15,7 @@ def test_the_same_settings_give_the_same_answer_on_both_sides(pages: Pages, orde
     page.get_by_role("button", name=order).click()
     page.get_by_role("button", name="Compare", exact=True).click()
     for side in "AB":
-        expect(_side(page, side)).to_contain_text("Answer tokens12", timeout=PATIENCE_MS)
+        expect(_side(page, side)).to_contain_text("Answer tokens12")
         expect(_side(page, side)).to_contain_text("Ended bylength")
     texts = [_side(page, side).locator(".compare-answer").inner_text() for side in "AB"]
     assert texts[0] == texts[1] != ""
@@ -27,7 +27,7 @@ def test_each_side_has_its_own_settings_and_ranges_come_from_the_schema(pages: P
     temperature = _side(page, "A").get_by_label("temperature")
     assert (temperature.get_attribute("min"), temperature.get_attribute("max")) == ("0", "2")
     page.get_by_role("button", name="Compare", exact=True).click()
-    expect(_side(page, "B")).to_contain_text("Answer tokens9", timeout=PATIENCE_MS)
+    expect(_side(page, "B")).to_contain_text("Answer tokens9")
     expect(_side(page, "A")).to_contain_text("Answer tokens5")
 
 
@@ -36,8 +36,8 @@ def test_what_the_server_refuses_is_said_beside_the_side_that_asked_for_it(pages
     pages.allow("status of 400")
     _side(page, "A").get_by_label("top_p").fill("7")
     page.get_by_role("button", name="Compare", exact=True).click()
-    expect(_side(page, "A").get_by_role("status")).to_contain_text("top_p", timeout=PATIENCE_MS)
-    expect(_side(page, "B")).to_contain_text("Answer tokens5", timeout=PATIENCE_MS)
+    expect(_side(page, "A").get_by_role("status")).to_contain_text("top_p")
+    expect(_side(page, "B")).to_contain_text("Answer tokens5")
 
 
 def _compare(pages: Pages, *, tokens: int) -> Page:

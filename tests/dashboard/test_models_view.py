@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from support.browser import PATIENCE_MS, Pages
+from support.browser import Pages, eventually, health
 from support.server_process import ServerProcess
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -32,15 +32,15 @@ def test_a_page_without_a_model_loads_one_and_changes_it_during_an_answer(
     with page.expect_response("**/api/models/load?wait=false") as answer:
         _load(page, MODEL)
     assert answer.value.status == 202
-    expect(_card(page, MODEL)).to_contain_text("answers now", timeout=PATIENCE_MS)
+    expect(_card(page, MODEL)).to_contain_text("answers now")
     expect(page.get_by_text(f"{MODEL} answers now.")).to_be_visible()
     expect(page.locator(".server-line")).to_have_text(MODEL)
     expect(_card(page, MODEL)).to_contain_text("8,192 tokens")
 
     page.evaluate(f"model => {{ window.answer = ({ANSWER_IN_THE_PAGE})(model) }}", MODEL)
-    page.wait_for_function("fetch('/health').then(told => told.json()).then(health => health.num_running === 1)")
+    eventually(page, lambda: health(empty_dashboard.url)["num_running"] == 1)
     _load(page, TWIN)
-    expect(_card(page, TWIN)).to_contain_text("answers now", timeout=PATIENCE_MS)
+    expect(_card(page, TWIN)).to_contain_text("answers now")
     answered = page.evaluate("window.answer")
     assert (answered["model"], answered["usage"]["completion_tokens"]) == (MODEL, 600), "it ended on its model"
     expect(page.locator(".server-line")).to_have_text(TWIN)
@@ -55,7 +55,7 @@ def test_a_load_that_fails_is_told_in_the_servers_words_and_the_old_model_stays(
     page = _models(pages)
     _load(page, BROKEN)
     failure = page.locator(".load-card.failed")
-    expect(failure).to_contain_text(told["error"]["message"], timeout=PATIENCE_MS)
+    expect(failure).to_contain_text(told["error"]["message"])
     expect(_card(page, MODEL)).to_contain_text("answers now")
     failure.get_by_role("button", name="Close").click()
     expect(failure).to_be_hidden()

@@ -3,14 +3,25 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebError, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    WebError,
+    expect,
+    sync_playwright,
+)
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -47,12 +58,26 @@ def chromium_path() -> Path:
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""
     path = chromium_path()
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         try:
             yield browser
         finally:
             browser.close()
+
+
+def eventually(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait until a condition outside of the page holds; the page lives on meanwhile."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        page.wait_for_timeout(50)
+
+
+def health(origin: str) -> Any:
+    """What a server says of itself."""
+    return httpx.get(origin + "/health", timeout=60).json()
 
 
 class Watch:
