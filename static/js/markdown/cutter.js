@@ -8,14 +8,17 @@
  *   joins: boolean, closed: boolean }} Block `end` is the offset behind it; `closed` says that a fence or formula has its end.
  */
 
-/** Longer lists and tables are cut, at the next item or row; longer paragraphs at the next line or space. */
-const LONG = 4000;
+/**
+ * Longer lists and tables are cut, at the next item or row; longer paragraphs and quotes at the next line or space. A list whose
+ * one item is twice as long is cut at a line: parsing nested lists takes time that grows faster than they do.
+ */
+const LONG = 2000;
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})([^\n]*)$/;
 const LIST = /^( {0,3})(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)/;
 const INTERRUPTS = /^ {0,3}(?:[-*+] +\S|1[.)] +\S)/;
 const HEADING = /^ {0,3}#{1,6}(?:[ \t]|$)/;
-const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
+const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,200}$/;
 const QUOTE = /^ {0,3}>/;
 const MATH = /^\s{0,3}(\$\$|\\\[)/;
 const SEPARATOR = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
@@ -51,7 +54,7 @@ function takeBlock(text, at, last) {
   if (fence && !(fence[1][0] === "`" && fence[2].includes("`"))) return takeFence(text, at, fence[1]);
   const math = MATH.exec(line);
   if (math) return takeMath(text, at, math[1]);
-  if (HEADING.test(line)) return block("heading", text, at, next);
+  if (HEADING.test(line) && line.length < LONG) return block("heading", text, at, next);
   if (RULE.test(line)) return block("rule", text, at, next);
   if (LIST.test(line)) return takeList(text, at, false);
   if (QUOTE.test(line)) return takeQuote(text, at);
@@ -99,6 +102,7 @@ function takeList(text, at, joins) {
       const outside = !isItem && !/^(?: {2,}|\t)/.test(line.text);
       if (outside && (blank || FENCE.test(line.text) || HEADING.test(line.text))) return block("list", text, at, end, { joins });
       if (RULE.test(line.text)) return block("list", text, at, end, { joins });
+      if (end - at > 2 * LONG) return block("list", text, at, end, { joins });
       if (isItem && end - at > LONG && LIST.exec(line.text)[1].length <= indent) {
         return block("list", text, at, end, { joins, goesOn: "list" });
       }

@@ -7,7 +7,7 @@
 export function heal(source, kind) {
   if (kind === "table" || kind === "fence" || kind === "math" || kind === "rule") return source;
   // A table's first line, before the line that makes it one; and a lone mark, which may become anything.
-  if (kind === "text" && /^ {0,3}\|[^\n]*$/.test(source)) return `${source.replace(/\|?\s*$/, "|")}\n${separator(source)}`;
+  if (kind === "text" && /^ {0,3}\|[^\n]*$/.test(source)) return `${source.trimEnd().replace(/\|$/, "")}|\n${separator(source)}`;
   if (/(?:^|\n) {0,3}(?:[-*+]|`{1,2}|#{1,6}|\d{1,9}[.)]?)$/.test(source)) return source.replace(/[^\n]*$/, "");
   return closeMarks(withoutHalfLink(source));
 }
@@ -30,8 +30,8 @@ function closeMarks(source) {
   if (closed !== source) return closed;
   const strong = plain.match(/\*\*/g)?.length ?? 0;
   const single = plain.replace(/\*\*/g, "").match(/(?<=^|[\s("'])\*(?=\S)|(?<=\S)\*(?=\s|[.,;:!?)"']|$)/g)?.length ?? 0;
-  if (single % 2 && /\*\S[^*]*$/.test(plain)) closed = closed.replace(/\s*$/, "*");
-  if (strong % 2) closed = /\*$/.test(closed) && !/\*\*$/.test(closed) && single % 2 === 0 ? `${closed}*` : closed.replace(/\s*$/, "**");
-  if ((plain.match(/~~/g)?.length ?? 0) % 2) closed = closed.replace(/\s*$/, "~~");
+  if (single % 2 && /\*\S[^*]*$/.test(plain)) closed = `${closed.trimEnd()}*`;
+  if (strong % 2) closed = /\*$/.test(closed) && !/\*\*$/.test(closed) && single % 2 === 0 ? `${closed}*` : `${closed.trimEnd()}**`;
+  if ((plain.match(/~~/g)?.length ?? 0) % 2) closed = `${closed.trimEnd()}~~`;
   return closed;
 }

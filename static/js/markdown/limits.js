@@ -1,6 +1,6 @@
 /** What a block may cost before it is shown as plain text. Deeper nesting helps no reader and could overflow a stack. */
 const MAX_DEPTH = 12;
-const MAX_INDENT = 48;
+const MAX_INDENT = 28;
 
 const CONTAINER = /^([ \t]*)(>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t]))/;
 
