@@ -2,7 +2,7 @@ import { h } from "../dom.js";
 import { codeBlock } from "./code_block.js";
 import { cutBlocks } from "./cutter.js";
 import { heal } from "./heal.js";
-import { setMath } from "./math.js";
+import { createFormulas } from "./math.js";
 import { renderBlock } from "./render.js";
 
 /** Time in ms that one call may spend on blocks; what is left is done in the next frames. */
@@ -22,6 +22,7 @@ export function createMarkdown(root, t) {
   let restAt = 0;
   let frame = 0;
   let waiting = [];
+  const formulas = createFormulas();
   root.classList.add("markdown");
 
   function work(now = performance.now()) {
@@ -95,9 +96,9 @@ export function createMarkdown(root, t) {
       frameOfTable.append(table);
     }
     const host = root.querySelector(":scope > :nth-last-child(1 of :not(.tail))");
+    if (!block.tail) formulas.add(fragment);
     if (block.joins && !block.tail && host) join(host, fragment);
     else parent.append(fragment);
-    if (!block.tail) setMath(root);
   }
 
   function placeCode(pre, block) {
@@ -137,11 +138,14 @@ export function createMarkdown(root, t) {
   };
 }
 
+/** Rows or items after which a table or list goes on in a new one: a browser lays a table out as a whole. */
+const MAX_JOINED = 400;
+
 /** A list or table goes on in the one that stands already. */
 function join(host, fragment) {
   const from = fragment.querySelector("tbody") ?? fragment.firstElementChild;
   const to = host.querySelector("tbody") ?? host;
-  if (from && /^(OL|UL|TBODY)$/.test(to.tagName)) to.append(...from.children);
+  if (from && /^(OL|UL|TBODY)$/.test(to.tagName) && to.childElementCount < MAX_JOINED) to.append(...from.children);
   else host.after(fragment);
 }
 

@@ -31,16 +31,39 @@ function token(type, match) {
 
 let katex = null;
 
+/** Formulas that are set in one answer at most; the rest stay as they were written. */
+const MAX_FORMULAS = 2000;
+const SLICE_MS = 6;
+
 /**
- * Sets the formulas in an element, where the text that made them is until then.
- * @param {ParentNode} root
+ * Sets formulas where the text that made them stands until then, a few of them a frame.
+ * @returns {{ add(root: ParentNode): void }}
  */
-export async function setMath(root) {
-  const found = [...root.querySelectorAll("code.math-inline, code.math-block")];
-  if (!found.length) return;
-  katex ??= loadKatex();
-  const { render } = await katex;
-  for (const code of found) setFormula(render, code);
+export function createFormulas() {
+  const queue = [];
+  let count = 0;
+  let isRunning = false;
+
+  async function run() {
+    isRunning = true;
+    katex ??= loadKatex();
+    const { render } = await katex;
+    while (queue.length) {
+      const deadline = performance.now() + SLICE_MS;
+      while (queue.length && performance.now() < deadline) setFormula(render, queue.shift());
+      if (queue.length) await new Promise((resolve) => requestAnimationFrame(resolve));
+    }
+    isRunning = false;
+  }
+
+  return {
+    add(root) {
+      const found = [...root.querySelectorAll("code.math-inline, code.math-block")].slice(0, MAX_FORMULAS - count);
+      count += found.length;
+      queue.push(...found);
+      if (queue.length && !isRunning) run();
+    },
+  };
 }
 
 function setFormula(render, code) {

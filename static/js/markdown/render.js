@@ -19,7 +19,7 @@ const MARKS = /^<\/?(?:br|sub|sup|kbd|mark|u|s|b|i|em|strong|del|ins|small|detai
 const CLEAN = {
   ALLOWED_TAGS: [
     "p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "table", "thead", "tbody", "tr",
-    "th", "td", "em", "strong", "del", "ins", "a", "sub", "sup", "kbd", "mark", "u", "s", "b", "i", "small", "details", "summary",
+    "th", "td", "em", "strong", "del", "ins", "a", "sub", "sup", "kbd", "mark", "u", "s", "b", "i", "small", "span", "details", "summary",
   ],
   ALLOWED_ATTR: ["href", "start", "align", "class"],
   ALLOWED_URI_REGEXP: /^(?:https?:|mailto:)/i,
