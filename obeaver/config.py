@@ -121,6 +121,9 @@ class Settings:
     shutdown_timeout_s: float = _option(
         30.0, "how long running answers may go on after a stop signal", metavar="S", minimum=0
     )
+    allow_pull: bool = _option(
+        False, "let clients fetch models of the catalogue and of the hub into the store (POST /api/models/pull)"
+    )
     open: bool = _option(False, "open the page in this machine's browser (obeaver dashboard)")
     offline: bool = _option(False, "never fetch; use what the store holds")
     log_level: Literal["debug", "info", "warning", "error"] = _option("info", "how much to log", metavar="LEVEL")

@@ -16,6 +16,7 @@ from obeaver.api.live.endpoint import EngineLive
 from obeaver.api.models.catalog import CatalogApi
 from obeaver.api.models.listing import ModelsApi, ServedModel
 from obeaver.api.models.model_loading import ModelLoadingApi
+from obeaver.api.models.pulling import PullingApi
 from obeaver.api.models.state import ApiState
 from obeaver.api.system.condition import ChatCondition
 from obeaver.api.system.docs import DocsApi
@@ -58,6 +59,7 @@ def embed_routes(state: EmbedState, *, reranks: bool) -> list[Route]:
 
 def _chat_routes(operations: Sequence[Operation], state: ApiState, further: Handlers) -> list[Route]:
     tokens, loading = TokensApi(state), ModelLoadingApi(state)
+    pulling = PullingApi(state.pulls, state.catalog)
     handlers: Handlers = {
         "createChatCompletion": ChatApi(state).create,
         "createCompletion": CompletionsApi(state).create,
@@ -65,7 +67,11 @@ def _chat_routes(operations: Sequence[Operation], state: ApiState, further: Hand
         "detokenize": tokens.detokenize,
         "availableModels": loading.available,
         "loadModel": loading.load,
-        "modelCatalog": CatalogApi(state.catalog, state.library, state.models).show,
+        "modelCatalog": CatalogApi(state.catalog, state.library, state.models, can_pull=state.pulls.allowed).show,
+        "listPulls": pulling.list,
+        "pullModel": pulling.start,
+        "showPull": pulling.show,
+        "cancelPull": pulling.cancel,
         "engine": EngineLive(state.models, state.request_log, state.clock).show,
     }
     system = SystemApi(ChatCondition(state.models), state.monitor, operations)

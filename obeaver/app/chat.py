@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_host import MemoryRoom, ModelHost, OnStage
+from obeaver.api.models.pulls import Pulls
 from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
 from obeaver.app.application import MB, Application
@@ -23,6 +24,7 @@ from obeaver.app.memory import (
     needed_bytes,
     require_memory,
 )
+from obeaver.app.pulling import pull_command
 from obeaver.config import Settings
 from obeaver.engine.decoding.chooser import Constraint
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
@@ -73,6 +75,7 @@ def chat_application(
         models=host,
         library=ChatLibrary(store, known=models),
         monitor=Monitor(),
+        pulls=Pulls(pull_command(settings)),
         stream_keep_alive_s=settings.stream_keep_alive_s,
     )
 
@@ -81,12 +84,17 @@ def chat_application(
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(state.close)
             stack.push_async_callback(host.close)
+            stack.push_async_callback(state.pulls.close)
             for stored in models:
                 await host.hold(stored)
             yield
 
+    def on_drain() -> None:
+        host.drain()
+        state.pulls.cancel()
+
     return Application(
-        settings, make_routes(state), life, on_drain=host.drain, open_paths=open_paths, log=state.request_log
+        settings, make_routes(state), life, on_drain=on_drain, open_paths=open_paths, log=state.request_log
     )
 
 

@@ -18,7 +18,7 @@ _EMBED_OPTIONS = frozenset({"threads", "max_input_tokens", "provider"})
 _CHAT_OPTIONS = frozenset(
     {
         *("runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "lookahead"),
-        *("keep_alive_s", "strict_model", "stream_keep_alive_s"),
+        *("keep_alive_s", "strict_model", "stream_keep_alive_s", "allow_pull"),
     }
 )
 _PAGE_OPTIONS = frozenset({"open"})
@@ -189,6 +189,7 @@ def _add_pull(commands: Any) -> None:
             "obeaver pull hf:ORG/REPO@v1.0:Q4_K_M --name mine",
             "obeaver pull hf:ORG/REPO:cuda/cuda-int4-rtn-block-32",
             "obeaver pull https://example.org/model.gguf#sha256=HASH",
+            "obeaver pull smollm2-135m --json                # progress for programs",
         ),
     )
     parser.add_argument(
@@ -202,6 +203,7 @@ def _add_pull(commands: Any) -> None:
     parser.add_argument("--name", metavar="NAME", help="name in the store, for a model from an address")
     parser.add_argument("--weights", choices=("int8", "int4", "fp32"), help="format of the weights, where imported")
     parser.add_argument("--kv", choices=("int8", "float32"), help="format of the KV cache, where imported")
+    parser.add_argument("--json", action="store_true", help="tell progress and outcome as one JSON object a line")
     _add_options(parser, _STORE_OPTIONS)
 
 

@@ -30,7 +30,7 @@ async def test_the_root_lists_every_endpoint(serve: Any) -> None:
 async def test_every_get_endpoint_answers(serve: Any) -> None:
     async with serve() as served:
         for operation in SERVE:
-            if operation.method == "GET":
+            if operation.method == "GET" and operation.id != "showPull":  # there is none
                 reply = await served.get(operation.path.replace("{id:path}", "scripted"))
                 assert reply.status == 200
                 assert reply.headers["content-type"].startswith(operation.media_type)

@@ -42,10 +42,10 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
         "unsupported_parameter",
         "unsupported_value",
     ),
-    Conflict: ("load_in_progress",),
-    Forbidden: ("host_not_allowed", "origin_not_allowed"),
+    Conflict: ("load_in_progress", "pull_in_progress"),
+    Forbidden: ("host_not_allowed", "origin_not_allowed", "pull_not_allowed"),
     ModelLoadFailed: ("insufficient_memory",),
-    NotFound: ("model_not_found",),
+    NotFound: ("model_not_found", "pull_not_found"),
     PayloadTooLarge: ("too_many_values",),
     Unavailable: ("shutting_down",),
 }

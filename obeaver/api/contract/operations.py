@@ -20,6 +20,7 @@ from obeaver.errors import (
 
 JSON = "application/json"
 HTML = "text/html"
+EVENTS = "text/event-stream"
 ANY_FILE = "*/*"
 PROMETHEUS = "text/plain"
 
@@ -145,6 +146,47 @@ LOADING = (
     ),
 )
 
+_PULL_STREAM = (
+    ("stream", "`true`, or `Accept: text/event-stream`: an event at each step of its progress, to its end."),
+)
+
+PULLING = (
+    Operation(
+        "listPulls", "GET", "/api/models/pull", "Whether clients may pull, and the latest pulls", response="Pulls"
+    ),
+    Operation(
+        id="pullModel",
+        method="POST",
+        path="/api/models/pull",
+        summary="Fetch a model into the store, where the server was started with --allow-pull",
+        request="pull_model",
+        response="Pull",
+        media_type=EVENTS,
+        accepted="Pull",
+        query=_PULL_STREAM,
+        errors=(*BODY_ERRORS, NotFound, Conflict),
+        example='{"model": "smollm2-135m"}',
+    ),
+    Operation(
+        id="showPull",
+        method="GET",
+        path="/api/models/pull/{id}",
+        summary="How far a pull is",
+        response="Pull",
+        event="Pull",
+        query=_PULL_STREAM,
+        errors=(BadRequest, NotFound),
+    ),
+    Operation(
+        id="cancelPull",
+        method="POST",
+        path="/api/models/pull/{id}/cancel",
+        summary="End a pull; what was fetched stays for the next time",
+        response="Pull",
+        errors=(NotFound,),
+    ),
+)
+
 _ABOUT_ENGINE_STREAM = (
     "`true`, or `Accept: text/event-stream`: an event twice a second where something changes, else every two seconds. "
     "The first has all requests of the log, each further one those that ended since."
@@ -202,7 +244,7 @@ EMBED_SYSTEM = tuple(
     replace(operation, response="EmbedHealth") if operation.id == "health" else operation for operation in SYSTEM
 )
 
-SERVE = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *LIVE, *SYSTEM)
+SERVE = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *PULLING, *LIVE, *SYSTEM)
 """`obeaver serve`."""
 
 PAGE = (

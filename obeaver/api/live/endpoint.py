@@ -4,17 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 from obeaver.api.contract import wire
+from obeaver.api.contract.queries import wants_stream
 from obeaver.api.live.engine_view import EngineView, request_objects
 from obeaver.api.live.feed import EngineFeed, Look
 from obeaver.api.models.model_host import ModelHost
-from obeaver.errors import BadRequest
-from obeaver.web import sse
 from obeaver.web.request import Request
 from obeaver.web.request_log import RequestLog
 from obeaver.web.response import JSONResponse
 from obeaver.web.stream import EventStream
-
-_STREAM = {"": None, "true": True, "1": True, "false": False, "0": False}
 
 
 class EngineLive:
@@ -38,7 +35,7 @@ class EngineLive:
         Raises:
             BadRequest: `stream` is neither true nor false.
         """
-        if _wants_stream(request):
+        if wants_stream(request):
             return EventStream(self._feed.events())
         return JSONResponse(self._told(self._look(), 0))
 
@@ -48,11 +45,3 @@ class EngineLive:
     def _told(self, look: Look, since: int) -> wire.Object:
         requests = request_objects(self._log.between(since, look.last_request))
         return {"time": round(self._clock(), 3), "models": look.models, "requests": requests}
-
-
-def _wants_stream(request: Request) -> bool:
-    word = request.query.get("stream", "").lower()
-    if word not in _STREAM:
-        raise BadRequest("`stream` must be true or false.", param="stream", code="invalid_value")
-    asked = _STREAM[word]
-    return sse.MEDIA_TYPE in request.headers.get("accept", "") if asked is None else asked

@@ -19,12 +19,16 @@ class CatalogApi:
         catalog: By name.
         library: What is installed.
         models: Whose loader knows the memory.
+        can_pull: Whether clients may pull what is not installed.
     """
 
-    def __init__(self, catalog: Mapping[str, CatalogEntry], library: ChatLibrary, models: ModelHost) -> None:
+    def __init__(
+        self, catalog: Mapping[str, CatalogEntry], library: ChatLibrary, models: ModelHost, *, can_pull: bool
+    ) -> None:
         self._catalog = catalog
         self._library = library
         self._models = models
+        self._can_pull = can_pull
 
     async def show(self, _request: Request) -> JSONResponse:
         """`GET /api/models/catalog`."""
@@ -33,7 +37,7 @@ class CatalogApi:
     def _told(self) -> wire.Object:
         memory, installed = self._models.loader.memory(), self._library.names()
         rows = [_row(entry, memory, installed=entry.name in installed) for entry in self._catalog.values()]
-        return {"memory": memory_object(memory), "models": rows}
+        return {"can_pull": self._can_pull, "memory": memory_object(memory), "models": rows}
 
 
 def _row(entry: CatalogEntry, memory: MemoryRoom, *, installed: bool) -> wire.Object:

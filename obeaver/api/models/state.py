@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from obeaver.api.models.model_host import ModelHost
+from obeaver.api.models.pulls import Pulls
 from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.library import ChatLibrary
 from obeaver.monitor import Monitor
@@ -37,6 +38,7 @@ class ApiState:
         library: Which models could be loaded.
         monitor: Memory of machine and process.
         catalog: Models that can be had by name.
+        pulls: Models that are fetched for clients.
         request_log: The latest requests.
         stream_keep_alive_s: Silence in a stream before a comment is sent.
         text_threads: Where long prompts are made; shut down by `close`.
@@ -48,6 +50,7 @@ class ApiState:
     library: ChatLibrary
     monitor: Monitor
     catalog: Mapping[str, CatalogEntry] = field(default_factory=load_catalog)
+    pulls: Pulls = field(default_factory=Pulls)
     request_log: RequestLog = field(default_factory=RequestLog)
     stream_keep_alive_s: float = 10.0
     text_threads: ThreadPoolExecutor = field(default_factory=_text_threads)

@@ -2,9 +2,16 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from obeaver.config import load_settings
+from obeaver.errors import CommandError
+
+if TYPE_CHECKING:
+    from obeaver.models.progress import Progress
+    from obeaver.models.store import StoredModel
 
 
 def run_pull(arguments: argparse.Namespace) -> int:
@@ -14,21 +21,34 @@ def run_pull(arguments: argparse.Namespace) -> int:
         CommandError: Unknown name, failed download, no space.
     """
     from obeaver.models.progress import TerminalProgress
+    from obeaver.models.progress_lines import LineProgress, write_line
+
+    if not arguments.json:
+        print(_pulled(arguments, TerminalProgress()).folder)
+        return 0
+    try:
+        stored = _pulled(arguments, LineProgress(sys.stdout))
+    except CommandError as error:
+        write_line(sys.stdout, {"error": str(error)})
+        raise
+    write_line(sys.stdout, {"model": stored.name, "folder": str(stored.folder)})
+    return 0
+
+
+def _pulled(arguments: argparse.Namespace, progress: "Progress") -> "StoredModel":
     from obeaver.models.pull import ensure_model
     from obeaver.models.store import Store
 
     settings = load_settings(vars(arguments), os.environ)
-    stored = ensure_model(
+    return ensure_model(
         arguments.model,
         Store(settings.home),
-        progress=TerminalProgress(),
+        progress=progress,
         name=arguments.name,
         weights=arguments.weights,
         kv=arguments.kv,
         offline=settings.offline,
     )
-    print(stored.folder)
-    return 0
 
 
 def run_import(arguments: argparse.Namespace) -> int:
