@@ -18,7 +18,7 @@ USUAL: Final[Mapping[str, tuple[str, str]]] = {GGUF: ("int8", "int8"), ENCODER: 
 """Formats of weights and KV cache where nothing else is asked for. Encoders keep no keys and values."""
 
 # Bytes of the result for each byte of the source, at most. A GGUF file has at least 4.5 bits a weight (Q4_0 and its
-# kin), safetensors at least 16.
+# kin), but for the few of 1.6 to 3.5; safetensors have at least 16.
 _GGUF_GROWTH: Final = {"int4": 1.5, "int8": 4.0, "fp32": 8.0}
 _ENCODER_GROWTH: Final = 2.1
 

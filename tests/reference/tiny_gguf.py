@@ -20,6 +20,10 @@ DENSE = (
 )
 MIXTURES = ("llama", "qwen3moe", "gpt-oss")
 TYPES = ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
+FURTHER_TYPES = (
+    *("Q2_K", "Q3_K", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS"),
+    *("TQ1_0", "TQ2_0", "MXFP4", "NVFP4"),
+)
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 _POST_NORMS = ("post_attention_norm", "post_ffw_norm")
@@ -46,7 +50,16 @@ _KEYS: Mapping[str, Mapping[str, Value]] = {
 }
 
 # Where a block of these types has its float16 factors; the package can read them and not write them.
-_K_FACTORS: Mapping[str, tuple[int, ...]] = {"Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}
+_K_FACTORS: Mapping[str, tuple[int, ...]] = {
+    "Q2_K": (80, 82),
+    "Q3_K": (108,),
+    "Q4_K": (0, 2),
+    "Q5_K": (0, 2),
+    "Q6_K": (208,),
+    **dict.fromkeys(("IQ1_S", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS"), (0,)),
+    "IQ1_M": (),
+    "NVFP4": (),
+}
 
 
 @dataclass(frozen=True)
@@ -196,14 +209,23 @@ def _random_k_blocks(
     """Random bytes, with factors that give the matrix the spread of a trained one."""
     block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
     blocks = random.integers(0, 256, (rows * columns // block, block_bytes), np.uint8)
-    for place in _K_FACTORS[kind.name]:
-        blocks[:, place : place + 2] = np.frombuffer(np.float16(1e-3).tobytes(), np.uint8)
-    raw = blocks.reshape(rows, -1)
-    spread = float(gguf.quants.dequantize(raw, kind).std())
-    for place in _K_FACTORS[kind.name]:
-        factor = np.float16(1e-3 * 1.5 / np.sqrt(columns) / spread)
-        blocks[:, place : place + 2] = np.frombuffer(factor.tobytes(), np.uint8)
+    if kind.name == "NVFP4":
+        blocks[:, :4] = 0x10  # a scale of 16 columns each, as a float of 8 bits
+        return blocks.reshape(rows, -1)
+    _set_factors(blocks, kind, np.float16(1e-3))
+    spread = float(gguf.quants.dequantize(blocks.reshape(rows, -1), kind).std())
+    _set_factors(blocks, kind, np.float16(1e-3 * 1.5 / np.sqrt(columns) / spread))
     return blocks.reshape(rows, -1)
+
+
+def _set_factors(blocks: npt.NDArray[np.uint8], kind: GGMLQuantizationType, factor: np.float16) -> None:
+    for place in _K_FACTORS[kind.name]:
+        blocks[:, place : place + 2] = np.frombuffer(factor.tobytes(), np.uint8)
+    if kind.name == "IQ1_M":  # its factor lies in the upper halves of the last four odd bytes, lowest first
+        bits = int(factor.view(np.uint16))
+        for i in range(4):
+            byte = blocks[:, 49 + 2 * i]
+            byte[:] = (byte & 0x0F) | ((bits >> 4 * i & 0x0F) << 4)
 
 
 def _bias(random: np.random.Generator, size: int) -> FloatArray:

@@ -26,8 +26,15 @@ FloatArray = npt.NDArray[np.float32]
 
 SUPPORTED_TYPES: Final = frozenset(
     GGMLQuantizationType[name]
-    for name in ("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K")
+    for name in (
+        *("F32", "F16", "BF16"),
+        *("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"),
+        *("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"),
+        *("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS"),
+        *("TQ1_0", "TQ2_0", "MXFP4", "NVFP4"),
+    )
 )
+"""All that the package `gguf` can turn into float32."""
 
 _VERSIONS: Final = (2, 3)
 _DEFAULT_ALIGNMENT: Final = 32

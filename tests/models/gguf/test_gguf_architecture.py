@@ -98,8 +98,8 @@ def test_a_storage_type_that_is_not_supported_is_refused_before_anything_is_writ
     source = TinyGguf(type="Q8_0", layers=1).write(tmp_path / "tiny.gguf")
     raw = source.read_bytes()
     entry = raw.index(b"blk.0.attn_k.weight") + len(b"blk.0.attn_k.weight") + 4 + 16
-    source.write_bytes(raw[:entry] + (20).to_bytes(4, "little") + raw[entry + 4 :])
-    with pytest.raises(ModelError, match=r"blk\.0\.attn_k\.weight is stored as IQ4_NL, which is not supported"):
+    source.write_bytes(raw[:entry] + (9).to_bytes(4, "little") + raw[entry + 4 :])
+    with pytest.raises(ModelError, match=r"blk\.0\.attn_k\.weight is stored as Q8_1, which is not supported"):
         read_architecture(GgufFile(source))
 
 

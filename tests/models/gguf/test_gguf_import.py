@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 from reference.forward import Reference
 from reference.shared_buffers import Rows, open_session
-from reference.tiny_gguf import ARCHITECTURES, TYPES, TinyGguf
+from reference.tiny_gguf import ARCHITECTURES, FURTHER_TYPES, TYPES, TinyGguf
 
 from obeaver.errors import ModelError
 from obeaver.models.facts import read_facts
@@ -41,6 +41,16 @@ def test_float32_weights_give_the_references_logits(
 ) -> None:
     folder = import_tiny(TinyGguf(architecture, kind))
     assert np.abs(logits(folder, token_ids) - reference_logits(folder, token_ids)).max() < FLOAT_TOLERANCE
+
+
+@pytest.mark.parametrize("kind", FURTHER_TYPES)
+def test_types_that_files_of_few_bits_are_stored_in_give_the_references_logits(
+    import_tiny: ImportTiny, token_ids: list[int], kind: str
+) -> None:
+    folder = import_tiny(TinyGguf(type=kind, layers=1))
+    expected = reference_logits(folder, token_ids)
+    assert np.isfinite(expected).all()
+    assert np.abs(logits(folder, token_ids) - expected).max() < FLOAT_TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reference.tiny_gguf import TYPES, TinyGguf
+from reference.tiny_gguf import FURTHER_TYPES, TYPES, TinyGguf
 
 from obeaver.errors import ModelError
 from obeaver.models.gguf.description import read_architecture
@@ -68,7 +68,7 @@ def test_metadata_of_every_kind_become_python_values(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", [*TYPES, *FURTHER_TYPES])
 def test_every_storage_type_reads_as_the_package_that_defines_it_reads_it(tmp_path: Path, kind: str) -> None:
     path = TinyGguf(type=kind, layers=1).write(tmp_path / "tiny.gguf")
     file = GgufFile(path)
