@@ -59,6 +59,19 @@ def duration(text: str) -> float:
     return float(found[1]) * _SECONDS_OF[found[2]]
 
 
+def api_key(text: str) -> str:
+    """A key as it can stand in a header.
+
+    Raises:
+        ValueError: It cannot, or it is empty.
+    """
+    if not text:
+        raise ValueError("must not be empty: leave it out to serve without a key")
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be printable characters, without spaces at its ends")
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a server is told. Each field is a flag (`--max-queue`) and a variable (`OBEAVER_MAX_QUEUE`)."""
@@ -66,7 +79,17 @@ class Settings:
     home: Path = _option(DEFAULT_HOME, "folder of the model store, unless obeaver init chose another", metavar="DIR")
     host: str = _option("127.0.0.1", "address to listen on", metavar="ADDRESS")
     port: int = _option(DEFAULT_PORT, "port to listen on; 0 picks a free one", minimum=0)
-    api_key: str = _option("", "key that clients must send as a bearer token; empty: no key", metavar="KEY")
+    api_key: tuple[str, ...] = _option(
+        (),
+        "key that clients must send as a bearer token; may be repeated: any of them will do",
+        metavar="KEY",
+        parse=api_key,
+    )
+    api_key_file: str = _option(
+        "", "file with further keys, one in a line; a line that begins with # is a comment", metavar="FILE"
+    )
+    tls_cert: str = _option("", "certificate with its chain (PEM): serve HTTPS", metavar="FILE")
+    tls_key: str = _option("", "the certificate's key (PEM), where it is not in the same file", metavar="FILE")
     insecure: bool = _option(False, "allow a non-loopback address without an API key")
     cors_origin: tuple[str, ...] = _option(
         (), "page origin that may call beside the loopback ones; may be repeated", metavar="ORIGIN"
@@ -118,6 +141,15 @@ class Settings:
     stream_keep_alive_s: float = _option(
         10.0, "silence after which a stream gets a comment that keeps its connection", metavar="S", minimum=0.1
     )
+    receive_timeout_s: float = _option(
+        60.0,
+        "how long a client may take to send a request's head, and then its body; slower ones get a 408",
+        metavar="S",
+        minimum=0.1,
+    )
+    write_timeout_s: float = _option(
+        60.0, "how long a client may read nothing of what waits for it, before it is cut off", metavar="S", minimum=0.1
+    )
     shutdown_timeout_s: float = _option(
         30.0, "how long running answers may go on after a stop signal", metavar="S", minimum=0
     )
@@ -137,12 +169,15 @@ class Settings:
         """Refuse what would expose the machine.
 
         Raises:
-            CommandError: A non-loopback address has no API key and `insecure` was not given.
+            CommandError: A non-loopback address has no API key and `insecure` was not given, or options contradict
+                each other.
         """
-        if not (self.is_loopback or self.api_key or self.insecure):
+        if not (self.is_loopback or self.api_key or self.api_key_file or self.insecure):
             raise CommandError(
                 f"{self.host} can be reached from other machines: give --api-key, or --insecure to serve without one"
             )
+        if self.tls_key and not self.tls_cert:
+            raise CommandError("--tls-key needs --tls-cert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +277,7 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], **defaul
 def _from_environment(row: Option, text: str) -> Any:
     try:
         if row.repeated:
-            return tuple(_split(text))
+            return tuple(row.parse(part) for part in _split(text))
         return row.parse(text)
     except ValueError as error:
         raise CommandError(f"the environment variable {row.env} {error}") from None

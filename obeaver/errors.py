@@ -9,6 +9,7 @@
     │   ├── Forbidden                 403  a host or an origin that may not call
     │   ├── NotFound                  404  unknown route, model or alias
     │   ├── MethodNotAllowed          405  with `Allow`
+    │   ├── RequestTimeout            408  the client took too long to send its request
     │   ├── Conflict                  409  another operation of this kind is under way
     │   ├── PayloadTooLarge           413  the body is over the limit
     │   ├── UnsupportedMediaType      415  the body is not JSON
@@ -126,6 +127,14 @@ class MethodNotAllowed(ApiError):
     status = 405
     type = "invalid_request_error"
     default_code = "method_not_allowed"
+
+
+class RequestTimeout(ApiError):
+    """The request did not arrive in time."""
+
+    status = 408
+    type = "invalid_request_error"
+    default_code = "request_timeout"
 
 
 class Conflict(ApiError):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
+from obeaver.app.keys import api_keys
 from obeaver.config import Settings
 from obeaver.web.access import DEFAULT_OPEN_PATHS, ApiKey, HostCheck
 from obeaver.web.cors import Cors
@@ -68,10 +69,11 @@ class Application:
     def _layers(self, routes: Iterable[Route]) -> ASGIApp:
         """The layers round the router, innermost first; `web/middleware.py` says why they stand in this order."""
         settings = self.settings
-        router = Router(routes, limits=BodyLimits(int(settings.max_body_mb * MB), settings.max_json_values))
+        limits = BodyLimits(int(settings.max_body_mb * MB), settings.max_json_values, settings.receive_timeout_s)
+        router = Router(routes, limits=limits)
         app: ASGIApp = router
-        if settings.api_key:
-            app = ApiKey(app, key=settings.api_key, open_paths=self._open_paths)
+        if keys := api_keys(settings):
+            app = ApiKey(app, keys=keys, open_paths=self._open_paths)
         app = Drain(app, in_flight=self._in_flight)
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
         app = ErrorBoundary(app, shape_of=router.error_shape)

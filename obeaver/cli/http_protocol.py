@@ -2,17 +2,24 @@
 
 - What is no HTTP gets the same error object as everything else.
 - A head that never ends is refused; the parser would keep it.
+- A client that sends its head too slowly is refused, and one that reads nothing of what waits for it is cut off: either
+  would hold its connection, and the second an answer's memory, for good.
 - An offer to switch protocols is declined by answering as if it had not been made (RFC 9110, section 7.8). The parser
   ends a message at such an offer, and the body would be lost: Java's own HTTP client makes one (h2c) with each POST.
 """
 
-from typing import Final
+import asyncio
+import logging
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from obeaver.errors import BadRequest
+from obeaver.errors import ApiError, BadRequest, RequestTimeout
 from obeaver.web import json_codec
+
+logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES: Final = 65_536
 """Request line and headers."""
@@ -21,18 +28,53 @@ _ABOUT_UPGRADES: Final = frozenset({b"upgrade", b"connection", b"http2-settings"
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection. `with_limits` makes the class that a server uses."""
 
+    receive_timeout_s: ClassVar[float] = 60.0
+    """From a head's first byte, or from the connection's beginning, to the head's end."""
+    write_timeout_s: ClassVar[float] = 60.0
+    """For which a client may read nothing while something waits for it."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
     _num_head_bytes: int | None = 0
     """Bytes of the head that is being read; None within a body."""
     _is_offer = False
     """The head that was read offers to switch protocols."""
+
+    @classmethod
+    def with_limits(cls, *, receive_timeout_s: float, write_timeout_s: float) -> type["HttpProtocol"]:
+        """The protocol of a server with these limits."""
+        limits = {"receive_timeout_s": receive_timeout_s, "write_timeout_s": write_timeout_s}
+        return type("LimitedHttpProtocol", (cls,), limits)
+
+    def connection_made(self, transport: Any) -> None:
+        """A client is here; it has to say something."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._head_timer = _stopped(self._head_timer)
+        self._write_timer = _stopped(self._write_timer)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is written to."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self.write_timeout_s, self._cut_off)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._write_timer = _stopped(self._write_timer)
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser."""
         self._unset_keepalive_if_required()
         if self._num_head_bytes is not None:
             self._num_head_bytes += len(data)
+            self._expect_head()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -46,6 +88,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The body follows, unless the parser takes it for another protocol."""
         self._num_head_bytes = None
+        self._head_timer = _stopped(self._head_timer)
         self._is_offer = self.parser.should_upgrade()
         if not self._is_offer:
             super().on_headers_complete()
@@ -58,13 +101,35 @@ class HttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Tell of bytes that are no HTTP request, and close."""
-        body = json_codec.encode(BadRequest(msg, code="invalid_http").body())
+        self._refuse(BadRequest(msg, code="invalid_http"))
+
+    def _refuse(self, error: ApiError) -> None:
+        body = json_codec.encode(error.body())
         head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+            f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.receive_timeout_s, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self.transport.is_closing():
+            return
+        if self._num_head_bytes:
+            self._refuse(RequestTimeout(f"The request's head took longer than {self.receive_timeout_s:g} s."))
+        else:
+            self.transport.close()
+
+    def _cut_off(self) -> None:
+        self._write_timer = None
+        logger.warning("a client that read nothing for %g s was cut off", self.write_timeout_s)
+        # Not `close`, which waits until all has been read.
+        self.transport.abort()
 
     def _decline(self, rest: bytes) -> None:
         """Read the head again without its offer, and then what stands behind it."""
@@ -77,3 +142,9 @@ class HttpProtocol(HttpToolsProtocol):
         lines += [name + b": " + value for name, value in self.headers if name not in _ABOUT_UPGRADES]
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+
+def _stopped(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
+    if timer is not None:
+        timer.cancel()
+    return None

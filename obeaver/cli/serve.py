@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
@@ -121,7 +122,9 @@ def _run(application: "Application", settings: Settings, listener: socket.socket
     host, port = listener.getsockname()[:2]
     config = uvicorn.Config(
         application,
-        http=HttpProtocol,
+        http=HttpProtocol.with_limits(
+            receive_timeout_s=settings.receive_timeout_s, write_timeout_s=settings.write_timeout_s
+        ),
         ws="none",
         log_config=None,
         access_log=False,
@@ -129,9 +132,12 @@ def _run(application: "Application", settings: Settings, listener: socket.socket
         lifespan="on",
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s + _FORCE_AFTER_S),
         backlog=2048,
+        ssl_certfile=settings.tls_cert or None,
+        ssl_keyfile=settings.tls_key or None,
     )
+    _load_certificate(config, settings)
     shown = f"[{host}]" if ":" in host else host
-    server = Server(config, application, f"http://{shown}:{port}")
+    server = Server(config, application, f"{'https' if settings.tls_cert else 'http'}://{shown}:{port}")
     try:
         server.run(sockets=[listener])
     except SystemExit:  # uvicorn's way to say that the start failed; the application knows why
@@ -139,6 +145,14 @@ def _run(application: "Application", settings: Settings, listener: socket.socket
             raise CommandError(str(application.start_error)) from None
         raise
     return 0
+
+
+def _load_certificate(config: uvicorn.Config, settings: Settings) -> None:
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise CommandError(f"the certificate cannot be used: {settings.tls_cert}: {reason}") from None
 
 
 class Server(uvicorn.Server):

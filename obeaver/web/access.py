@@ -62,19 +62,19 @@ class HostCheck:
 
 
 class ApiKey:
-    """Asks for the key, as `Authorization: Bearer KEY` or as `x-api-key: KEY`.
+    """Asks for a key, as `Authorization: Bearer KEY` or as `x-api-key: KEY`.
 
     Args:
         app: The next layer.
-        key: Not empty.
+        keys: Any of them will do. At least one, none of them empty.
         open_paths: Paths that need none. One that ends with a slash stands for all below it, the root apart.
     """
 
-    def __init__(self, app: ASGIApp, *, key: str, open_paths: Iterable[str] = DEFAULT_OPEN_PATHS) -> None:
-        if not key:
-            raise ValueError("an empty API key would let everybody in")
+    def __init__(self, app: ASGIApp, *, keys: Iterable[str], open_paths: Iterable[str] = DEFAULT_OPEN_PATHS) -> None:
         self._app = app
-        self._key = key.encode()
+        self._keys = tuple(key.encode() for key in keys)
+        if not all(self._keys) or not self._keys:
+            raise ValueError("an empty API key would let everybody in")
         paths = tuple(open_paths)
         self._open_prefixes = tuple(path for path in paths if path.endswith("/") and path != "/")
         self._open_paths = frozenset(paths) - set(self._open_prefixes)
@@ -103,8 +103,8 @@ class ApiKey:
         return self._is_key(bearer) or self._is_key(headers.get("x-api-key", ""))
 
     def _is_key(self, given: str) -> bool:
-        # In constant time: how long it takes must not tell how many characters were right.
-        return hmac.compare_digest(given.encode("latin-1"), self._key)
+        # In constant time: how long it takes must not tell how many characters were right, nor of which key.
+        return sum(hmac.compare_digest(given.encode("latin-1"), key) for key in self._keys) > 0
 
 
 def _plain(name: str) -> str:

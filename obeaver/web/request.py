@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import parse_qsl
 
-from obeaver.errors import PayloadTooLarge, UnsupportedMediaType
+from obeaver.errors import PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 from obeaver.web import json_codec
 from obeaver.web.types import Receive, Scope
 
@@ -23,15 +23,17 @@ _UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii"})
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """What a body may hold; more is a 413.
+    """What a body may hold, and how long it may take to arrive.
 
     Attributes:
-        num_bytes: Bytes. The default has room for a context of a million tokens as text.
-        num_values: JSON values, names of members not counted.
+        num_bytes: Bytes; more are a 413. The default has room for a context of a million tokens as text.
+        num_values: JSON values, names of members not counted; more are a 413.
+        receive_timeout_s: Seconds from the first look at the body to its end; more are a 408.
     """
 
     num_bytes: int = 8 * 1024 * 1024
     num_values: int = json_codec.DEFAULT_MAX_VALUES
+    receive_timeout_s: float = 60.0
 
 
 DEFAULT_BODY_LIMITS = BodyLimits()
@@ -96,11 +98,12 @@ class Request:
 
         Raises:
             PayloadTooLarge: It is longer than the limit, by its Content-Length (then nothing is read) or by count.
+            RequestTimeout: It does not arrive in time.
             ClientDisconnected: The client left before its end.
         """
         if self._body is None:
             self._refuse_declared_length()
-            self._body = await self._read_body()
+            self._body = await self._body_in_time()
         return self._body
 
     async def json(self) -> object:
@@ -127,6 +130,17 @@ class Request:
         # Twenty digits are beyond every limit, and int() is quick with them.
         if declared.isascii() and declared.isdecimal() and int(declared[:20]) > self._limits.num_bytes:
             raise self._too_large()
+
+    async def _body_in_time(self) -> bytes:
+        limit_s = self._limits.receive_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._read_body()
+        except TimeoutError:
+            # The rest of the body would be taken for the next request.
+            raise RequestTimeout(
+                f"The request's body took longer than {limit_s:g} s.", headers={"Connection": "close"}
+            ) from None
 
     async def _read_body(self) -> bytes:
         parts: list[bytes] = []

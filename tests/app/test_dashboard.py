@@ -84,7 +84,7 @@ async def test_every_route_of_the_dashboard_is_described(empty: ServedChat) -> N
 
 
 async def test_with_a_key_the_page_is_open_and_everything_else_is_not(tmp_path: Path) -> None:
-    async with serving(tmp_path, make=dashboard_application, api_key="secret") as served:
+    async with serving(tmp_path, make=dashboard_application, api_key=("secret",)) as served:
         for path in ("/", PAGE, "/health"):
             assert (await asgi.request(served.app, "GET", path)).status != 401
         closed = ("/v1/models", "/api/models/available", "/metrics", "/openapi.json", "/static", "/static/../metrics")

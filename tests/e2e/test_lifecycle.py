@@ -1,8 +1,10 @@
 """A server's life as its user sees it: start, refusals at start, signals, and what it connects to."""
 
 import json
+import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import trustme
 from support.server_process import ServerProcess, serve
 
 pytestmark = pytest.mark.real
@@ -120,3 +123,31 @@ def test_a_serving_process_connects_to_nobody(server: ServerProcess) -> None:
     connections = psutil.Process(server.process.pid).net_connections(kind="inet")
     assert {connection.laddr.ip for connection in connections} == {"127.0.0.1"}
     assert all(connection.raddr.ip == "127.0.0.1" for connection in connections if connection.raddr)
+
+
+def test_https_is_served_with_a_certificate(tmp_path: Path, default_model: Path) -> None:
+    assert default_model.is_dir()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    with serve("--offline", "--tls-cert", str(tmp_path / "server.pem")) as server:
+        assert server.url.startswith("https://")
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        assert httpx.get(server.url + "/health", verify=trusting).status_code == 200
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(server.url + "/health")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "No such file"), ("no certificate", "no start line|NO_START_LINE|PEM")]
+)
+def test_a_certificate_that_cannot_be_used_is_one_clear_line(content: str | None, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "server.pem"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    ended = command("serve", "--port", "0", "--offline", "--tls-cert", str(path))
+    assert ended.returncode == 1
+    assert "the certificate cannot be used" in ended.stderr
+    assert re.search(said, ended.stderr)
+    assert "Traceback" not in ended.stderr

@@ -29,8 +29,12 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp) -> AsyncIterator[int]:
+async def serve(app: ASGIApp, http: type[HttpProtocol] = HttpProtocol) -> AsyncIterator[int]:
     """Run an app under uvicorn in the test's own event loop.
+
+    Args:
+        app: The application.
+        http: The protocol of its connections.
 
     Yields:
         The port on 127.0.0.1.
@@ -39,7 +43,7 @@ async def serve(app: ASGIApp) -> AsyncIterator[int]:
         app,
         host="127.0.0.1",
         port=0,
-        http=HttpProtocol,
+        http=http,
         ws="none",
         log_config=None,
         access_log=False,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_SERVING = re.compile(r"serving on (http://\S+)")
+_SERVING = re.compile(r"serving on (https?://\S+)")
 
 
 @dataclass(slots=True)

@@ -124,7 +124,7 @@ async def test_the_key_opens_in_either_header(headers: dict[str, str]) -> None:
     # As a client sends UTF-8 in a header: its bytes, read as latin-1.
     sent = {name: value.encode().decode("latin-1") for name, value in headers.items()}
 
-    assert (await request(ApiKey(HELLO, key="s3cret-é"), "GET", "/v1/models", headers=sent)).status == 200
+    assert (await request(ApiKey(HELLO, keys=["other", "s3cret-é"]), "GET", "/v1/models", headers=sent)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -144,26 +144,27 @@ async def test_the_key_opens_in_either_header(headers: dict[str, str]) -> None:
 )
 async def test_anything_else_is_unauthorized(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthorized) as caught:
-        await request(ApiKey(HELLO, key="s3cret"), "GET", "/v1/models", headers=headers)
+        await request(ApiKey(HELLO, keys=["s3cret", "another"]), "GET", "/v1/models", headers=headers)
 
     assert caught.value.headers == {"WWW-Authenticate": "Bearer"}
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/static/index.html", "/static/a/b.js"])
 async def test_open_paths_need_no_key(path: str) -> None:
-    app = ApiKey(HELLO, key="s3cret", open_paths=["/", "/health", "/static/"])
+    app = ApiKey(HELLO, keys=["s3cret", "another"], open_paths=["/", "/health", "/static/"])
 
     assert (await request(app, "GET", path)).status == 200
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/health/x", "//", "/v1/models", "/static", "/static2/x"])
 async def test_paths_beside_the_open_ones_need_the_key(path: str) -> None:
-    app = ApiKey(HELLO, key="s3cret", open_paths=["/", "/health", "/static/"])
+    app = ApiKey(HELLO, keys=["s3cret", "another"], open_paths=["/", "/health", "/static/"])
 
     with pytest.raises(Unauthorized):
         await request(app, "GET", path)
 
 
-def test_an_empty_key_is_a_mistake() -> None:
+@pytest.mark.parametrize("keys", [[], [""], ["s3cret", ""]])
+def test_an_empty_key_is_a_mistake(keys: list[str]) -> None:
     with pytest.raises(ValueError, match="empty API key"):
-        ApiKey(HELLO, key="")
+        ApiKey(HELLO, keys=keys)

@@ -55,7 +55,7 @@ ROUTER = Router(
     ],
     limits=BodyLimits(100),
 )
-APP: ASGIApp = Cors(ErrorBoundary(ApiKey(ROUTER, key="k"), shape_of=ROUTER.error_shape), shape_of=ROUTER.error_shape)
+APP: ASGIApp = Cors(ErrorBoundary(ApiKey(ROUTER, keys=["k"]), shape_of=ROUTER.error_shape), shape_of=ROUTER.error_shape)
 KEY = {"authorization": "Bearer k"}
 
 

@@ -1,6 +1,7 @@
 """The layers under a real server: what only sockets can show."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 
@@ -8,6 +9,7 @@ import pytest
 from support.event_stream import read_events
 from support.server import connect, serve
 
+from obeaver.cli.http_protocol import HttpProtocol
 from obeaver.web import sse
 from obeaver.web.http10 import WholeForHttp10
 from obeaver.web.in_flight import Drain, InFlight
@@ -27,7 +29,7 @@ NUM_CHUNKS = 200
 class Application:
     """A small application of every layer, with an answer that never ends and one that is huge."""
 
-    def __init__(self) -> None:
+    def __init__(self, receive_timeout_s: float = 60) -> None:
         self.in_flight = InFlight()
         self.num_chunks = 0
         self.begun = asyncio.Event()
@@ -39,7 +41,7 @@ class Application:
             Route("POST", "/torrent", self.torrent),
             Route("POST", "/wait", self.wait),
         ]
-        router = Router(routes, limits=BodyLimits(LIMIT))
+        router = Router(routes, limits=BodyLimits(LIMIT, receive_timeout_s=receive_timeout_s))
         layers = RequestId(AccessLog(ErrorBoundary(Drain(router, in_flight=self.in_flight))))
         self.app: ASGIApp = WholeForHttp10(layers)
 
@@ -296,3 +298,72 @@ async def test_a_head_and_a_large_body_may_come_at_once() -> None:
     async with serve(Application().app) as port, connect(port) as client:
         await client.post("/echo", body)
         assert await client.response() == (200, body)
+
+
+IMPATIENT = HttpProtocol.with_limits(receive_timeout_s=0.2, write_timeout_s=0.2)
+PATIENT = HttpProtocol.with_limits(receive_timeout_s=600, write_timeout_s=600)
+
+
+@pytest.mark.parametrize("sent", [b"G", b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nX-Slow: "])
+async def test_a_head_that_does_not_come_to_its_end_is_refused(sent: bytes) -> None:
+    async with serve(Application().app, IMPATIENT) as port, connect(port) as client:
+        await client.send(sent)
+        status, body = await client.response()
+        assert (status, json.loads(body)["error"]["code"]) == (408, "request_timeout")
+        assert await client.reader.read() == b""
+
+
+async def test_a_head_that_comes_byte_by_byte_is_late_all_the_same() -> None:
+    async with serve(Application().app, IMPATIENT) as port, connect(port) as client:
+        await client.send("GET / HTTP/1.1\r\nX-Slow: ")
+        answer = asyncio.create_task(client.response())
+        while not answer.done():
+            client.writer.write(b"x")
+            await asyncio.sleep(0.01)
+        assert (await answer)[0] == 408
+
+
+async def test_a_connection_on_which_nothing_is_said_is_closed() -> None:
+    async with serve(Application().app, IMPATIENT) as port, connect(port) as client:
+        async with asyncio.timeout(60):
+            assert await client.reader.read() == b""
+
+
+async def test_time_that_an_answer_takes_does_not_count() -> None:
+    application = Application()
+    async with serve(application.app, IMPATIENT) as port, connect(port) as client:
+        await client.post("/endless", b"{}")
+        await client.until(b"data: 0 \n\n")
+        await asyncio.sleep(0.5)
+        assert not application.closed.is_set()
+
+
+async def test_a_body_that_does_not_come_to_its_end_is_refused_and_its_connection_ends() -> None:
+    application = Application(receive_timeout_s=0.2)
+    async with serve(application.app, PATIENT) as port, connect(port) as client:
+        await client.send("POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n[")
+        status, body = await client.response()
+        assert (status, json.loads(body)["error"]["code"]) == (408, "request_timeout")
+        assert await client.reader.read() == b""
+        assert application.in_flight.count == 0
+
+
+async def test_a_client_that_reads_nothing_of_its_answer_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    application = Application()
+    async with serve(application.app, IMPATIENT) as port, connect(port) as client:
+        # Of 20 MB, the sockets take some, and the client's reader stops reading at its own limit.
+        await client.post("/torrent", b"{}")
+        await asyncio.wait_for(application.closed.wait(), 60)
+        await asyncio.wait_for(application.in_flight.drain(60), 60)
+    assert "a client that read nothing for 0.2 s was cut off" in caplog.text
+
+
+async def test_idle_and_slow_clients_disturb_nobody() -> None:
+    async with serve(Application().app, PATIENT) as port, contextlib.AsyncExitStack() as stack:
+        for number in range(200):
+            client = await stack.enter_async_context(connect(port))
+            if number % 2:
+                await client.send("POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n[")
+        newcomer = await stack.enter_async_context(connect(port))
+        await newcomer.post("/echo", b"[1]")
+        assert await newcomer.response() == (200, b"[1]")

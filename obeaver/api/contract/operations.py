@@ -13,6 +13,7 @@ from obeaver.errors import (
     NotFound,
     PayloadTooLarge,
     QueueFull,
+    RequestTimeout,
     TemplateFailed,
     Unavailable,
     UnsupportedMediaType,
@@ -24,7 +25,7 @@ EVENTS = "text/event-stream"
 ANY_FILE = "*/*"
 PROMETHEUS = "text/plain"
 
-BODY_ERRORS = (BadRequest, PayloadTooLarge, UnsupportedMediaType)
+BODY_ERRORS = (BadRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType)
 ENGINE_ERRORS = (QueueFull, EngineFailed, Unavailable, ModelNotLoaded)
 CHOICE_ERRORS = (NotFound, ModelLoadFailed)
 """Of the model that a request names: not served here, under `--strict-model`; unloaded, and cannot be loaded again."""

@@ -1,0 +1,63 @@
+"""Keys that open a server: given, and in a file."""
+
+from pathlib import Path
+
+import pytest
+
+from obeaver.app.keys import api_keys
+from obeaver.cli.parser import build_parser
+from obeaver.config import Settings, load_settings
+from obeaver.errors import CommandError
+
+
+def test_keys_come_from_flags_the_environment_and_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("\ufeff# Ann's laptop\nann-1\n\n  bob-1  \n", encoding="utf-8")
+    flags = vars(build_parser().parse_args(["serve", "--api-key", "one", "--api-key", "two"]))
+
+    assert api_keys(load_settings(flags, {"OBEAVER_API_KEY_FILE": str(path)})) == ("one", "two", "ann-1", "bob-1")
+    assert api_keys(load_settings({}, {"OBEAVER_API_KEY": "three,four"})) == ("three", "four")
+    assert api_keys(load_settings({}, {"OBEAVER_API_KEY": ""})) == ()
+
+
+@pytest.mark.parametrize("key", ["", " ", " key", "key ", "k\tey", "k\ney"])
+def test_a_key_that_no_header_can_hold_is_refused(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["serve", "--api-key", key])
+    assert "--api-key: must " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "holds no API key"),
+        (b"# nothing else\n\n", "holds no API key"),
+        (b"caf\xe9\n", "not UTF-8"),
+        (b"k\0ey\n", "line 1: a key must be"),
+        (b"good\nb\tad\n", "line 2: a key must be"),
+    ],
+)
+def test_a_file_without_usable_keys_says_so_and_shows_none(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_bytes(content)
+
+    with pytest.raises(CommandError, match=said) as caught:
+        api_keys(Settings(api_key_file=str(path)))
+
+    assert "ad" not in str(caught.value).replace(str(path), "").split()
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be read"):
+        api_keys(Settings(api_key_file=str(tmp_path / "none")))
+
+
+def test_a_file_of_keys_is_enough_to_serve_others() -> None:
+    Settings(host="0.0.0.0", api_key_file="keys").check()
+    with pytest.raises(CommandError, match="give --api-key"):
+        Settings(host="0.0.0.0").check()
+
+
+def test_a_tls_key_needs_its_certificate() -> None:
+    with pytest.raises(CommandError, match="--tls-key needs --tls-cert"):
+        Settings(tls_key="key.pem").check()
