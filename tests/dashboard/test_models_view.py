@@ -1,12 +1,13 @@
 """From a server without a model to one that changes its model during an answer, on the page alone."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from support.browser import Pages, eventually, health
-from support.server_process import ServerProcess
+from support.server_process import ServerProcess, serve
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -68,8 +69,40 @@ def _models(pages: Pages) -> Page:
 
 
 def _card(page: Page, name: str) -> Locator:
-    return page.get_by_role("listitem").filter(has=page.get_by_role("heading", name=name, exact=True))
+    store = page.get_by_role("list", name="On this machine")
+    return store.get_by_role("listitem").filter(has=page.get_by_role("heading", name=name, exact=True))
 
 
 def _load(page: Page, name: str) -> None:
     _card(page, name).get_by_role("button").click()
+
+
+def test_the_catalogue_says_what_fits_and_how_to_fetch_it(
+    empty_dashboard: ServerProcess, visit: Callable[[str], Pages]
+) -> None:
+    offer = httpx.get(empty_dashboard.url + "/api/models/catalog", timeout=60).json()["models"]
+    chats = {model["name"]: model for model in offer if model["kind"] == "chat"}
+    page = _models(visit(empty_dashboard.url))
+    catalogue = page.get_by_role("region", name="To be had by name")
+    expect(catalogue.get_by_role("listitem")).to_have_count(len(chats))
+    for name, model in list(chats.items())[:3]:
+        card = catalogue.get_by_role("listitem").filter(has=page.get_by_role("heading", name=name, exact=True))
+        expect(card).to_contain_text("installed" if model["installed"] else "fits" if model["fits"] else "too large")
+    expect(catalogue.get_by_role("button", name="Fetch")).to_have_count(0)
+    expect(catalogue.get_by_role("button", name="Copy the command: obeaver pull")).not_to_have_count(0)
+
+
+def test_a_pull_that_fails_is_told_in_the_servers_words(
+    browser: Browser, tmp_path: Path, visit: Callable[[str], Pages]
+) -> None:
+    assert browser.is_connected()
+    nowhere = "http://127.0.0.1:9"
+    with serve("--allow-pull", "--home", str(tmp_path / "home"), command="dashboard", HF_ENDPOINT=nowhere) as server:
+        page = visit(server.url).open("/static/index.html#/models")
+        page.get_by_label("From the Hugging Face hub").fill("hf:nobody/nothing")
+        page.get_by_role("button", name="Fetch", exact=True).click()
+        card = page.locator(".pull-card")
+        expect(card).to_contain_text("hf:nobody/nothing could not be fetched")
+        (pull,) = httpx.get(server.url + "/api/models/pull", timeout=60).json()["pulls"]
+        expect(card).to_contain_text(pull["error"])
+        page.close()

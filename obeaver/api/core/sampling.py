@@ -87,7 +87,7 @@ def defaults() -> dict[str, Any]:
 
 
 def _stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:
-    return tuple(text for text in ((stop,) if isinstance(stop, str) else stop) if text)
+    return (stop,) if isinstance(stop, str) else tuple(stop)
 
 
 def sampling_params(

@@ -16,7 +16,7 @@ export function createModelCard({ t, format }, { onLoad }) {
 
   return {
     element,
-    /** @param {any} model A row of `/api/models/available`. @param {{ current: string, isBusy: boolean, freeMb: number | null }} around */
+    /** @param {any} model A row of `/api/models/available`. @param {{ current: string, isBusy: boolean, freeMb: number }} around */
     update(model, { current, isBusy, freeMb }) {
       alias = model.alias;
       const isCurrent = model.alias === current;
@@ -25,7 +25,7 @@ export function createModelCard({ t, format }, { onLoad }) {
       badge.textContent = isCurrent ? t("models.status.answers") : t(`models.status.${model.status}`);
       badge.className = `badge ${isCurrent ? "accent" : ""}`;
       fill(facts, rows(factRows(model, t, format)));
-      fill(memory, isCurrent ? "" : memoryNeeded(model, freeMb, t, format));
+      fill(memory, model.loaded ? null : memoryNeeded(model, freeMb, t, format));
       button.textContent = isCurrent ? t("models.in_use") : model.status === "available" ? t("models.load") : t("models.prefer");
       button.setAttribute("aria-label", `${button.textContent}: ${model.alias}`);
       button.disabled = isCurrent || isBusy;
@@ -38,17 +38,14 @@ export const factRows = (model, t, format) => [
   [t("models.size"), format.megabytes(model.size_mb)],
   [t("models.weights"), [model.weights, model.kv && t("models.kv", { kv: model.kv })].filter(Boolean).join(", ")],
   [t("models.context"), t("models.tokens", { count: model.context_length, number: format.number(model.context_length) })],
-  [t("models.provider"), model.device],
+  [t("models.provider"), model.provider],
   [t("models.licence"), model.licence ?? t("models.unknown")],
 ].filter(([, value]) => value);
 
-/** What a model will need, beside what is free. */
-export function memoryNeeded({ memory_mb: needed, fits }, freeMb, t, format) {
-  if (!needed || freeMb === null) return "";
-  const fitting = fits ?? needed <= freeMb;
-  const words = t(fitting ? "models.needs" : "models.too_large", { needed: format.megabytes(needed), free: format.megabytes(freeMb) });
-  return [
-    h("meter", { min: 0, max: Math.max(freeMb, needed), value: needed, high: freeMb * 0.8, low: 0, optimum: 0, "aria-label": t("models.memory") }),
-    h("span.small", { class: fitting ? "muted" : "bad" }, words),
-  ];
+/** What a model will need, beside what is free. @param {{ memory_mb: number }} model @param {number} freeMb */
+export function memoryNeeded({ memory_mb: needed }, freeMb, t, format) {
+  const fits = needed <= freeMb;
+  const words = t(fits ? "models.needs" : "models.too_large", { needed: format.megabytes(needed), free: format.megabytes(freeMb) });
+  const bounds = { min: 0, max: Math.max(freeMb, needed), low: freeMb * 0.8, high: freeMb, optimum: 0 };
+  return [h("meter", { ...bounds, value: needed, "aria-label": t("models.memory") }), h("span.small", { class: fits ? "muted" : "bad" }, words)];
 }

@@ -1,7 +1,10 @@
 import { fill, h } from "../dom.js";
+import { createCatalogue } from "../models/catalogue.js";
 import { createLoadCard } from "../models/load_card.js";
 import { createModelCard } from "../models/model_card.js";
 import { modelLoad } from "../models/model_load.js";
+import { watchPulls } from "../models/pull.js";
+import { createPullCard } from "../models/pull_card.js";
 import { poll } from "../polling.js";
 
 const EVERY_MS = 5000;
@@ -11,9 +14,12 @@ export function mount(root, app) {
   const { t, format, shell, api, toast } = app;
   const load = modelLoad(app);
   const loadCard = createLoadCard(app, load);
+  const pulls = watchPulls(app, () => polling.now());
+  const pullCard = createPullCard(app, pulls);
+  const catalogue = createCatalogue(app, pulls);
   const free = h("span.muted.small.numbers");
   const fault = h("p.bad", { role: "status" });
-  const list = h("ul.cards.models");
+  const list = h("ul.cards.models", { "aria-labelledby": "store-models" });
   const cards = new Map();
   let shown = null;
 
@@ -23,15 +29,19 @@ export function mount(root, app) {
       {},
       h("header", {}, shell.menuButton(), h("h1", {}, t("nav.models")), free),
       loadCard.element,
+      pullCard.element,
       fault,
+      h("h2", { id: "store-models" }, t("models.here")),
       list,
+      catalogue.element,
     ),
   );
 
   const polling = poll(async (signal) => {
     try {
-      const [library, memory] = await Promise.all([api.get("/api/models/available", { signal }), api.get("/api/system/memory", { signal })]);
-      shown = { ...library, freeMb: memory.cpu.available_mb };
+      const [library, offer] = await Promise.all([api.get("/api/models/available", { signal }), api.get("/api/models/catalog", { signal })]);
+      shown = library;
+      catalogue.show(offer);
       fill(fault);
       update();
     } catch (error) {
@@ -41,7 +51,8 @@ export function mount(root, app) {
 
   function update() {
     if (!shown) return;
-    const { models, current, freeMb } = shown;
+    const { models, current } = shown;
+    const freeMb = shown.memory.free_mb;
     const around = { current, freeMb, isBusy: load.value?.status === "loading" };
     free.textContent = t("models.free", { free: format.megabytes(freeMb) });
     for (const model of models) cardOf(model.alias).update(model, around);
@@ -74,6 +85,9 @@ export function mount(root, app) {
     unmount() {
       leave();
       loadCard.leave();
+      pullCard.leave();
+      catalogue.leave();
+      pulls.stop();
       polling.stop();
     },
   };
