@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from obeaver.api.contract.schema_files import schema_document
-from obeaver.api.contract.wording import expectation
+from obeaver.api.contract.wording import expectation, synonyms
 from obeaver.config import options
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +38,8 @@ def parameters_table() -> str:
 
 def _parameter_row(name: str, schema: Mapping[str, Any]) -> str:
     default = f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
-    cells = (f"`{name}`", expectation(schema), default, schema["description"])
+    description = f"{schema['description']} {synonyms(schema)}".strip()
+    cells = (f"`{name}`", expectation(schema), default, description)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -164,3 +164,76 @@ async def test_a_stop_string_cuts_a_form(serve: Any) -> None:
     async with serve(grammars=make_grammars()) as served:
         choice = (await served.answer(choice=["one two"], stop=[" t"]))["choices"][0]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("one", "stop")
+
+
+TEAM = {"properties": {"team": {"enum": ["Dodgers"]}}, "required": ["team"]}
+
+
+@pytest.mark.parametrize("kind", ["json_object", "json_schema"])
+async def test_a_schema_beside_the_type_is_enforced(serve: Any, kind: str) -> None:
+    form = {"type": kind, "schema": {"type": "object"} | TEAM}
+    async with serve(says("[}"), grammars=make_grammars()) as served:
+        choice = (await served.answer(response_format=form))["choices"][0]
+    assert json.loads(choice["message"]["content"]) == {"team": "Dodgers"}
+
+
+async def test_a_json_object_stays_an_object_where_its_schema_does_not_say_so(serve: Any) -> None:
+    async with serve(says("7"), grammars=make_grammars()) as served:
+        choice = (await served.answer(response_format={"type": "json_object", "schema": TEAM}))["choices"][0]
+    assert json.loads(choice["message"]["content"]) == {"team": "Dodgers"}
+
+
+@pytest.mark.parametrize(
+    ("form", "param"),
+    [
+        ({"type": "text", "schema": TEAM}, "response_format.schema"),
+        ({"type": "text", "json_schema": {"name": "x", "schema": TEAM}}, "response_format.json_schema"),
+        ({"type": "json_object", "json_schema": {"name": "x", "schema": TEAM}}, "response_format.json_schema"),
+        (form_of(TEAM) | {"schema": TEAM}, "response_format.json_schema"),
+        ({"type": "json_schema"}, "response_format.json_schema"),
+        ({"type": "json_object", "schema": {"not": {}}}, "response_format.schema"),
+        ({"type": "json_object", "schema": {"type": "array"}}, "response_format.schema"),
+        ({"type": "json_object", "schema": "{}"}, "response_format.schema"),
+    ],
+)
+async def test_a_schema_is_never_passed_over(serve: Any, form: dict[str, Any], param: str) -> None:
+    async with serve(grammars=make_grammars()) as served:
+        reply = await served.chat(response_format=form)
+    assert (reply.status, reply.error["param"]) == (400, param)
+
+
+FAULTS = {
+    "a rule that is missing": ({"grammar": "root ::= foo"}, "invalid_grammar"),
+    "no root": ({"grammar": 'x ::= "a"'}, "invalid_grammar"),
+    "nothing but a comment": ({"grammar": "# nothing"}, "invalid_grammar"),
+    "an endless rule": ({"grammar": "root ::= root"}, "invalid_grammar"),
+    "an expression without matches": ({"regex": "[a&&b]"}, "invalid_grammar"),
+    "a cycle": ({"response_format": form_of({"$ref": "#"})}, "invalid_schema"),
+    "an unwritable pattern": ({"response_format": form_of({"type": "string", "pattern": "^\\x01$"})}, "invalid_schema"),
+    "a contradiction": ({"response_format": form_of({"type": "integer", "const": "x"})}, "invalid_schema"),
+    "no choice": ({"response_format": form_of({"enum": []})}, "invalid_schema"),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("parameters", "code"), FAULTS.values(), ids=FAULTS)
+async def test_a_form_that_the_client_got_wrong_is_a_400_also_of_a_stream(
+    serve: Any, parameters: dict[str, Any], code: str, stream: bool
+) -> None:
+    async with serve(grammars=make_grammars()) as served:
+        reply = await served.chat(stream=stream, **parameters)
+    assert (reply.status, reply.error["code"]) == (400, code)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_grammar_that_leads_to_where_nothing_follows_ends_with_length(serve: Any, stream: bool) -> None:
+    grammar = 'start: "Hell" A\nA: /a/ & /b/'
+    async with serve(grammars=make_grammars()) as served:
+        if stream:
+            chunks = await served.stream(grammar=grammar)
+            reasons = [chunk["choices"][0]["finish_reason"] for chunk in chunks]
+            content = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
+        else:
+            choice = (await served.answer(grammar=grammar))["choices"][0]
+            reasons, content = [choice["finish_reason"]], choice["message"]["content"]
+    assert (content, reasons[-1]) == ("Hell", "length")

@@ -344,6 +344,36 @@ async def test_where_the_model_need_not_call_parameters_are_enforced_as_far_as_t
     assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == {"a": 1}
 
 
+NO_OBJECTS = [
+    {"type": "array"},
+    {"type": "string"},
+    {"type": ["null", "integer"]},
+    {"type": "object", "anyOf": [{"type": "string"}]},
+]
+
+
+@pytest.mark.parametrize("parameters", NO_OBJECTS)
+async def test_parameters_that_are_no_object_are_refused_where_a_call_must_be(serve: Any, parameters: Any) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    async with serve(grammars=make_grammars()) as served:
+        for choice in ("required", {"type": "function", "function": {"name": "f"}}):
+            reply = await served.chat(tools=[CLOCK, tool], tool_choice=choice)
+            assert (reply.status, reply.error["param"]) == (400, "tools[1].function.parameters")
+            assert reply.error["code"] == "invalid_schema"
+        assert (await served.answer(tools=[CLOCK, tool]))["choices"][0]["message"]["content"] == "Hello"
+
+
+async def test_parameters_that_may_be_an_object_are_one(serve: Any) -> None:
+    tool = {
+        "type": "function",
+        "function": {"name": "f", "parameters": {"type": ["null", "object"], "maxProperties": 0}},
+    }
+    async with serve(says("null"), grammars=make_grammars()) as served:
+        answer = await served.answer(tools=[tool], tool_choice="required", reasoning_effort="none")
+    calls = answer["choices"][0]["message"]["tool_calls"]
+    assert {call["function"]["arguments"] for call in calls} == {"{}"}
+
+
 async def test_a_model_that_cannot_be_held_to_grammars_refuses_a_call_that_must_be(serve: Any) -> None:
     async with serve() as served:
         reply = await served.chat(tools=TOOLS, tool_choice="required")

@@ -313,7 +313,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "too many answers": ({"prompt": ["a"] * 65, "n": 2}, "prompt", "invalid_value"),
     "a prompt beyond the context": ({"prompt": [1] * CONTEXT_LENGTH}, "prompt", "context_length_exceeded"),
     "no tokens and no echo": ({"max_tokens": 0}, "max_tokens", "invalid_value"),
-    "a negative limit": ({"max_tokens": -1}, "max_tokens", "invalid_value"),
+    "a negative limit": ({"max_tokens": -2}, "max_tokens", "invalid_value"),
     "more minimum than limit": ({"max_tokens": 3, "min_tokens": 4}, "min_tokens", "invalid_value"),
     "the best of several": ({"best_of": 3}, "best_of", "invalid_value"),
     "another best_of than n": ({"best_of": 3, "n": 2}, "best_of", "invalid_value"),
@@ -326,7 +326,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a choice": ({"choice": ["a"]}, "choice", "unsupported_parameter"),
     "beams": ({"use_beam_search": True}, "use_beam_search", "unsupported_parameter"),
     "logprobs of the prompt by another name": ({"prompt_logprobs": 1}, "prompt_logprobs", "unsupported_parameter"),
-    "stream options without a stream": ({"stream_options": {}}, "stream_options", "invalid_value"),
+    "stream options without a stream": ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
     "a bias beyond the vocabulary": ({"logit_bias": {str(VOCAB_SIZE): 1}}, "logit_bias", "invalid_value"),
     "a hot temperature": ({"temperature": 3}, "temperature", "invalid_value"),
 }

@@ -202,7 +202,9 @@ async def test_choices_that_do_not_all_fit_are_all_given_back() -> None:
 
 async def test_a_prompt_that_never_fits_is_refused() -> None:
     async with engine(says("x")) as worker:
-        with pytest.raises(ContextLengthExceeded, match=f"{CONTEXT_LENGTH + 1}.*{CONTEXT_LENGTH}"):
+        with pytest.raises(
+            ContextLengthExceeded, match=f"maximum context length is {CONTEXT_LENGTH} .*{CONTEXT_LENGTH + 1}"
+        ):
             generation(worker).submit([1] * (CONTEXT_LENGTH + 1), [params(max_tokens=1)])
 
 

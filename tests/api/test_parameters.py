@@ -63,7 +63,7 @@ def speech(text: str, test: ast.AST) -> str:
 @pytest.mark.parametrize(("request_name", "name"), rows("refused"))
 async def test_what_cannot_be_honoured_is_a_400_that_says_so(serve: Any, request_name: str, name: str) -> None:
     async with serve() as served:
-        reply = await served.post(PATHS[request_name], **BODIES[request_name], **{name: {}})
+        reply = await served.post(PATHS[request_name], **BODIES[request_name], **{name: {"x": 1}})
     assert (reply.status, reply.error["param"], reply.error["code"]) == (400, name, "unsupported_parameter")
     assert request_schema(request_name).document["properties"][name]["description"] in reply.error["message"]
 

@@ -33,13 +33,13 @@ def test_prompt_and_answer_may_fill_the_context_to_the_last_token() -> None:
 
 
 def test_one_token_beyond_the_context_is_refused_with_both_numbers() -> None:
-    with pytest.raises(ContextLengthExceeded, match=r"990 tokens.*holds 1000") as caught:
+    with pytest.raises(ContextLengthExceeded, match=r"maximum context length is 1000 tokens.*has 990") as caught:
         admission(5000).check(990, 11)
     assert "context" in caught.value.message
 
 
 def test_what_memory_alone_forbids_is_refused_with_its_own_number() -> None:
-    with pytest.raises(ContextLengthExceeded, match=r"memory set aside for it holds 640"):
+    with pytest.raises(ContextLengthExceeded, match=r"maximum context length is 640 tokens, .* memory set aside"):
         admission(700).check(600, 41)
 
 

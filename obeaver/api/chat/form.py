@@ -4,6 +4,7 @@ from typing import Any
 
 from obeaver.api.core.answer_form import AnswerForm, ChoiceForm, GrammarForm, JsonForm, RegexForm
 from obeaver.api.core.tools import Tools
+from obeaver.engine.grammar.schema_walk import types_of
 from obeaver.errors import BadRequest
 
 
@@ -25,11 +26,28 @@ def parse_form(request: dict[str, Any], tools: Tools) -> AnswerForm | None:
 
 
 def _json_form(response_format: dict[str, Any] | None) -> JsonForm | None:
-    if response_format is None or response_format["type"] == "text":
+    if response_format is None:
         return None
-    is_any = response_format["type"] == "json_object"
-    schema = {"type": "object"} if is_any else response_format["json_schema"]["schema"]
-    return JsonForm(schema, at="response_format", schema_at="response_format.json_schema.schema")
+    kind, own, others = (response_format.get(name) for name in ("type", "json_schema", "schema"))
+    if own is not None and (kind != "json_schema" or others is not None):
+        raise _misplaced("json_schema", "needs the type `json_schema`, and no `schema` beside it")
+    if kind == "text":
+        if others is not None:
+            raise _misplaced("schema", "needs the type `json_object` or `json_schema`")
+        return None
+    if own is not None:
+        return JsonForm(own["schema"], at="response_format", schema_at="response_format.json_schema.schema")
+    schema: dict[str, Any] = others or {}
+    if kind == "json_object":
+        if types_of(schema) and "object" not in types_of(schema):
+            raise _misplaced("schema", "is of no object, and so needs the type `json_schema`")
+        schema = {**schema, "type": "object"}
+    return JsonForm(schema, at="response_format", schema_at="response_format.schema")
+
+
+def _misplaced(name: str, why: str) -> BadRequest:
+    param = f"response_format.{name}"
+    return BadRequest(f"`{param}` {why}.", param=param, code="invalid_value")
 
 
 def _extensions(request: dict[str, Any]) -> list[AnswerForm]:

@@ -61,7 +61,7 @@ def parse_chat_request(body: object) -> ChatRequest:
 
 
 def _sampling(request: dict[str, Any]) -> Sampling:
-    if request["top_logprobs"] is not None and not request["logprobs"]:
+    if request["top_logprobs"] and not request["logprobs"]:
         raise BadRequest("`top_logprobs` needs `logprobs` to be true.", param="top_logprobs", code="invalid_value")
     limit = request["max_completion_tokens"] or request["max_tokens"]
     check_generation(request, limit)

@@ -15,7 +15,7 @@ def check_generation(request: dict[str, Any], limit: int) -> None:
     Raises:
         BadRequest: Names the parameter that needs the other.
     """
-    if request["stream_options"] is not None and not request["stream"]:
+    if includes_usage(request) and not request["stream"]:
         raise BadRequest("`stream_options` needs `stream` to be true.", param="stream_options", code="invalid_value")
     if request["min_tokens"] > limit:
         raise BadRequest("`min_tokens` must not be above `max_tokens`.", param="min_tokens", code="invalid_value")

@@ -20,18 +20,28 @@ def resolve(schema: Schema, document: Schema) -> Schema:
 
 
 def without_nulls(value: Any, schema: Schema, document: Schema) -> Any:
-    """A copy without the known properties that are null: null means "not given"."""
+    """A copy without the known properties that are null: null means "not given". Synonyms become what they mean."""
     schema = resolve(schema, document)
     if isinstance(value, list) and "items" in schema:
         return [without_nulls(item, schema["items"], document) for item in value]
     if not isinstance(value, dict) or "properties" not in schema:
         return value
     properties = schema["properties"]
+    meant = {name: _meant(item, resolve(properties.get(name, {}), document)) for name, item in value.items()}
     return {
         name: without_nulls(item, properties.get(name, {}), document)
-        for name, item in value.items()
+        for name, item in meant.items()
         if item is not None or name not in properties
     }
+
+
+def _meant(value: Any, schema: Schema) -> Any:
+    """What a value means that clients of other servers send for it (`x-synonyms`), such as -1 for "no limit"."""
+    for synonym in schema.get("x-synonyms", ()):
+        # True is 1 to Python.
+        if value == synonym["given"] and isinstance(value, bool) == isinstance(synonym["given"], bool):
+            return synonym["means"]
+    return value
 
 
 def completed(value: Any, schema: Schema, document: Schema) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from obeaver.api.contract.operations import JSON, Operation
 from obeaver.api.contract.validation import request_schema
+from obeaver.api.contract.wording import synonyms
 from obeaver.errors import (
     ApiError,
     BadRequest,
@@ -171,6 +172,8 @@ def _published(schema: Any, *, nullable: bool) -> Any:
     if not isinstance(schema, dict):
         return schema
     result = {key: _published(value, nullable=nullable) for key, value in schema.items()}
+    if "x-synonyms" in result:
+        result["description"] = f"{result['description']} {synonyms(result)}"
     if "$ref" in result:
         result["$ref"] = result["$ref"].replace("#/$defs/", "#/components/schemas/")
     if nullable and isinstance(result.get("properties"), dict):

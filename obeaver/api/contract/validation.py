@@ -1,9 +1,9 @@
 """Request bodies against their JSON Schemas: the only place that knows how a wrong body is reported.
 
-A room's `NAME.json` is the single definition of a request's shape, ranges, defaults and descriptions. Two annotations
+A room's `NAME.json` is the single definition of a request's shape, ranges, defaults and descriptions. Three annotations
 are ours: `x-unsupported` maps values that OpenAI knows and this server refuses to the reason, `x-expected` says in
-words what a pattern asks for. A property whose schema is `"not": {}` is refused altogether, for the reason in its
-`description`.
+words what a pattern asks for, and `x-synonyms` lists values that clients of other servers send, with their meanings. A
+property whose schema is `"not": {}` is refused altogether, for the reason in its `description`.
 
 The first error in the schema's own order is reported: evaluation stops there, and the report is the same every time.
 

@@ -4,6 +4,7 @@ The library's own messages never reach a client: they quote the request. These n
 of it, and nothing else.
 """
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,6 +56,16 @@ def expectation(schema: Schema) -> str:
     types = schema.get("type", [])
     names = [types] if isinstance(types, str) else types
     return " or ".join(TYPE_NAMES[name] + _limits(name, schema) for name in names)
+
+
+def synonyms(schema: Schema) -> str:
+    """A sentence on the values that are read as others: "-1 means 0"; "" where there are none."""
+    readings = [
+        f"`{json.dumps(item['given'])}` "
+        + ("is as if not given" if item["means"] is None else f"means {item.get('words') or json.dumps(item['means'])}")
+        for item in schema.get("x-synonyms", ())
+    ]
+    return f"{', '.join(readings)}." if readings else ""
 
 
 def _limits(name: str, schema: Schema) -> str:

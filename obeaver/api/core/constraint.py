@@ -78,8 +78,11 @@ class _Constraint:
         Raises:
             GrammarError: It does not compile.
         """
-        form = self._conversation.form
-        grammar = self._put_together(None if form is None else _part(form), functions)
+        form = None if self._conversation.form is None else _part(self._conversation.form)
+        if form is not None:
+            # Behind reasoning, a form that nothing matches would be found out too late.
+            self._compiler.compile(grammar_text(form))
+        grammar = self._put_together(form, functions)
         self._compiler.compile(grammar)
         return grammar
 

@@ -87,7 +87,7 @@ def defaults() -> dict[str, Any]:
 
 
 def _stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:
-    return (stop,) if isinstance(stop, str) else tuple(stop)
+    return tuple(text for text in ((stop,) if isinstance(stop, str) else stop) if text)
 
 
 def sampling_params(

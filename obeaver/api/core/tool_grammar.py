@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from obeaver.api.core.tag_arguments import tag_arguments
-from obeaver.engine.grammar.grammar import Part, json_schema_part
+from obeaver.engine.grammar.grammar import GrammarError, Part, json_schema_part
+from obeaver.engine.grammar.schema_walk import types_of
 from obeaver.text.tool_calls.dialects import CallFormat, Dialect
 
 ControlIds: TypeAlias = Mapping[str, int]
@@ -109,8 +110,15 @@ def json_calls(dialect: Dialect, functions: Sequence[CallableFunction]) -> list[
 
 
 def arguments_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema of a call's arguments: an object, and an empty one where no parameters are declared."""
-    return {"type": "object", **parameters} if parameters else {"type": "object", "additionalProperties": False}
+    """The schema of a call's arguments: an object, and an empty one where no parameters are declared.
+
+    Raises:
+        GrammarError: The parameters are those of something else.
+    """
+    types = types_of(parameters)
+    if types and "object" not in types:
+        raise GrammarError("arguments are an object, so its type must be `object`")
+    return {**parameters, "type": "object"} if parameters else {"type": "object", "additionalProperties": False}
 
 
 def literal(text: str, control_ids: ControlIds) -> str:

@@ -91,8 +91,8 @@ def fitting(inputs: Sequence[ModelInput], paths: Sequence[str], limit: int, num_
     for item, path in zip(inputs, paths, strict=True):
         if len(item.ids) > limit:
             raise ContextLengthExceeded(
-                f"`{path}` has {len(item.ids):,} tokens, and this model reads at most {limit:,}; "
-                "send `truncate: true` to have the rest cut off",
+                f"This model's maximum context length is {limit} tokens, but `{path}` has {len(item.ids)}. "
+                "Shorten it, or send `truncate: true` to have the rest cut off.",
                 param=path,
             )
     texts = [TokenisedText(item.ids, item.type_ids, num_prompt) for item in inputs]

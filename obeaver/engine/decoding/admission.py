@@ -72,10 +72,12 @@ class Admission:
             ContextLengthExceeded: With both numbers in its message.
         """
         if self.room_for(num_prompt) < max_tokens:
-            limit = "the model's context" if self.longest_row == self.context_length else "the memory set aside for it"
+            is_whole = self.longest_row == self.context_length
+            reason = "" if is_whole else f", of {self.context_length} for which the memory set aside does not suffice"
+            # Clients look for these words of OpenAI's, and shorten their history.
             raise ContextLengthExceeded(
-                f"The prompt has {num_prompt} tokens and the answer needs {max_tokens} more, "
-                f"but {limit} holds {self.longest_row}."
+                f"This model's maximum context length is {self.longest_row} tokens{reason}. "
+                f"The prompt has {num_prompt} and the answer needs {max_tokens} more. Shorten the prompt."
             )
 
     def capacity(self, num_tokens: int) -> int:
