@@ -55,6 +55,7 @@ class Delivery:
         may_have_blocks: Whether reasoning or calls may stand beside the content.
         new_call_id: Makes an id for each call.
         one_call: The answer ends with its first call.
+        drops_content: The answer is nothing but calls, so what is no call is a call that was cut.
 
     Attributes:
         stopped: A stop string or its only call has ended the answer; whatever comes now is dropped.
@@ -62,7 +63,13 @@ class Delivery:
     """
 
     def __init__(
-        self, stop: Iterable[str], *, may_have_blocks: bool, new_call_id: Callable[[], str], one_call: bool = False
+        self,
+        stop: Iterable[str],
+        *,
+        may_have_blocks: bool,
+        new_call_id: Callable[[], str],
+        one_call: bool = False,
+        drops_content: bool = False,
     ) -> None:
         self._stop = StopStrings(stop)
         self._edges = ContentEdges(active=may_have_blocks)
@@ -71,20 +78,29 @@ class Delivery:
         self._events: list[TextEvent] = []
         self._kind: type[TextEvent] | None = None
         self._pieces: list[str] = []
+        self._stop_token: str | None = None
         self._one_call = one_call
+        self._drops_content = drops_content
         self.num_calls = 0
         self.stopped = False
 
     @property
     def stop_string(self) -> str | None:
         """The stop string that has ended the answer, if one has."""
-        return self._stop.found
+        return self._stop_token or self._stop.found
 
     def content(self, text: str) -> None:
         """Text for the user."""
-        if self.stopped:
+        self._content(text, shown=True)
+
+    def control(self, text: str) -> None:
+        """A control token between the content: it is not shown, and may be part of a stop string."""
+        self._content(text, shown=False)
+
+    def _content(self, text: str, *, shown: bool) -> None:
+        if self.stopped or self._drops_content:
             return
-        self._put(ContentDelta, self._edges.feed(self._stop.feed(text)))
+        self._put(ContentDelta, self._edges.feed(self._stop.feed(text, shown=shown)))
         if self._stop.stopped:
             self._stop_here()
 
@@ -125,6 +141,11 @@ class Delivery:
         self._close_delta()
         events, self._events = self._events, []
         return events
+
+    def stop_at(self, stop_string: str) -> None:
+        """A control token that is a stop string stands here."""
+        self._stop_token = stop_string
+        self._stop_here()
 
     def _stop_here(self) -> None:
         self.finish()

@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Protocol
 
-from obeaver.text.answer_reader import AnswerReader, Part
+from obeaver.text.answer_reader import AnswerReader, Expected, Part
 from obeaver.text.delivery import Delivery
 from obeaver.text.events import TextEvent
 from obeaver.text.reasoning import ThinkMarkers
+from obeaver.text.stop_strings import StopTokens
 from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
 from obeaver.text.tool_spec import ToolSpec
 
 _ID_LETTERS = string.ascii_letters + string.digits
 _ID_LENGTH = 24
+_NO_STOP_TOKENS = StopTokens()
 _NO_MARKERS: Mapping[int, str] = MappingProxyType({})
 
 
@@ -45,6 +47,7 @@ class TextStream:
     Args:
         decoder: A fresh decoder of the model's tokenizer.
         stop: Strings that end the answer where they begin in its content.
+        stop_tokens: The control tokens that they speak of.
         end_ids: Ids whose text is never shown.
         marker_text: Control tokens that are markers, with the text they stand for; a decoder drops control tokens.
         think: The model's think markers, if it has any.
@@ -52,6 +55,8 @@ class TextStream:
         tool_dialect: Name of the dialect in which the model writes calls; the default one if not given.
         tools: The functions that it may call. Without any, calls are text like all else, and so are calls of others.
         parallel_tool_calls: If not, the answer ends with its first call.
+        expected: What the answer is held to.
+        thinks_again: Think markers count behind content too.
         new_call_id: Makes the ids of calls; random ones if not given.
     """
 
@@ -60,6 +65,7 @@ class TextStream:
         decoder: Decoder,
         *,
         stop: Iterable[str] = (),
+        stop_tokens: StopTokens = _NO_STOP_TOKENS,
         end_ids: Set[int] = frozenset(),
         marker_text: Mapping[int, str] = _NO_MARKERS,
         think: ThinkMarkers | None = None,
@@ -67,16 +73,20 @@ class TextStream:
         tool_dialect: str | None = None,
         tools: Sequence[ToolSpec] | None = None,
         parallel_tool_calls: bool = True,
+        expected: Expected = Expected.TEXT,
+        thinks_again: bool = True,
         new_call_id: Callable[[], str] | None = None,
     ) -> None:
         self._decoder = decoder
         self._end_ids = end_ids
         self._marker_text = marker_text
+        self._stop_tokens = stop_tokens
         self._delivery = Delivery(
             stop,
-            may_have_blocks=think is not None or bool(tools),
+            may_have_blocks=expected is not Expected.FORM and (think is not None or bool(tools)),
             new_call_id=new_call_id or (lambda: random_call_id(random.SystemRandom())),
             one_call=not parallel_tool_calls,
+            drops_content=expected is Expected.CALLS,
         )
         self._reader = AnswerReader(
             self._delivery,
@@ -84,6 +94,8 @@ class TextStream:
             think_open=think_open,
             dialect=DIALECTS[tool_dialect or DEFAULT_DIALECT] if tools else None,
             tools={tool.name: tool for tool in tools or ()},
+            expected=expected,
+            thinks_again=thinks_again,
         )
         self.num_reasoning_tokens = 0
 
@@ -107,17 +119,32 @@ class TextStream:
         if self.stopped:
             return []
         was_reasoning = self._reasoning
-        self._reader.feed(self._text_of(token_id))
+        if token_id in self._stop_tokens.whole:
+            self._stop_at(self._stop_tokens.whole[token_id])
+        elif token_id in self._stop_tokens.within and token_id not in self._marker_text:
+            self._reader.feed(self._decoder.flush())
+            self._reader.control(self._stop_tokens.within[token_id])
+        else:
+            self._reader.feed(self._text_of(token_id))
         self.num_reasoning_tokens += was_reasoning or self._reasoning
         return self._delivery.take()
 
     def finish(self) -> list[TextEvent]:
         """The sequence has ended: everything that waited."""
         if not self.stopped:
-            self._reader.feed(self._decoder.flush())
-            self._reader.finish()
+            self._flush()
             self._delivery.finish()
         return self._delivery.take()
+
+    def _flush(self) -> None:
+        self._reader.feed(self._decoder.flush())
+        self._reader.finish()
+
+    def _stop_at(self, stop_string: str) -> None:
+        """A control token that is a stop string stands here, so what waited is text, if no other stopped in it."""
+        self._flush()
+        if not self._delivery.stopped:
+            self._delivery.stop_at(stop_string)
 
     @property
     def _reasoning(self) -> bool:

@@ -16,6 +16,7 @@ import tokenizers
 
 from obeaver.errors import ModelError
 from obeaver.text.prompt import ControlTokens, Piece, RenderedPrompt
+from obeaver.text.stop_strings import StopTokens, stop_tokens
 from obeaver.text.token_bytes import TokenTable, token_table
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -179,6 +180,10 @@ class Tokenizer:
         """The id of a token as the vocabulary writes it."""
         token_id: int | None = self._inner.token_to_id(token)
         return token_id
+
+    def stop_tokens(self, stop: Iterable[str]) -> StopTokens:
+        """The control tokens that these stop strings speak of."""
+        return stop_tokens(stop, self._control_ids)
 
     def to_json(self) -> str:
         """The whole tokenizer as a tokenizer.json."""

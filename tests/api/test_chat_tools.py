@@ -312,6 +312,22 @@ async def test_markers_that_are_added_tokens_but_not_special_are_followed_too(se
             assert [call["function"]["name"] for call in message["tool_calls"]] == ["get_weather", "get_time"]
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])
+async def test_where_a_call_must_be_there_is_no_content_wherever_the_limit_cuts(serve: Any, choice: Any) -> None:
+    async with serve(says(CALL), grammars=make_grammars()) as served:
+        for limit in (1, 2, 12, 20, 30, 45, 60, 75):
+            request = {"tools": [WEATHER], "tool_choice": choice, "max_tokens": limit, "reasoning_effort": "none"}
+            given = (await served.answer(**request))["choices"][0]
+            assert not given["message"]["content"], limit
+
+
+async def test_an_example_in_a_code_block_behind_words_is_content(serve: Any) -> None:
+    text = 'Like this:\n```json\n{"name": "get_time", "arguments": {}}\n```\nYou see?'
+    async with serve(says(text), grammars=make_grammars()) as served:
+        given = (await served.answer(tools=[CLOCK]))["choices"][0]
+    assert (given["message"]["content"], given["finish_reason"]) == (text, "stop")
+
+
 async def test_text_without_a_call_stays_as_it_is(serve: Any) -> None:
     async with serve(says("Hello, {you} <tool"), grammars=make_grammars()) as served:
         given = (await served.answer(tools=TOOLS))["choices"][0]

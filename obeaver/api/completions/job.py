@@ -50,8 +50,10 @@ def start_completion(job: CompletionJob) -> Generation:
     model = job.model
     end_ids = frozenset(model.facts.eos_ids)
     work = [(prompt.token_ids, _params(job, prompt)) for prompt in job.prompts]
+    stop = job.asked.sampling.stop
+    stop_ids = model.tokenizer.stop_tokens(stop)
     texts = [
-        TextStream(_decoder(model, token_ids), stop=job.asked.sampling.stop, end_ids=end_ids)
+        TextStream(_decoder(model, token_ids), stop=stop, stop_tokens=stop_ids, end_ids=end_ids)
         for token_ids, params in work
         for _ in params
     ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from obeaver.api.core.answer_form import AnswerForm, ChoiceForm, GrammarForm, JsonForm, RegexForm
 from obeaver.api.core.answer_grammar import AnswerGrammar, Thinking
 from obeaver.api.core.conversation import Conversation
-from obeaver.api.core.prompt import template_variables
+from obeaver.api.core.prompt import may_think
 from obeaver.api.core.tool_grammar import CallableFunction, ControlIds, arguments_schema, call_rules, json_calls
 from obeaver.api.core.tools import Tool
 from obeaver.api.models.loaded_model import LoadedModel
@@ -68,8 +68,8 @@ class _Constraint:
         self._dialect = DIALECTS[model.facts.tool_dialect or DEFAULT_DIALECT]
         self._compiler = compiler
         self._control_ids = _control_ids(model, compiler, [*(markers or ()), *self._dialect.markers])
-        may_think = think_open or template_variables(conversation).get("enable_thinking", True)
-        thinking = Thinking(*markers, is_open=think_open) if markers and may_think else None
+        thinks = markers is not None and may_think(conversation, think_open=think_open)
+        thinking = Thinking(*markers, is_open=think_open) if markers and thinks else None
         self._grammar = AnswerGrammar(thinking, self._control_ids)
 
     def compiled(self, functions: Sequence[CallableFunction]) -> str:

@@ -6,10 +6,11 @@ from obeaver.api.core.constraint import grammar_of
 from obeaver.api.core.conversation import Conversation
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.logprobs import ContentLogprobs
-from obeaver.api.core.prompt import Prompt, make_prompt
+from obeaver.api.core.prompt import Prompt, make_prompt, may_think
 from obeaver.api.core.sampling import Sampling, sampling_params
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.errors import ContextLengthExceeded
+from obeaver.text.answer_reader import Expected
 from obeaver.text.reasoning import ThinkMarkers
 from obeaver.text.text_stream import TextStream
 from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
@@ -64,12 +65,17 @@ def start(job: Job) -> Generation:
 
 def _text_stream(job: Job) -> TextStream:
     facts, tokenizer, tools = job.model.facts, job.model.tokenizer, job.conversation.tools
-    think = ThinkMarkers(*facts.think_markers) if facts.think_markers else None
+    expected, thinks = _expected(job.conversation), may_think(job.conversation, think_open=job.prompt.think_open)
+    # Where all of the answer is held to something that leaves no room for thoughts, their markers are text.
+    think = (
+        ThinkMarkers(*facts.think_markers) if facts.think_markers and (thinks or expected is Expected.TEXT) else None
+    )
     dialect = DIALECTS[facts.tool_dialect or DEFAULT_DIALECT]
     markers = [*(think or ()), *(dialect.markers if tools.offered else ())]
     return TextStream(
         tokenizer.decoder(),
         stop=job.sampling.stop,
+        stop_tokens=tokenizer.stop_tokens(job.sampling.stop),
         end_ids=frozenset(facts.eos_ids),
         marker_text={i: text for text in markers if (i := tokenizer.id_of(text)) is not None},
         think=think,
@@ -77,4 +83,12 @@ def _text_stream(job: Job) -> TextStream:
         tool_dialect=facts.tool_dialect,
         tools=tools.specs,
         parallel_tool_calls=tools.several(job.model.template),
+        expected=expected,
+        thinks_again=thinks,
     )
+
+
+def _expected(conversation: Conversation) -> Expected:
+    if conversation.tools.offered and conversation.tools.choice.mode != "auto":
+        return Expected.CALLS
+    return Expected.TEXT if conversation.form is None else Expected.FORM

@@ -51,6 +51,16 @@ def render(template: ChatTemplate, conversation: Conversation) -> RenderedPrompt
     )
 
 
+def may_think(conversation: Conversation, *, think_open: bool) -> bool:
+    """Whether a model that reasons may do so.
+
+    Args:
+        conversation: What is to be answered.
+        think_open: The prompt has opened the reasoning.
+    """
+    return think_open or bool(template_variables(conversation).get("enable_thinking", True))
+
+
 def template_variables(conversation: Conversation) -> dict[str, Any]:
     """What else the template gets to know."""
     reasoning = conversation.reasoning

@@ -35,6 +35,7 @@ class CallBlock:
         self._tools = tools
         self._kept = "" if form.opener_is_body else form.opener
         self._settled = False
+        self._in_call = False
         chars = Chars()
         self._reading = self._read(form, chars)
         next(self._reading)
@@ -52,9 +53,11 @@ class CallBlock:
     def finish(self) -> str:
         """The text has ended; what is left of the block and is content.
 
-        Closing the generator lets a grammar give out what it holds back.
+        Closing the generator lets a grammar give out what it holds back. What was cut inside of a call is part of it.
         """
         self._reading.close()
+        if self._in_call:
+            return ""
         rest = self._kept.strip()
         return "" if self._settled and any(closer.startswith(rest) for closer in self._form.closers) else self._kept
 
@@ -65,6 +68,7 @@ class CallBlock:
     def call(self, name: str) -> None:
         """Announce a call."""
         self.settle()
+        self._in_call = True
         self._delivery.call(name)
 
     def arguments(self, text: str) -> None:
@@ -78,6 +82,7 @@ class CallBlock:
 
     def end_call(self) -> None:
         """Tell that a call is complete."""
+        self._in_call = False
         self._delivery.end_call()
 
     def settle(self) -> None:
