@@ -22,7 +22,8 @@ FENCES = {
     "gguf": ("models/gguf/",),
     "huggingface_hub": ("models/sources/hub_repo", "models/hub_status"),
     "httpx2": ("models/sources/transfer", "models/sources/web_file"),
-    "psutil": ("monitor", "models/", "app", "engine/sessions/", "engine/runners/"),
+    "pynvml": ("monitor/nvidia",),
+    "psutil": ("monitor/", "models/", "app", "engine/sessions/", "engine/runners/"),
 }
 
 

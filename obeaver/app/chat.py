@@ -40,7 +40,7 @@ from obeaver.models.facts import ModelFacts, read_facts
 from obeaver.models.library import ChatLibrary
 from obeaver.models.store import Store, StoredModel
 from obeaver.models.summary import ModelSummary
-from obeaver.monitor import Monitor
+from obeaver.monitor.monitor import Monitor
 from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.tokenizer import Tokenizer
 from obeaver.web.access import DEFAULT_OPEN_PATHS

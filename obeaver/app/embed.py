@@ -19,7 +19,7 @@ from obeaver.errors import ModelError
 from obeaver.models.encoder.layout import RERANKER, DenseFacts, EncoderFacts, is_encoder_folder, read_encoder_facts
 from obeaver.models.encoder.safetensors import Tensors
 from obeaver.models.store import Store, StoredModel
-from obeaver.monitor import Monitor
+from obeaver.monitor.monitor import Monitor
 from obeaver.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from obeaver.models.hub_status import HubStatus, ask_hub
 from obeaver.models.inventory import Installed, look_up
 from obeaver.models.progress import Progress
 from obeaver.models.store import Store
-from obeaver.monitor import cpu_name, find_gpu
+from obeaver.monitor.processor import cpu_name
+from obeaver.monitor.sources import find_gpu
 
 PACKAGES: Final = (
     "obeaver",
@@ -202,7 +203,7 @@ def _memory(problems: list[Problem]) -> Memory:
     main, limit, gpu = psutil.virtual_memory(), memory_limit_bytes(), find_gpu()
     if min(main.available, limit or main.available) < LOW_MEMORY_BYTES:
         problems.append(Problem(f"only {main.available / 1e6:.0f} MB of memory are free", matters=False))
-    return Memory(main.total, main.available, limit, gpu and gpu.label, gpu.total if gpu else 0)
+    return Memory(main.total, main.available, limit, gpu and gpu.label, gpu.total if gpu and gpu.total else 0)
 
 
 def _check_store(home: Path, note: HomeNote, free_bytes: int, problems: list[Problem]) -> None:

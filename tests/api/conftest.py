@@ -22,7 +22,7 @@ from obeaver.engine.grammar.grammar import GrammarCompiler
 from obeaver.engine.sessions.placement import Placement
 from obeaver.models.library import ChatLibrary
 from obeaver.models.store import Store
-from obeaver.monitor import Monitor
+from obeaver.monitor.monitor import Monitor
 from obeaver.web.middleware import ErrorBoundary, RequestId
 from obeaver.web.router import Router
 from obeaver.web.types import ASGIApp
@@ -130,7 +130,7 @@ def serve(tmp_path: Path) -> Serve:
         state = ApiState(
             models=host,
             library=ChatLibrary(Store(tmp_path / "home"), known=[stored]),
-            monitor=Monitor(lambda: None),
+            monitor=Monitor(lambda: None, lambda: None),
             clock=lambda: 1_800_000_000.9,
         )
         app = RequestId(ErrorBoundary(Router(routes(state))))

@@ -17,7 +17,7 @@ from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
 from obeaver.models.library import ChatLibrary
 from obeaver.models.store import Store
-from obeaver.monitor import Monitor
+from obeaver.monitor.monitor import Monitor
 from obeaver.web.middleware import ErrorBoundary, RequestId
 from obeaver.web.router import Router
 from obeaver.web.types import ASGIApp
@@ -101,7 +101,7 @@ async def hosting(
     stored = {name: store_model(store, name) for name in scripts}
     loader = ScriptedLoader(scripts)
     host = ModelHost(loader, keep_alive_s=keep_alive_s, strict=strict)
-    state = ApiState(models=host, library=ChatLibrary(store), monitor=Monitor(lambda: None))
+    state = ApiState(models=host, library=ChatLibrary(store), monitor=Monitor(lambda: None, lambda: None))
     try:
         for name in held:
             await host.hold(stored[name])

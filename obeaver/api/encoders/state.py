@@ -10,7 +10,7 @@ from typing import TypeVar
 from obeaver.engine.encoding.worker import EncoderWorker
 from obeaver.errors import ModelNotLoaded
 from obeaver.models.encoder.layout import EncoderFacts
-from obeaver.monitor import Monitor
+from obeaver.monitor.monitor import Monitor
 from obeaver.text.tokenizer import Tokenizer
 
 T = TypeVar("T")

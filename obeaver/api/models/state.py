@@ -12,7 +12,7 @@ from obeaver.api.models.model_host import ModelHost
 from obeaver.api.models.pulls import Pulls
 from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.library import ChatLibrary
-from obeaver.monitor import Monitor
+from obeaver.monitor.monitor import Monitor
 from obeaver.web.request_log import RequestLog
 
 T = TypeVar("T")

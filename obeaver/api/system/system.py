@@ -8,7 +8,8 @@ from obeaver import __version__
 from obeaver.api.contract import wire
 from obeaver.api.contract.operations import Operation
 from obeaver.api.system.metrics import CONTENT_TYPE, Metric, exposition, process_metrics
-from obeaver.monitor import Monitor
+from obeaver.api.system.shared_reading import SharedReading
+from obeaver.monitor.monitor import Monitor
 from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse, TextResponse
 
@@ -50,6 +51,7 @@ class SystemApi:
     def __init__(self, condition: Condition, monitor: Monitor, operations: Sequence[Operation]) -> None:
         self._condition = condition
         self._monitor = monitor
+        self._reading = SharedReading(monitor.read)
         self._endpoints = [f"{operation.method} {operation.path.replace(':path', '')}" for operation in operations]
 
     async def root(self, _request: Request) -> JSONResponse:
@@ -64,7 +66,8 @@ class SystemApi:
 
     async def memory(self, _request: Request) -> JSONResponse:
         """`GET /api/system/memory`."""
-        return JSONResponse(await asyncio.to_thread(self._monitor.snapshot, self._condition.active_devices()))
+        reading = await self._reading.get()
+        return JSONResponse(reading.as_object(self._condition.active_devices()))
 
     async def metrics(self, _request: Request) -> TextResponse:
         """`GET /metrics`."""
