@@ -44,8 +44,8 @@ _KEYS: Mapping[str, Mapping[str, Value]] = {
     "granite": {"embedding_scale": 12.0, "residual_scale": 0.22, "logit_scale": 8.0, "attention.scale": 0.02},
     "command-r": {"attention.layer_norm_epsilon": 1e-5, "logit_scale": 0.0625},
     "starcoder2": {"attention.layer_norm_epsilon": 1e-5},
-    "qwen2vl": {"rope.dimension_sections": [16, 24, 24, 0]},
-    "qwen3vl": {"rope.dimension_sections": [24, 20, 20, 0]},
+    "qwen2vl": {"rope.dimension_sections": [8, 4, 4, 0]},
+    "qwen3vl": {"rope.dimension_sections": [6, 5, 5, 0]},
     "gpt-oss": {"attention.sliding_window": 32},
 }
 
