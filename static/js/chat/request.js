@@ -2,16 +2,16 @@
  * The body of a chat request: the one that is sent, and the one that "Show as code" prints.
  *
  * @param {object[]} path Messages of the branch, first to last.
- * @param {{ system?: string, model?: string, parameters?: Record<string, unknown>, form?: Form, tools?: object[] }} settings
+ * @param {{ system?: string, model?: string, parameters?: Record<string, unknown>, form?: Form, tools?: object[], toolChoice?: string }} settings
  * @typedef {{ kind: "text" | "json_object" | "json_schema" | "regex" | "grammar" | "choice", value?: unknown }} Form
  */
-export function buildRequest(path, { system, model, parameters = {}, form, tools } = {}) {
+export function buildRequest(path, { system, model, parameters = {}, form, tools, toolChoice } = {}) {
   const messages = [...(system?.trim() ? [{ role: "system", content: system }] : []), ...path.map(wireMessage)];
   return {
     ...(model ? { model } : {}),
     messages,
     ...parameters,
-    ...(tools?.length ? { tools } : {}),
+    ...(tools?.length ? { tools, ...(toolChoice ? { tool_choice: toolChoice } : {}) } : {}),
     ...formParameters(form),
     stream: true,
     stream_options: { include_usage: true },

@@ -1,19 +1,21 @@
 import { createTree } from "../chat/tree.js";
 import { h } from "../dom.js";
 import { newId } from "../ids.js";
+import { saveFile } from "../save_file.js";
 import { fromJson, toJson, toMarkdown } from "./transcript.js";
 
 /** Saves conversations as a file. @param {object} app @param {string[]} ids */
 export async function exportJson({ store }, ids) {
   const all = await Promise.all(ids.map(async (id) => ({ row: store.conversations.get(id), messages: await store.conversations.messages(id) })));
-  save(ids.length === 1 ? fileName(all[0].row.title) : "obeaver-conversations", "json", toJson(all), "application/json");
+  const name = ids.length === 1 ? fileName(all[0].row.title) : "obeaver-conversations";
+  saveFile(`${name}.json`, toJson(all), "application/json");
 }
 
 /** Saves the shown branch of a conversation. */
 export async function exportMarkdown({ store, t }, id) {
   const row = store.conversations.get(id);
   const path = createTree(await store.conversations.messages(id), row.head).path();
-  save(fileName(row.title), "md", toMarkdown(row.title, path, (role) => t(`chat.roles.${role}`)), "text/markdown");
+  saveFile(`${fileName(row.title)}.md`, toMarkdown(row.title, path, (role) => t(`chat.roles.${role}`)), "text/markdown");
 }
 
 /** Asks for a file and takes in what is in it. */
@@ -42,10 +44,3 @@ async function takeIn({ store, t, toast }, text) {
 }
 
 const fileName = (title) => title.replace(/[^\p{L}\p{N} _-]/gu, "").trim().replace(/\s+/g, "-").slice(0, 60) || "conversation";
-
-function save(name, ending, text, type) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  const link = h("a", { href: url, download: `${name}.${ending}` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}

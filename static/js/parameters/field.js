@@ -1,5 +1,6 @@
 import { fill, h, iconButton } from "../dom.js";
 import { faultOf } from "./catalogue.js";
+import { readJson } from "./json_text.js";
 
 /**
  * One parameter. Unset, it shows the server's default and is not sent.
@@ -48,7 +49,7 @@ function numberEditor(parameter, id, t, give) {
   const step = kind === "integer" ? 1 : 0.05;
   const input = h("input.input.number", { id, inputmode: "decimal", autocomplete: "off", placeholder: parameter.default ?? t("parameters.unset") });
   const hasSlider = maximum !== undefined && maximum <= 100;
-  const slider = hasSlider && h("input", { type: "range", min: minimum ?? above ?? 0, max: maximum, step, "aria-label": parameter.name, tabindex: "-1" });
+  const slider = hasSlider && h("input", { type: "range", min: minimum ?? above ?? 0, max: maximum, step, "aria-hidden": true, tabindex: "-1" });
   const take = (text) => {
     if (!text.trim()) return give(undefined, null);
     const number = Number(text.replace(",", "."));
@@ -95,17 +96,15 @@ const lines = (text) => {
   return all.length ? all : undefined;
 };
 
-function jsonEditor(_parameter, id, _t, give) {
+function jsonEditor(_parameter, id, t, give) {
   const input = h("textarea.input.code", { id, rows: 2, placeholder: "{}", spellcheck: "false", oninput: read });
   return { input, beside: null, below: input, set: (value) => (input.value = value === undefined ? "" : JSON.stringify(value)) };
 
   function read() {
     if (!input.value.trim()) return give(undefined, null);
-    try {
-      const value = JSON.parse(input.value);
-      give(value, value && typeof value === "object" && !Array.isArray(value) ? null : { key: "parameters.faults.object" });
-    } catch (error) {
-      give(undefined, { key: "parameters.faults.json", values: { reason: error.message } });
-    }
+    const read = readJson(input.value);
+    if ("reason" in read) return give(undefined, { key: "form.faults.json", values: { ...read, reason: t(read.reason) } });
+    const isObject = read.value && typeof read.value === "object" && !Array.isArray(read.value);
+    give(read.value, isObject ? null : { key: "parameters.faults.object" });
   }
 }

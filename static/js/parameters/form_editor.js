@@ -75,7 +75,7 @@ function readForm(kind, text, t) {
   if (kind === "choice") return { value: text.split("\n").map((line) => line.trim()).filter(Boolean) };
   if (kind !== "json_schema") return { value: text };
   const read = readJson(text);
-  if ("reason" in read) return { words: t("form.faults.json", read) };
+  if ("reason" in read) return { words: t("form.faults.json", { ...read, reason: t(read.reason) }) };
   const isObject = read.value && typeof read.value === "object" && !Array.isArray(read.value);
   return isObject ? { value: read.value } : { words: t("form.faults.object") };
 }

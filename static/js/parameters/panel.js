@@ -31,7 +31,7 @@ export function createParameterPanel(app, conversation, showCode) {
   const prompt = promptEditor(app, { system: () => values().system, change: (system) => set({ system }) });
   const preset = presetRow(app, { parameters, change: (next) => (set({ parameters: next }), update()) });
   const form = formEditor(app, { form: () => values().form, change: (next) => set({ form: next }), check });
-  const tools = toolsEditor(app, { tools: () => values().tools, change: (next) => set({ tools: next }) });
+  const tools = toolsEditor(app, { tools: () => values().tools, change: (tools) => set({ tools }), choice: () => values().toolChoice, choose: (toolChoice) => set({ toolChoice }) });
 
   /** The server's words on a form; empty where it takes it. One token is the price of asking. */
   async function check(next) {
