@@ -12,7 +12,7 @@ export function createShortcuts(target = document) {
     const pressed = nameOf(event);
     const row = all().reverse().find((candidate) => candidate.keys === pressed);
     if (!row || (isTyping(event.target) && !row.whileTyping)) return;
-    if (event.target instanceof Element && event.target.closest("dialog[open]")) return;
+    if (event.target instanceof Element && event.target.closest("dialog[open], [popover]")) return;
     event.preventDefault();
     row.run(event);
   };
