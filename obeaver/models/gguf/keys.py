@@ -37,6 +37,11 @@ class Keys:
         """Whether the file has the key."""
         return f"{self.family}.{key}" in self._pairs
 
+    def beginning(self, start: str) -> list[str]:
+        """The keys of the family that begin so."""
+        prefix = f"{self.family}."
+        return [key.removeprefix(prefix) for key in self._pairs if key.startswith(prefix + start)]
+
     def text(self, key: str, default: str) -> str:
         """A text."""
         value = self._value(key, default)

@@ -96,6 +96,7 @@ class GgufFile:
             cursor = _Cursor(self._data.data)
             num_tensors, num_pairs = _read_header(cursor)
             self.metadata: Mapping[str, object] = MappingProxyType(_read_metadata(cursor, num_pairs))
+            _check_whole(self.metadata)
             table = _read_tensor_table(cursor, num_tensors, self.metadata)
             self.tensors: Mapping[str, TensorInfo] = MappingProxyType(table)
         except _Broken as error:
@@ -207,6 +208,18 @@ def _read_array(cursor: _Cursor) -> list[object]:
     if kind == _STRING:
         return [cursor.text() for _ in range(cursor.count(length, 8))]
     raise _Broken(f"arrays of value type {kind} are not supported")
+
+
+def _check_whole(metadata: Mapping[str, object]) -> None:
+    """Refuse a part of a model that was split into several files: https://github.com/ggml-org/llama.cpp/discussions/6404."""
+    number, count = metadata.get("split.no", 0), metadata.get("split.count", 0)
+    if not isinstance(number, int) or not isinstance(count, int):
+        raise _Broken("its split.no and split.count are not numbers")
+    if count > 1:
+        raise _Broken(
+            f"it is part {number + 1} of {count} of a model: give all of it in one file, as llama-gguf-split --merge "
+            "makes it"
+        )
 
 
 def _read_tensor_table(cursor: _Cursor, num_tensors: int, metadata: Mapping[str, object]) -> dict[str, TensorInfo]:

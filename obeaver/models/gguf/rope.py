@@ -19,6 +19,16 @@ from obeaver.models.gguf.families import Family
 from obeaver.models.gguf.keys import Keys
 from obeaver.models.gguf.reader import FloatArray, TensorInfo
 
+# A rotary embedding that is half understood computes another model.
+_UNDERSTOOD: Final = frozenset(
+    f"rope.{name}"
+    for name in (
+        *("dimension_count", "dimension_sections", "freq_base", "freq_base_swa", "scale_linear"),
+        *("scaling.type", "scaling.factor", "scaling.attn_factor", "scaling.original_context_length"),
+        *("scaling.finetuned", "scaling.yarn_beta_fast", "scaling.yarn_beta_slow", "scaling.yarn_log_multiplier"),
+    )
+)
+_SAYS_NOTHING: Final = {"rope.scaling.yarn_ext_factor": 1.0, "rope.scaling.yarn_attn_factor": 1.0}
 _KINDS: Final = ("none", "linear", "yarn", "longrope")
 _FACTORS: Final = "rope_freqs.weight"
 _SHORT_FACTORS: Final = "rope_factors_short.weight"
@@ -100,6 +110,10 @@ def read_rope(
     Raises:
         ModelError: A key is of the wrong type or out of range, or says what is not known.
     """
+    if unknown := sorted(set(keys.beginning("rope.")) - _UNDERSTOOD):
+        raise keys.refusal(
+            f"its {keys.family}.{unknown[0]} is not known, and without it the model would be another one"
+        )
     width = keys.count("rope.dimension_count", default=head_dim)
     if width > head_dim or width % 2:
         raise keys.refusal(f"rotary embedding of {width} of {head_dim} elements of a head is not supported")
@@ -120,6 +134,13 @@ def read_rope(
         magnitude=_magnitude(keys, family, kind, factor),
     )
     return RopeChoice(whole, _windowed(keys, family, whole), length)
+
+
+def _check_understood(keys: Keys, says_nothing: Mapping[str, float]) -> None:
+    """Refuse keys that are not read, unless they say what holds without them."""
+    for key in sorted(set(keys.beginning("rope.")) - _UNDERSTOOD):
+        if key not in says_nothing or keys.number(key) != says_nothing[key]:
+            raise keys.refusal(f"its {keys.family}.{key} is not known, and passed over it would make another model")
 
 
 def _base(keys: Keys, key: str, default: float) -> float:

@@ -77,6 +77,32 @@ def test_every_storage_type_reads_as_the_package_that_defines_it_reads_it(tmp_pa
         assert np.array_equal(file.read(stored.name), expected)
 
 
+def split(number: object, count: object) -> list[bytes]:
+    pairs = {"split.no": number, "split.count": count}
+    return [
+        pair(key, 8, text(value)) if isinstance(value, str) else pair(key, 2, struct.pack("<H", value))
+        for key, value in pairs.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "count", "reason"),
+    [
+        (0, 2, "part 1 of 2 of a model: give all of it in one file"),
+        (4, 5, "part 5 of 5 of a model"),
+        ("0", 2, "split.no and split.count are not numbers"),
+        (0, "2", "split.no and split.count are not numbers"),
+    ],
+)
+def test_a_part_of_a_model_is_refused_by_its_number(tmp_path: Path, number: object, count: object, reason: str) -> None:
+    with pytest.raises(ModelError, match=reason):
+        GgufFile(write(tmp_path, header(split(number, count), [])))
+
+
+def test_the_only_part_of_a_model_is_all_of_it(tmp_path: Path) -> None:
+    assert GgufFile(write(tmp_path, header(split(0, 1), []))).metadata["split.count"] == 1
+
+
 def test_some_rows_are_those_rows_of_the_whole(small: Path) -> None:
     file = GgufFile(small)
     whole = file.read("token_embd.weight")
