@@ -133,7 +133,8 @@ def serve(tmp_path: Path) -> Serve:
             monitor=Monitor(lambda: None, lambda: None),
             clock=lambda: 1_800_000_000.9,
         )
-        app = RequestId(ErrorBoundary(Router(routes(state))))
+        router = Router(routes(state))
+        app = RequestId(ErrorBoundary(router, shape_of=router.error_shape))
         try:
             yield Served(app, state, host.model.worker, script.runners[0])
         finally:

@@ -11,14 +11,14 @@ from support import asgi
 from support.event_stream import read_events
 from support.scripted_model import END_ID, SLOW_STEP_S, ids_of, says
 
-from obeaver.api.contract.validation import request_schema
+from obeaver.api.contract.schema_files import answer_schemas
 from obeaver.api.core.endpoint import INLINE_BYTES
 from obeaver.engine.decoding.sequence import FinishReason
 
 
 def check(name: str, value: object) -> None:
     """Hold an answer to what `/openapi.json` says of it."""
-    definitions = request_schema("responses").document["$defs"]
+    definitions = answer_schemas()
     Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions}).validate(value)
 
 

@@ -12,7 +12,7 @@ from support.event_stream import read_events, read_json_events
 from support.scripted_model import CONTEXT_LENGTH, END_ID, SLOW_STEP_S, SPECIALS, VOCAB_SIZE, ids_of, says
 
 from obeaver.api.completions.request import MAX_CHOICES
-from obeaver.api.contract.validation import request_schema
+from obeaver.api.contract.schema_files import answer_schemas
 from obeaver.engine.decoding.sequence import FinishReason
 
 PATH = "/v1/completions"
@@ -20,7 +20,7 @@ PATH = "/v1/completions"
 
 def check(name: str, value: object) -> None:
     """Hold an answer to what `/openapi.json` says of it."""
-    definitions = request_schema("responses").document["$defs"]
+    definitions = answer_schemas()
     Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions}).validate(value)
 
 

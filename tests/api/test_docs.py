@@ -12,8 +12,9 @@ from jsonschema import Draft202012Validator
 
 from obeaver import errors
 from obeaver.api.contract.openapi import errors_of, openapi_document
-from obeaver.api.contract.operations import SERVE, Operation
+from obeaver.api.contract.operations import Operation
 from obeaver.api.contract.validation import request_schema
+from obeaver.api.routes import SERVE
 from obeaver.api.system.docs import docs_page
 
 DOCUMENT = openapi_document(SERVE, title="obeaver", version="1.2.3")

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from support.scripted_model import make_grammars
 
+from obeaver.api.chat.dialect import CHAT
+from obeaver.api.completions.dialect import COMPLETIONS
 from obeaver.api.contract.openapi import openapi_document
-from obeaver.api.contract.operations import CHAT, COMPLETIONS
 from obeaver.api.contract.validation import parse, request_schema
 from obeaver.api.contract.wording import synonyms
 
@@ -98,7 +99,9 @@ async def test_what_is_no_synonym_is_refused_as_ever(serve: Any, name: str, valu
 
 
 def test_the_reference_tells_of_every_synonym() -> None:
-    document = json.dumps(openapi_document((*CHAT, *COMPLETIONS), title="x", version="1"), ensure_ascii=False)
+    document = json.dumps(
+        openapi_document((*CHAT.operations, *COMPLETIONS.operations), title="x", version="1"), ensure_ascii=False
+    )
     for request in REQUESTS:
         for name, schema in properties(request).items():
             if synonyms(schema) and "not" not in schema:

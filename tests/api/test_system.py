@@ -13,7 +13,7 @@ from support.scripted_loader import Script
 from support.scripted_model import BYTES_PER_TOKEN, CONTEXT_LENGTH, SLOW_STEP_S, says
 
 from obeaver import __version__
-from obeaver.api.contract.operations import SERVE
+from obeaver.api.routes import SERVE
 from obeaver.api.system.condition import active_devices
 from obeaver.engine.sessions.placement import Placement
 

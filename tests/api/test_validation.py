@@ -1,6 +1,7 @@
 """Request schemas: what is filled in, what is dropped, and how a wrong value is reported."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,14 @@ def an_object(**properties: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_schema_is_valid_json_schema(name: str) -> None:
     Draft202012Validator.check_schema(request_schema(name).document)
+
+
+def test_no_two_rooms_have_a_document_or_an_answer_of_the_same_name() -> None:
+    files = [path.stem for path in (Path(__file__).parents[2] / "obeaver/api").rglob("*.json")]
+    assert sorted(files) == SCHEMAS
+    answers = [name for file in files if file.endswith("answers") for name in request_schema(file).document["$defs"]]
+    titles = [request_schema(file).document["title"] for file in files]
+    assert len({*answers, *titles}) == len(answers) + len(titles)
 
 
 def test_parameters_that_were_not_given_have_their_defaults_or_none() -> None:

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from obeaver.api.contract import wire
-from obeaver.api.contract.validation import request_schema
+from obeaver.api.contract.schema_files import answer_schemas
 
 HEAD = wire.Head(id="chatcmpl-1", created=17, model="beaver", system_fingerprint="fp_1")
 USAGE = wire.Usage(prompt=5, completion=7, cached=3, reasoning=2)
@@ -27,7 +27,7 @@ ODD_TEXTS = [
 
 def check(name: str, value: object) -> None:
     """Hold a value to what `/openapi.json` says of it."""
-    definitions = request_schema("responses").document["$defs"]
+    definitions = answer_schemas()
     Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions}).validate(value)
 
 

@@ -2,7 +2,7 @@
 
 from jsonschema import Draft202012Validator
 
-from obeaver.api.contract.validation import request_schema
+from obeaver.api.contract.schema_files import answer_schemas
 
 
 def check(name: str, value: object) -> None:
@@ -11,5 +11,5 @@ def check(name: str, value: object) -> None:
     Raises:
         ValidationError: It is not.
     """
-    definitions = request_schema("responses").document["$defs"]
+    definitions = answer_schemas()
     Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions}).validate(value)

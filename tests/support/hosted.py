@@ -105,7 +105,9 @@ async def hosting(
     try:
         for name in held:
             await host.hold(stored[name])
-        yield Hosted(RequestId(ErrorBoundary(Router(routes(state)))), host, loader, store, state)
+        router = Router(routes(state))
+        app = RequestId(ErrorBoundary(router, shape_of=router.error_shape))
+        yield Hosted(app, host, loader, store, state)
     finally:
         await host.close()
         state.close()

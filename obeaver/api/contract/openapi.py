@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from obeaver.api.contract.operations import JSON, Operation
+from obeaver.api.contract.schema_files import answer_schemas
 from obeaver.api.contract.validation import request_schema
 from obeaver.api.contract.wording import synonyms
 from obeaver.errors import (
@@ -52,7 +53,6 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
 }
 """The codes that a class of errors comes with beside its own."""
 
-_RESPONSES = "responses"
 _PATH_PARAM = re.compile(r"\{(\w+)(?::path)?\}")
 
 
@@ -119,7 +119,7 @@ def _answer(operation: Operation) -> Object:
     schema = {"type": "string"} if operation.response is None else _reference(operation.response)
     content: Object = {operation.media_type: {"schema": schema}} if operation.media_type else {}
     if operation.event is not None:
-        content["text/event-stream"] = {"schema": _reference(operation.event)}
+        content[operation.event_type] = {"schema": _reference(operation.event)}
     return {"description": "The answer.", "content": content}
 
 
@@ -127,7 +127,7 @@ def _error_answers(operation: Operation) -> Object:
     return {
         str(status): {
             "description": "Codes: " + ", ".join(f"`{code}`" for code in codes) + ".",
-            "content": {JSON: {"schema": _reference("Error")}},
+            "content": {JSON: {"schema": _reference(operation.error)}},
         }
         for status, codes in errors_of(operation).items()
     }
@@ -139,14 +139,14 @@ def _schemas(operations: Iterable[Operation]) -> Object:
         document = request_schema(name).document
         schemas[document["title"]] = _published(_without_definitions(document), nullable=True)
         schemas |= {key: _published(item, nullable=True) for key, item in document.get("$defs", {}).items()}
-    answers = request_schema(_RESPONSES).document["$defs"]
-    for name in _reachable(answers, ["Error", *_answer_names(operations)]):
+    answers = answer_schemas()
+    for name in _reachable(answers, _answer_names(operations)):
         schemas[name] = _published(answers[name], nullable=False)
     return schemas
 
 
 def _answer_names(operations: Iterable[Operation]) -> list[str]:
-    names = ((operation.response, operation.event, operation.accepted) for operation in operations)
+    names = ((operation.error, operation.response, operation.event, operation.accepted) for operation in operations)
     return [name for row in names for name in row if name is not None]
 
 

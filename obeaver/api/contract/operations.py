@@ -1,4 +1,7 @@
-"""What the servers answer, as data: routes, `GET /`, `/openapi.json`, `/docs` and tests all read these tables."""
+"""What an operation is, as data: routes, `GET /`, `/openapi.json`, `/docs` and tests all read these tables.
+
+Those of the dialects stand in their rooms; here are those that every server has beside them.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -6,7 +9,6 @@ from obeaver.errors import (
     ApiError,
     BadRequest,
     Conflict,
-    ContextLengthExceeded,
     EngineFailed,
     ModelLoadFailed,
     ModelNotLoaded,
@@ -14,16 +16,15 @@ from obeaver.errors import (
     PayloadTooLarge,
     QueueFull,
     RequestTimeout,
-    TemplateFailed,
     Unavailable,
     UnsupportedMediaType,
 )
 
 JSON = "application/json"
 HTML = "text/html"
-EVENTS = "text/event-stream"
 ANY_FILE = "*/*"
 PROMETHEUS = "text/plain"
+EVENTS = "text/event-stream"
 
 BODY_ERRORS = (BadRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType)
 ENGINE_ERRORS = (QueueFull, EngineFailed, Unavailable, ModelNotLoaded)
@@ -40,11 +41,13 @@ class Operation:
         method: In capitals.
         path: As the router has it.
         summary: One line.
-        response: Name in `responses.json`, None for what is not JSON.
+        response: Name in the schemas of answers, None for what is not JSON.
         media_type: Of the answer; "" where it has no body.
         request: Name of the body's schema.
-        event: Name in `responses.json` of one event, where the answer may be a stream.
-        accepted: Name in `responses.json` of a 202's body, where there may be one.
+        event: The same of one event, where the answer may be a stream.
+        event_type: Media type of that stream.
+        accepted: The same of a 202's body, where there may be one.
+        error: The same of an error.
         query: Parameters of the query, each with its description.
         errors: What it may answer beside what every route may.
         example: A body to try it with.
@@ -59,63 +62,14 @@ class Operation:
     media_type: str = JSON
     request: str | None = None
     event: str | None = None
+    event_type: str = EVENTS
     accepted: str | None = None
+    error: str = "Error"
     query: tuple[tuple[str, str], ...] = ()
     errors: tuple[type[ApiError], ...] = ()
     example: str | None = None
     status: int = 200
 
-
-CHAT = (
-    Operation(
-        id="createChatCompletion",
-        method="POST",
-        path="/v1/chat/completions",
-        summary="Answer a conversation, whole or as a stream",
-        request="chat_completion",
-        response="ChatCompletion",
-        event="ChatCompletionChunk",
-        errors=(*BODY_ERRORS, ContextLengthExceeded, TemplateFailed, *CHOICE_ERRORS, *ENGINE_ERRORS),
-        example='{"messages": [{"role": "user", "content": "Why is the sky blue?"}], "max_tokens": 64}',
-    ),
-)
-
-COMPLETIONS = (
-    Operation(
-        id="createCompletion",
-        method="POST",
-        path="/v1/completions",
-        summary="Go on with a text, whole or as a stream",
-        request="completion",
-        response="Completion",
-        event="CompletionChunk",
-        errors=(*BODY_ERRORS, ContextLengthExceeded, *CHOICE_ERRORS, *ENGINE_ERRORS),
-        example='{"prompt": "The beaver is", "max_tokens": 16}',
-    ),
-)
-
-TOKENS = (
-    Operation(
-        id="tokenize",
-        method="POST",
-        path="/v1/tokenize",
-        summary="Tokens of a text or a conversation",
-        request="tokenize",
-        response="Tokenized",
-        errors=(*BODY_ERRORS, TemplateFailed, *CHOICE_ERRORS, ModelNotLoaded),
-        example='{"prompt": "The beaver is"}',
-    ),
-    Operation(
-        id="detokenize",
-        method="POST",
-        path="/v1/detokenize",
-        summary="The text of tokens",
-        request="detokenize",
-        response="Detokenized",
-        errors=(*BODY_ERRORS, *CHOICE_ERRORS, ModelNotLoaded),
-        example='{"tokens": [1, 2, 3]}',
-    ),
-)
 
 MODELS = (
     Operation("listModels", "GET", "/v1/models", "The models that answer, the default first", response="ModelList"),
@@ -215,49 +169,11 @@ SYSTEM = (
     Operation("docs", "GET", "/docs", "This description, as a page", media_type=HTML),
 )
 
-EMBEDDINGS = (
-    Operation(
-        id="createEmbedding",
-        method="POST",
-        path="/v1/embeddings",
-        summary="Vectors of length 1 for texts",
-        request="embeddings",
-        response="EmbeddingList",
-        errors=(*BODY_ERRORS, ContextLengthExceeded, *ENGINE_ERRORS),
-        example='{"input": ["Beavers build dams.", "Biber bauen Burgen."]}',
-    ),
-)
-
-RERANK = (
-    Operation(
-        id="rerank",
-        method="POST",
-        path="/v1/rerank",
-        summary="Order documents by how well they answer a query",
-        request="rerank",
-        response="RerankResult",
-        errors=(*BODY_ERRORS, ContextLengthExceeded, *ENGINE_ERRORS),
-        example='{"query": "Who builds dams?", "documents": ["Beavers do.", "It rains."]}',
-    ),
-)
-
 EMBED_SYSTEM = tuple(
     replace(operation, response="EmbedHealth") if operation.id == "health" else operation for operation in SYSTEM
 )
-
-SERVE = (*CHAT, *COMPLETIONS, *TOKENS, *MODELS, *LOADING, *PULLING, *LIVE, *SYSTEM)
-"""`obeaver serve`."""
 
 PAGE = (
     Operation("page", "GET", "/", "Redirect to the dashboard's page", media_type="", status=307),
     Operation("pageFile", "GET", "/static/{path:path}", "A file of the page", media_type=ANY_FILE, errors=(NotFound,)),
 )
-
-DASHBOARD = (*(operation for operation in SERVE if operation.id != "root"), *PAGE)
-"""`obeaver dashboard`."""
-
-SERVE_EMBED = (*EMBEDDINGS, *MODELS, *EMBED_SYSTEM)
-"""`obeaver serve-embed` with an embedding model."""
-
-SERVE_RERANK = (*RERANK, *MODELS, *EMBED_SYSTEM)
-"""`obeaver serve-embed` with a reranker."""

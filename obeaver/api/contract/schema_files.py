@@ -7,7 +7,7 @@ replaced by what it names when a document is loaded, so that readers meet refere
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -20,6 +20,12 @@ def schema_document(name: str) -> Document:
     """The document NAME, complete in itself."""
     document: Document = with_files_merged(_read(f"{name}.json"), _read)
     return document
+
+
+def answer_schemas() -> Mapping[str, Document]:
+    """The schemas of all answers, by name: the definitions of every document whose name ends with `answers`."""
+    names = [name for name in schema_names() if name.endswith("answers")]
+    return {key: schema for name in names for key, schema in schema_document(name)["$defs"].items()}
 
 
 def with_files_merged(schema: Any, read: Callable[[str], Document]) -> Any:
