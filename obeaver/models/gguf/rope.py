@@ -110,11 +110,8 @@ def read_rope(
     Raises:
         ModelError: A key is of the wrong type or out of range, or says what is not known.
     """
-    if unknown := sorted(set(keys.beginning("rope.")) - _UNDERSTOOD):
-        raise keys.refusal(
-            f"its {keys.family}.{unknown[0]} is not known, and without it the model would be another one"
-        )
     width = keys.count("rope.dimension_count", default=head_dim)
+    _check_understood(keys, {**_SAYS_NOTHING, "rope.dimension_count_swa": width})
     if width > head_dim or width % 2:
         raise keys.refusal(f"rotary embedding of {width} of {head_dim} elements of a head is not supported")
     kind = keys.text("rope.scaling.type", "linear")

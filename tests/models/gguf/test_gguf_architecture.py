@@ -126,6 +126,7 @@ def test_a_storage_type_that_is_not_supported_is_refused_before_anything_is_writ
         "the old key",
         "the new key first",
         "0 is none",
+        "keys that say nothing",
         "none",
         "linear",
         "partial",
