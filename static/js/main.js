@@ -80,6 +80,33 @@ async function speak(app) {
 
 const currentRoute = () => parseRoute(location.hash, VIEWS.map(({ name }) => name));
 
+/**
+ * The module of a view. Where the server is gone, it waits until it is back; a browser may remember that a module could not be
+ * loaded, and then the page begins anew.
+ */
+async function loadView(name, app) {
+  const { load } = VIEWS.find((view) => view.name === name);
+  try {
+    return await load();
+  } catch {
+    app.toast(app.t("server.gone"));
+    await answering(app.health);
+    return load().catch(() => location.reload());
+  }
+}
+
+/** @returns {Promise<void>} Resolves at the next answer of the server. */
+function answering(health) {
+  return new Promise((resolve) => {
+    const begun = Date.now();
+    const leave = health.subscribe(({ state, since }) => {
+      if (!["ok", "empty", "unwell"].includes(state) || since < begun) return;
+      resolve();
+      queueMicrotask(() => leave());
+    });
+  });
+}
+
 /** The shell with the view of the hash in it. */
 function show(app) {
   const shell = mountShell(document.getElementById("app"), app);
@@ -95,11 +122,11 @@ function show(app) {
       mounted.navigate(route.args);
       return;
     }
-    const { mount } = await VIEWS.find(({ name }) => name === route.view).load();
-    if (mine !== turn) return;
+    const view = await loadView(route.view, app);
+    if (mine !== turn || !view) return;
     leaveView();
     shown = route;
-    mounted = mount(shell.place(), app, route.args);
+    mounted = view.mount(shell.place(), app, route.args);
     document.title = `${app.t(`nav.${route.view}`)} · obeaver`;
   }
 

@@ -4,14 +4,9 @@ import { fill, h } from "../dom.js";
 const NAMES = ["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens", "seed"];
 
 /** The properties of a chat request, as `/openapi.json` has them. @returns {Promise<Record<string, any>>} */
-export async function requestProperties(app) {
-  app.session.openApi ??= app.api.get("/openapi.json");
-  try {
-    return (await app.session.openApi).components.schemas.ChatCompletionRequest.properties;
-  } catch (error) {
-    app.session.openApi = undefined;
-    throw error;
-  }
+export async function requestProperties({ api, session }) {
+  session.openapi ??= await api.get("/openapi.json");
+  return session.openapi.components.schemas.ChatCompletionRequest.properties;
 }
 
 /**

@@ -51,7 +51,8 @@ export function mount(root, app, args) {
       fill(middle, isEmpty ? welcome(app, suggest) : thread.element);
     }
     if (!isEmpty && what === "tree") thread.show(chat.tree.path());
-    title.textContent = chat.row.title;
+    title.textContent = chat.row.title || t("nav.chat");
+    title.classList.toggle("visually-hidden", !chat.row.title);
     more.hidden = isEmpty;
     composer.busy(chat.isBusy);
     models.update();

@@ -1,0 +1,69 @@
+"""What a hostile model, or somebody who hands out a conversation, could write to harm who reads it."""
+
+LINKS = """
+[script link](javascript:window.harmed=1)
+[data link](data:text/html,<script>window.harmed=1</script>)
+[vb link](vbscript:msgbox(1))
+[spoof https://example.org](https://evil.example/login)
+<a href="JaVaScRiPt:window.harmed=1" onclick="window.harmed=1" target="_top">raw link</a>
+<javascript:window.harmed=1>
+![picture](https://evil.example/pixel.png "t")
+![data](data:image/svg+xml,<svg onload=window.harmed=1>)
+"""
+
+SCRIPTS = """
+<script>window.harmed = 1</script>
+<img src=x onerror="window.harmed=1">
+<svg onload="window.harmed=1"><script>window.harmed=1</script></svg>
+<iframe src="javascript:parent.harmed=1"></iframe>
+<object data="data:text/html,<script>parent.harmed=1</script>"></object>
+<form action="https://evil.example"><input name=q autofocus onfocus="window.harmed=1"><button>Go</button></form>
+<math><mtext><table><mglyph><style><img src=x onerror="window.harmed=1"></style></mglyph></table></mtext></math>
+<meta http-equiv="refresh" content="0;url=https://evil.example">
+<base href="https://evil.example/"><link rel="stylesheet" href="https://evil.example/a.css">
+<details open ontoggle="window.harmed=1"><summary>x</summary></details>
+$\\href{javascript:window.harmed=1}{x}$ $\\htmlStyle{position:fixed;inset:0}{x}$ $\\includegraphics{https://evil.example/a.png}$
+"""
+
+CSS = """
+<style>body, .sidebar { display: none !important }</style>
+<div style="position:fixed;inset:0;z-index:99999;background:red">covered</div>
+<div class="shade toasts dialog splash visually-hidden" id="app">classes of the page</div>
+<p id="place">an id of the page</p>
+"""
+
+BROKEN_TABLES = "| a | b\n|---|:-:|--\n| 1 |\n|||||||\n| `|` | <td onclick=window.harmed=1>\n\n|-|\n|\n" * 20
+
+NESTED = ">" * 5000 + " deep quote\n\n" + "".join(f"{' ' * min(level, 400)}- item\n" for level in range(5000))
+NESTED_IN_ONE_LINE = "- " * 5000 + "deep\n\n" + "1. " * 5000 + "deep"
+MARKS = (
+    "*" * 20000
+    + "\n\n"
+    + "[" * 20000
+    + "\n\n"
+    + "`" * 5001
+    + "x"
+    + "`" * 5000
+    + "\n\n"
+    + "<a " * 5000
+    + "\n\n"
+    + "$" * 9999
+)
+
+LONG = "".join(
+    f"## Part {part}\n\nSome **words** with `code`, a [link](https://example.org/{part}) and text.\n\n- one\n- two\n\n"
+    f"```python\nprint({part})\n```\n\n| a | b |\n| - | - |\n| {part} | x |\n\n"
+    for part in range(1400)
+)
+assert len(LONG) > 200_000
+
+ANSWERS = {
+    "links": LINKS,
+    "scripts": SCRIPTS,
+    "css": CSS,
+    "broken tables": BROKEN_TABLES,
+    "nested": NESTED,
+    "nested in one line": NESTED_IN_ONE_LINE,
+    "marks": MARKS,
+    "200 kB": LONG,
+}
