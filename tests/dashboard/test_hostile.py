@@ -48,7 +48,7 @@ def test_a_model_that_says_it_does_no_harm(pages: Pages) -> None:
     page = open_chat(pages, tokens=400)
     open_parameters(page)
     page.get_by_label("Form of the answer").select_option("choice")
-    page.get_by_label("Definition of the form").fill(" ".join(ATTACKS))
+    page.get_by_label("Definition of the form").fill("Look: " + " ".join(ATTACKS))
     close_parameters(page)
     say(page, "Attack.")
     answer = last_answer(page)

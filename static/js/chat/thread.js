@@ -42,6 +42,7 @@ export function createThread(app, acts) {
   // What is rendered late, such as formulas, may push the end away from a reader who was there.
   const growth = new ResizeObserver(() => follows && toBottom());
   growth.observe(list);
+  growth.observe(scroller);
 
   const toBottom = () => (scroller.scrollTop = scroller.scrollHeight);
 

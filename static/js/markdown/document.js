@@ -39,6 +39,14 @@ export function createMarkdown(root, t) {
     else if (whole) finish();
   }
 
+  function begin() {
+    whole = false;
+    settled = 0;
+    before = null;
+    tail = null;
+    root.replaceChildren();
+  }
+
   const isFinished = (block) => whole || (block.kind === "fence" && block.closed);
 
   function settle(block) {
@@ -123,6 +131,8 @@ export function createMarkdown(root, t) {
   return {
     /** Shows this text; it begins with what was shown before. Call it once a frame. @param {string} next */
     grow(next) {
+      // What was whole goes on: its last block may be another one now.
+      if (whole) begin();
       text = next;
       if (!frame) work();
     },

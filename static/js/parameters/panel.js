@@ -79,7 +79,8 @@ export function createParameterPanel(app, conversation, showCode) {
 
   function toggle(isOpen = !settings.value.parametersOpen) {
     settings.change({ parametersOpen: isOpen });
-    if (isOpen) element.querySelector("textarea, input")?.focus();
+    // On a phone the focus would bring up the keyboard.
+    if (isOpen && matchMedia("(pointer: fine)").matches) element.querySelector("textarea, input")?.focus();
   }
 
   fill(
