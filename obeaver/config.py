@@ -4,7 +4,6 @@ Precedence: a command-line flag, then the environment variable, then the default
 `obeaver init` remembers stands before the default.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,6 +11,17 @@ from typing import Any, Literal, get_args, get_origin
 
 from obeaver.errors import CommandError
 from obeaver.home import DEFAULT_HOME, remembered_home
+from obeaver.option_values import (
+    api_key,
+    duration,
+    host_name,
+    listening_address,
+    megabytes,
+    num_threads,
+    page_origin,
+    port,
+    seconds,
+)
 
 DEFAULT_MODEL = "smollm2-135m"
 """What the chat commands use when no model is named."""
@@ -31,9 +41,6 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 
 
-_SECONDS_OF: Mapping[str, float] = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
 def _option(
     default: Any,
     help: str,  # noqa: A002
@@ -45,40 +52,13 @@ def _option(
     return field(default=default, metadata={"help": help, "metavar": metavar, "minimum": minimum, "parse": parse})
 
 
-def duration(text: str) -> float:
-    """Seconds that a person means by `90`, `30s`, `10m`, `1.5h` or `1d`; `never` is 0.
-
-    Raises:
-        ValueError: It is no such thing; the message says what is.
-    """
-    if text.lower() == "never":
-        return 0.0
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text.lower())
-    if found is None:
-        raise ValueError("must be a time such as 30s, 10m or 1h, or never")
-    return float(found[1]) * _SECONDS_OF[found[2]]
-
-
-def api_key(text: str) -> str:
-    """A key as it can stand in a header.
-
-    Raises:
-        ValueError: It cannot, or it is empty.
-    """
-    if not text:
-        raise ValueError("must not be empty: leave it out to serve without a key")
-    if not text.isprintable() or text != text.strip():
-        raise ValueError("must be printable characters, without spaces at its ends")
-    return text
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a server is told. Each field is a flag (`--max-queue`) and a variable (`OBEAVER_MAX_QUEUE`)."""
 
     home: Path = _option(DEFAULT_HOME, "folder of the model store, unless obeaver init chose another", metavar="DIR")
-    host: str = _option("127.0.0.1", "address to listen on", metavar="ADDRESS")
-    port: int = _option(DEFAULT_PORT, "port to listen on; 0 picks a free one", minimum=0)
+    host: str = _option("127.0.0.1", "address to listen on", metavar="ADDRESS", parse=listening_address)
+    port: int = _option(DEFAULT_PORT, "port to listen on; 0 picks a free one", parse=port)
     api_key: tuple[str, ...] = _option(
         (),
         "key that clients must send as a bearer token; may be repeated: any of them will do",
@@ -92,12 +72,15 @@ class Settings:
     tls_key: str = _option("", "the certificate's key (PEM), where it is not in the same file", metavar="FILE")
     insecure: bool = _option(False, "allow a non-loopback address without an API key")
     cors_origin: tuple[str, ...] = _option(
-        (), "page origin that may call beside the loopback ones; may be repeated", metavar="ORIGIN"
+        (), "page origin that may call beside the loopback ones; may be repeated", metavar="ORIGIN", parse=page_origin
     )
     allowed_host: tuple[str, ...] = _option(
-        (), "Host header that is answered beside this server's own names; may be repeated", metavar="NAME"
+        (),
+        "Host header that is answered beside this server's own names; may be repeated",
+        metavar="NAME",
+        parse=host_name,
     )
-    threads: int = _option(0, "threads that compute; 0: one per physical core", minimum=0)
+    threads: int = _option(0, "threads that compute; 0: one per physical core", parse=num_threads)
     runner: Literal["auto", "ort", "genai"] = _option(
         "auto",
         "what runs the decoder: straight onnxruntime where the graph allows it, or onnxruntime-genai",
@@ -126,7 +109,7 @@ class Settings:
         "an answer; 0: none",
         minimum=0,
     )
-    max_body_mb: float = _option(10.0, "largest request body", minimum=0.001)
+    max_body_mb: float = _option(10.0, "largest request body", minimum=0.001, parse=megabytes)
     max_json_values: int = _option(400_000, "most JSON values in a request body; more are a 413", minimum=1)
     keep_alive_s: float = _option(
         0.0,
@@ -139,7 +122,11 @@ class Settings:
         False, "answer 404 to a request that names another model, where else the first model answers"
     )
     stream_keep_alive_s: float = _option(
-        10.0, "silence after which a stream gets a comment that keeps its connection", metavar="S", minimum=0.1
+        10.0,
+        "silence after which a stream gets a comment that keeps its connection",
+        metavar="S",
+        minimum=0.1,
+        parse=seconds,
     )
     receive_timeout_s: float = _option(
         60.0,
@@ -151,7 +138,7 @@ class Settings:
         60.0, "how long a client may read nothing of what waits for it, before it is cut off", metavar="S", minimum=0.1
     )
     shutdown_timeout_s: float = _option(
-        30.0, "how long running answers may go on after a stop signal", metavar="S", minimum=0
+        30.0, "how long running answers may go on after a stop signal", metavar="S", minimum=0, parse=seconds
     )
     allow_pull: bool = _option(
         False, "let clients fetch models of the catalogue and of the hub into the store (POST /api/models/pull)"
@@ -210,16 +197,16 @@ class Option:
         Raises:
             ValueError: The text is not such a value; the message says what is.
         """
-        if self.parser is not None:
-            return self.parser(text)
         if self.kind is bool:
             return _parse_bool(text)
         if self.choices and text not in self.choices:
             raise ValueError(f"must be one of {', '.join(self.choices)}")
         try:
-            value = self.kind(text)
-        except ValueError:
-            raise ValueError(f"must be {'a whole number' if self.kind is int else 'a number'}") from None
+            value = (self.parser or self.kind)(text)
+        except ValueError as error:
+            if self.parser is not None:
+                raise
+            raise ValueError(f"must be {'a whole number' if self.kind is int else 'a number'}") from error
         if self.minimum is not None and not value >= self.minimum:
             raise ValueError(f"must be at least {self.minimum:g}")
         return value
@@ -268,7 +255,7 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], **defaul
     for row in options():
         if (given := flags.get(row.name)) is not None:
             values[row.name] = tuple(given) if row.repeated else given
-        elif row.env in environ:
+        elif environ.get(row.env):
             values[row.name] = _from_environment(row, environ[row.env])
     values["home"] = Path(values.get("home") or remembered_home()).expanduser()
     return Settings(**values)

@@ -3,8 +3,9 @@
 import pytest
 
 from obeaver.cli.parser import build_parser
-from obeaver.config import Settings, duration, load_settings
+from obeaver.config import Settings, load_settings
 from obeaver.errors import CommandError
+from obeaver.option_values import duration
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,121 @@ def test_a_time_that_is_none_is_one_clear_line(capsys: pytest.CaptureFixture[str
 def test_serve_takes_several_models() -> None:
     assert build_parser().parse_args(["serve"]).models == []
     assert build_parser().parse_args(["serve", "one", "--port", "0", "two"]).models == ["one", "two"]
+
+
+def refusal(*flags: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_args(["serve", *flags])
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("https://chat.example.org", "https://chat.example.org"),
+        ("HTTPS://Chat.Example.org/", "https://chat.example.org"),
+        ("https://chat.example.org:443", "https://chat.example.org"),
+        ("http://chat.example.org:443", "http://chat.example.org:443"),
+        ("http://192.168.0.2:3000", "http://192.168.0.2:3000"),
+        ("http://[fe80::1]:8080", "http://[fe80::1]:8080"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("tauri://localhost", "tauri://localhost"),
+        *[(text, text) for text in ("file://", "null", "*")],
+    ],
+)
+def test_an_origin_is_one_as_browsers_send_it(text: str, origin: str) -> None:
+    assert load_settings({}, {"OBEAVER_CORS_ORIGIN": text}).cors_origin == (origin,)
+    flags = vars(build_parser().parse_args(["serve", "--cors-origin", text]))
+    assert load_settings(flags, {}).cors_origin == (origin,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "example.org",
+            "localhost:3000",
+            "//example.org",
+            "https://",
+            "https:///",
+            "https://*.example.org",
+            "http://*",
+        ),
+        *("vscode-webview://*", "https://example.org/app", "https://example.org?x", "https://example.org#x", ""),
+        *("https://user@example.org", "https://exa mple.org", "https://example.org:0", "https://example.org:99999"),
+        *("https://example.org:port", "file:///home/me/page.html", "file://:80", "about:blank", "Null", "1://x"),
+    ],
+)
+def test_what_no_browser_sends_is_no_origin(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--cors-origin" in refusal("--cors-origin", text, capsys=capsys)
+    if text:
+        with pytest.raises(CommandError, match="OBEAVER_CORS_ORIGIN must"):
+            load_settings({}, {"OBEAVER_CORS_ORIGIN": f"https://good.example,{text}"})
+
+
+@pytest.mark.parametrize("text", ["*", "chat.example.org", "my_box", "192.168.0.2", "[::1]", "::1", "bücher.example"])
+def test_a_host_header_has_a_name(text: str) -> None:
+    assert len(load_settings({}, {"OBEAVER_ALLOWED_HOST": text}).allowed_host) == 1
+
+
+@pytest.mark.parametrize("text", ["a.b:8080", "http://a.b", "a.b/c", "*.a.b", ".a.b", "", "a b", "[::1]:80", "a@b"])
+def test_what_no_host_header_has_is_no_name(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "without scheme, port or path" in refusal("--allowed-host", text, capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"), [("::1", "::1"), ("[::1]", "::1"), ("0.0.0.0", "0.0.0.0"), ("box", "box")]
+)
+def test_an_address_to_listen_on(text: str, address: str) -> None:
+    assert load_settings({}, {"OBEAVER_HOST": text}).host == address
+
+
+@pytest.mark.parametrize("text", ["", "127.0.0.1:80", "http://127.0.0.1", "a b", "[::1]:80", "*", "127.0.0.1/8"])
+def test_an_address_with_more_than_that_is_none(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "must be an address or a name alone" in refusal("--host", text, capsys=capsys)
+
+
+@pytest.mark.parametrize("text", ["-1", "65536", "http", "", "80.5", "1e3", "٨٠"])
+def test_a_port_is_one(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "must be a port from 0 to 65535" in refusal(f"--port={text}", capsys=capsys)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t", " key", "key\n", "k\x00y"])
+def test_a_key_is_one_that_a_header_can_carry(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--api-key" in refusal("--api-key", text, capsys=capsys)
+    assert load_settings({}, {"OBEAVER_API_KEY": "a key"}).api_key == ("a key",)
+
+
+def test_a_variable_that_is_empty_is_as_if_not_set() -> None:
+    environ = dict.fromkeys(("OBEAVER_API_KEY", "OBEAVER_PORT", "OBEAVER_HOST", "OBEAVER_CORS_ORIGIN"), "")
+    assert load_settings({}, environ) == load_settings({}, {})
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        *("--max-body-mb=inf", "--max-body-mb=nan", "--max-body-mb=-1", "--shutdown-timeout=inf", "--threads=-1"),
+        *(
+            "--shutdown-timeout=nan",
+            "--stream-keep-alive=inf",
+            "--stream-keep-alive=0",
+            "--max-rows=0",
+            "--max-queue=-1",
+        ),
+        *(
+            "--threads=two",
+            "--threads=100000",
+            "--lookahead=-1",
+            "--kv-cache-mb=1.5",
+            "--prefix-cache-mb=-2",
+            "--runner=gpu",
+        ),
+        *("--log-level=loud", "--max-json-values=0", "--keep-alive=soon"),
+    ],
+)
+def test_a_number_or_a_word_that_cannot_work_is_refused_at_the_start(
+    flags: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "must be" in refusal(flags, capsys=capsys)

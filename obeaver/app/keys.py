@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from obeaver.config import Settings, api_key
+from obeaver.config import Settings
 from obeaver.errors import CommandError
+from obeaver.option_values import api_key
 
 
 def api_keys(settings: Settings) -> tuple[str, ...]:

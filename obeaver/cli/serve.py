@@ -63,12 +63,12 @@ def run_dashboard(arguments: argparse.Namespace) -> int:
 
 
 def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
-    settings.check()
-    choose_provider(settings.provider)  # a model may be fetched first, and for nothing
-    _log_to_stderr(settings.log_level)
-    # Bound before the model is fetched and loaded, so that a port in use is told at once.
-    listener = _bind(settings)
-    with contextlib.closing(listener):
+    # Bound before anything else, so that an address that is none and a port in use are told at once. Nobody can
+    # connect yet.
+    with contextlib.closing(_bind(settings)) as listener:
+        settings.check()
+        choose_provider(settings.provider)  # a model may be fetched first, and for nothing
+        _log_to_stderr(settings.log_level)
         return _run(compose(), settings, listener)
 
 
@@ -104,7 +104,7 @@ def _compose_embed(settings: Settings, model: str, weights: str | None) -> "Appl
 
 
 def _bind(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = _family(settings.host)
     # The protocol is named so that asyncio switches Nagle's algorithm off: an answer in two pieces would wait 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -116,6 +116,21 @@ def _bind(settings: Settings) -> socket.socket:
         reason = getattr(error, "strerror", None) or error
         raise CommandError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
     return listener
+
+
+def _family(host: str) -> socket.AddressFamily:
+    """Of an address, or of a name's: IPv4 where it has both.
+
+    Raises:
+        CommandError: The name stands for no address.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CommandError(f"--host {host} is no address of this machine: {reason}") from None
+    families = [family for family, *_ in found]
+    return socket.AF_INET if socket.AF_INET in families else families[0]
 
 
 def _run(application: "Application", settings: Settings, listener: socket.socket) -> int:

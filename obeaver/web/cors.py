@@ -24,7 +24,8 @@ class Cors:
 
     Args:
         app: The next layer.
-        origins: Named origins such as `https://chat.example`; `*` lets every page call, without credentials.
+        origins: Named origins such as `https://chat.example` or `file://`; `null` and `*`, without credentials, let
+            pages without an origin call, and every page.
         shape_of: How errors look to who sent this request.
     """
 
@@ -33,7 +34,7 @@ class Cors:
     ) -> None:
         self._app = app
         self._shape_of = shape_of
-        self._named = {origin.lower().rstrip("/") for origin in origins}
+        self._named = {_without_slash(origin.lower()) for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a preflight, refuse what may not call, hand on the rest."""
@@ -58,12 +59,18 @@ class Cors:
             return {}
         exposed = {"access-control-expose-headers": "x-request-id, retry-after"}
         if origin.lower() in self._named:
-            return {"access-control-allow-origin": origin, "access-control-allow-credentials": "true", **exposed}
+            # Sandboxed frames of every page have the origin `null`.
+            trusted = {} if origin == "null" else {"access-control-allow-credentials": "true"}
+            return {"access-control-allow-origin": origin, **trusted, **exposed}
         if _LOOPBACK_ORIGIN.fullmatch(origin):
             return {"access-control-allow-origin": origin, **exposed}
         if "*" in self._named:
             return {"access-control-allow-origin": "*", **exposed}
         return {}
+
+
+def _without_slash(origin: str) -> str:
+    return origin if origin.endswith("://") else origin.rstrip("/")
 
 
 def _is_preflight(scope: Scope, headers: Mapping[str, str]) -> bool:

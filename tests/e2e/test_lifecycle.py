@@ -58,6 +58,22 @@ def test_an_open_address_without_a_key_is_refused() -> None:
     assert "--api-key" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--host", "nosuch.invalid"), "nosuch.invalid is no address of this machine"),
+        (("--host", "192.0.2.1", "--insecure"), "cannot listen on 192.0.2.1"),
+        (("--cors-origin", "example.org"), "such as https://chat.example.org"),
+        (("--home", __file__), "cannot write to the model store"),
+    ],
+)
+def test_an_option_that_cannot_work_says_so_in_its_last_line(flags: tuple[str, ...], words: str) -> None:
+    ended = command("serve", "--port", "0", "--offline", *flags)
+    assert ended.returncode in {1, 2}
+    assert words in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
 def test_an_unknown_model_is_one_clear_line_that_names_known_ones() -> None:
     ended = command("serve", "smollm2-135", "--port", "0", "--offline")
     assert ended.returncode == 1

@@ -165,3 +165,17 @@ async def test_errors_can_be_read_by_pages_that_may_call() -> None:
     assert reply.status == 400
     assert reply.headers["access-control-allow-origin"] == "http://localhost:3000"
     assert reply.headers["access-control-expose-headers"] == "x-request-id, retry-after"
+
+
+@pytest.mark.parametrize("origin", ["file://", "chrome-extension://abc", "https://chat.example:8443"])
+async def test_any_origin_that_was_named_may_call_with_credentials(origin: str) -> None:
+    reply = await preflight(origin, named=[origin])
+    assert reply.status == 204
+    assert reply.headers["access-control-allow-origin"] == origin
+    assert reply.headers["access-control-allow-credentials"] == "true"
+
+
+async def test_pages_without_an_origin_may_call_where_null_was_named_and_never_with_credentials() -> None:
+    reply = await preflight("null", named=["null"])
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (204, "null")
+    assert "access-control-allow-credentials" not in reply.headers
