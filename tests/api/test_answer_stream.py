@@ -3,11 +3,11 @@
 import pytest
 from support.scripted_model import ScriptedRunner, ids_of, says, start_worker
 
-from obeaver.api.contract.wire import Usage
 from obeaver.api.core.answer_stream import AnswerStream, StreamWriter
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.outputs import Ended, Output, Piece
+from obeaver.api.core.usage import Usage
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ApiError, EngineFailed
 from obeaver.text.events import ContentDelta

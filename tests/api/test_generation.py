@@ -155,9 +155,9 @@ async def test_logprobs_go_out_with_their_text_and_not_with_thoughts() -> None:
         making.submit(PROMPT, [params(num_logprobs=1)])
         outputs = await collect(making)
     entries = [entry for output in outputs if isinstance(output, Piece) for entry in output.logprobs]
-    assert [entry["token"] for entry in entries][-2:] == ["s", "o"]
-    assert "w" not in [entry["token"] for entry in entries]
-    assert all(len(entry["top_logprobs"]) == 1 for entry in entries)
+    assert [entry.token for entry in entries][-2:] == [b"s", b"o"]
+    assert b"w" not in [entry.token for entry in entries]
+    assert all(len(entry.top) == 1 for entry in entries)
 
 
 async def test_choices_are_told_apart_and_count_the_prompt_once() -> None:

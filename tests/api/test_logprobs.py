@@ -1,6 +1,7 @@
 """Which tokens' log-probabilities go out with which text."""
 
-from obeaver.api.core.logprobs import ContentLogprobs
+from obeaver.api.core.logprobs import ContentLogprobs, ContentToken
+from obeaver.api.openai.objects import token_entry
 from obeaver.engine.sampling.sampled_token import SampledToken, TokenLogprobs
 
 END = 0
@@ -13,13 +14,14 @@ def held(text: str) -> ContentLogprobs:
     return waiting
 
 
-def tokens(entries: list[dict[str, object]]) -> list[object]:
-    return [entry["token"] for entry in entries]
+def tokens(entries: list[ContentToken]) -> list[str]:
+    return [entry.token.decode() for entry in entries]
 
 
 def test_a_token_comes_with_its_alternatives() -> None:
-    (entry,) = held("a").release()
-    assert entry == {
+    (token,) = held("a").release()
+    assert token == ContentToken(b"a", -0.5, ((b"a", -0.5), (b"z", -2.0)))
+    assert token_entry(token) == {
         "token": "a",
         "logprob": -0.5,
         "bytes": [97],

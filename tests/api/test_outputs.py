@@ -1,5 +1,6 @@
 """Outputs that wait for a slow client become fewer and say the same."""
 
+from obeaver.api.core.logprobs import ContentToken
 from obeaver.api.core.outputs import Ended, Output, Piece, joined
 from obeaver.text.events import ContentDelta, ReasoningDelta, TextEvent, ToolCallArguments, ToolCallStart
 
@@ -29,10 +30,10 @@ def test_calls_are_joined_call_by_call() -> None:
 
 def test_log_probabilities_stay_with_their_text_and_in_order() -> None:
     outputs: list[Output] = [
-        Piece(0, ContentDelta("a"), [{"token": "a"}]),
-        Piece(0, ContentDelta("b"), [{"token": "b"}]),
+        Piece(0, ContentDelta("a"), [ContentToken(b"a", -1.0)]),
+        Piece(0, ContentDelta("b"), [ContentToken(b"b", -2.0)]),
     ]
-    assert joined(outputs) == [Piece(0, ContentDelta("ab"), [{"token": "a"}, {"token": "b"}])]
+    assert joined(outputs) == [Piece(0, ContentDelta("ab"), [ContentToken(b"a", -1.0), ContentToken(b"b", -2.0)])]
 
 
 def test_the_end_stays_the_end() -> None:

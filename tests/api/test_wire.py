@@ -6,11 +6,15 @@ import math
 import pytest
 from jsonschema import Draft202012Validator
 
-from obeaver.api.contract import wire
+from obeaver.api.chat import wire
 from obeaver.api.contract.schema_files import answer_schemas
+from obeaver.api.core.head import Head, system_fingerprint
+from obeaver.api.core.logprobs import ContentToken
+from obeaver.api.core.usage import Usage
+from obeaver.api.openai.objects import LOWEST_LOGPROB, token_logprob, usage_object
 
-HEAD = wire.Head(id="chatcmpl-1", created=17, model="beaver", system_fingerprint="fp_1")
-USAGE = wire.Usage(prompt=5, completion=7, cached=3, reasoning=2)
+HEAD = Head(id="chatcmpl-1", created=17, model="beaver", system_fingerprint="fp_1")
+USAGE = Usage(prompt=5, completion=7, cached=3, reasoning=2)
 ODD_TEXTS = [
     "",
     "plain",
@@ -90,7 +94,7 @@ def test_chunks_have_no_character_that_a_client_could_take_for_a_line_end() -> N
 
 def test_every_kind_of_chunk_is_what_openai_sends() -> None:
     chunks = wire.ChunkText(HEAD, include_usage=True)
-    entries = [wire.token_logprob(b"a", -0.5)]
+    entries = [ContentToken(b"a", -0.5, ((b"b", -1.5),))]
     texts = [
         chunks.fields(0, {"role": "assistant", "content": ""}),
         chunks.content(0, "a"),
@@ -104,7 +108,7 @@ def test_every_kind_of_chunk_is_what_openai_sends() -> None:
         assert chunk["object"] == "chat.completion.chunk"
     last = json.loads(chunks.usage(USAGE))
     check("ChatCompletionChunk", last)
-    assert (last["choices"], last["usage"]) == ([], USAGE.as_object())
+    assert (last["choices"], last["usage"]) == ([], usage_object(USAGE))
 
 
 def test_usage_stands_in_no_chunk_unless_it_was_asked_for() -> None:
@@ -112,13 +116,13 @@ def test_usage_stands_in_no_chunk_unless_it_was_asked_for() -> None:
 
 
 def test_a_token_inside_a_character_keeps_its_bytes() -> None:
-    assert wire.token_logprob("é".encode()[:1], -1.0) == {"token": "\ufffd", "logprob": -1.0, "bytes": [195]}
+    assert token_logprob("é".encode()[:1], -1.0) == {"token": "\ufffd", "logprob": -1.0, "bytes": [195]}
 
 
 def test_an_impossible_token_has_a_number_that_json_can_hold() -> None:
-    assert wire.token_logprob(b"a", -math.inf)["logprob"] == wire.LOWEST_LOGPROB
+    assert token_logprob(b"a", -math.inf)["logprob"] == LOWEST_LOGPROB
 
 
 def test_the_fingerprint_is_the_same_for_the_same_model_and_build_only() -> None:
-    assert wire.system_fingerprint("1", "m", None) == wire.system_fingerprint("1", "m", None)
-    assert len({wire.system_fingerprint(*parts) for parts in [("1", "m"), ("2", "m"), ("1", "n"), ("1", "m", "")]}) == 4
+    assert system_fingerprint("1", "m", None) == system_fingerprint("1", "m", None)
+    assert len({system_fingerprint(*parts) for parts in [("1", "m"), ("2", "m"), ("1", "n"), ("1", "m", "")]}) == 4

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from obeaver.api.chat import wire
 from obeaver.api.chat.request import parse_chat_request
-from obeaver.api.contract import wire
 from obeaver.api.core.prompt import render
 from obeaver.errors import TemplateFailed
 from obeaver.models.dialects import think_markers, tool_dialect

@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from obeaver.api.contract import wire
+from obeaver.api.chat import wire
+from obeaver.api.contract.wire import Object
 from obeaver.api.core.answer_stream import StreamWriter
 from obeaver.api.core.generation import Generation
+from obeaver.api.core.head import Head
 from obeaver.api.core.outputs import Ended, Output, Piece
+from obeaver.api.core.usage import Usage
 from obeaver.text.events import ContentDelta, ReasoningDelta, ToolCallArguments, ToolCallStart, join_events
 from obeaver.web import sse
 
 
-async def whole_answer(generation: Generation, head: wire.Head, *, logprobs: bool) -> wire.Object:
+async def whole_answer(generation: Generation, head: Head, *, logprobs: bool) -> Object:
     """Wait for all choices.
 
     Args:
@@ -27,7 +30,7 @@ async def whole_answer(generation: Generation, head: wire.Head, *, logprobs: boo
     return wire.completion(head, choices, generation.usage)
 
 
-def _whole_choice(index: int, outputs: Sequence[Output], *, logprobs: bool) -> wire.Object:
+def _whole_choice(index: int, outputs: Sequence[Output], *, logprobs: bool) -> Object:
     mine = [output for output in outputs if output.choice == index]
     pieces = [output for output in mine if isinstance(output, Piece)]
     (reason,) = [output.finish_reason for output in mine if isinstance(output, Ended)]
@@ -45,7 +48,7 @@ class ChatChunks(StreamWriter):
         include_usage: End with a chunk that has the usage.
     """
 
-    def __init__(self, head: wire.Head, *, include_usage: bool) -> None:
+    def __init__(self, head: Head, *, include_usage: bool) -> None:
         self._text = wire.ChunkText(head, include_usage=include_usage)
         self._include_usage = include_usage
         self._begun: set[int] = set()
@@ -58,7 +61,7 @@ class ChatChunks(StreamWriter):
             return first + sse.event(self._text.finish(output.choice, output.finish_reason))
         return first + sse.event(self._piece(output))
 
-    def end(self, usage: wire.Usage) -> bytes:
+    def end(self, usage: Usage) -> bytes:
         """The usage, where it was asked for, and the mark of the end."""
         return (sse.event(self._text.usage(usage)) if self._include_usage else b"") + sse.DONE
 

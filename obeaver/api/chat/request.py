@@ -6,10 +6,10 @@ from typing import Any
 from obeaver.api.chat.form import parse_form
 from obeaver.api.chat.messages import parse_messages
 from obeaver.api.chat.tools import parse_tools
-from obeaver.api.contract.generation import check_generation, includes_usage
 from obeaver.api.contract.validation import parse
 from obeaver.api.core.conversation import Conversation, Reasoning
 from obeaver.api.core.sampling import Sampling, sampling_of
+from obeaver.api.openai.generation import check_generation, includes_usage
 from obeaver.errors import BadRequest
 
 OURS = frozenset({"messages", "tools", "add_generation_prompt"})

@@ -102,7 +102,9 @@ def tokenized(model: LoadedModel, asked: TokenizeRequest) -> wire.Object:
     """
     token_ids = _token_ids(model, asked)
     strings = [model.tokenizer.token_text(token_id) for token_id in token_ids] if asked.return_token_strs else None
-    return wire.tokenized(token_ids, model.facts.context_length, strings)
+    # The names are vLLM's.
+    answer = {"count": len(token_ids), "max_model_len": model.facts.context_length, "tokens": token_ids}
+    return answer if strings is None else {**answer, "token_strs": strings}
 
 
 def _token_ids(model: LoadedModel, asked: TokenizeRequest) -> list[int]:

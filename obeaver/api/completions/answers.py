@@ -5,17 +5,21 @@ token, which is dropped here.
 """
 
 import codecs
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from obeaver.api.completions import wire
 from obeaver.api.completions.job import CompletionJob
-from obeaver.api.contract import wire
+from obeaver.api.contract.wire import Object
 from obeaver.api.core.answer_stream import StreamWriter
 from obeaver.api.core.generation import Choice, Generation
-from obeaver.api.core.logprobs import token_entry
+from obeaver.api.core.head import Head
+from obeaver.api.core.logprobs import ContentToken, content_token
 from obeaver.api.core.outputs import Ended, Output, Piece
 from obeaver.api.core.text_prompts import TextPrompt
+from obeaver.api.core.usage import Usage
+from obeaver.api.openai.objects import finite
 from obeaver.text.events import ContentDelta
 from obeaver.web import sse
 
@@ -24,7 +28,7 @@ class TextPiece(NamedTuple):
     """Part of one choice's text, with the log-probabilities of its tokens if they were asked for."""
 
     text: str
-    logprobs: wire.Object | None
+    logprobs: Object | None
 
 
 class ChoiceText:
@@ -55,22 +59,22 @@ class ChoiceText:
         """Why the choice ended."""
         return ended.finish_reason if self._job.asked.sampling.max_tokens else "length"
 
-    def _piece(self, text: str, entries: Sequence[wire.Object]) -> TextPiece:
+    def _piece(self, text: str, tokens: Sequence[ContentToken]) -> TextPiece:
         if not self._wants_logprobs:
             return TextPiece(text, None)
-        return TextPiece(text, text_logprobs(entries, [self._offsets.place(bytes(e["bytes"])) for e in entries]))
+        return TextPiece(text, text_logprobs(tokens, [self._offsets.place(token.token) for token in tokens]))
 
     def _echo(self) -> TextPiece:
         if not self._wants_logprobs:
             return TextPiece(self._prompt.text, None)
-        entries = _prompt_entries(self._job, self._choice, self._prompt)
+        tokens = _prompt_tokens(self._job, self._choice, self._prompt)
         decoder = self._job.model.tokenizer.decoder(skip_special=False)
         places: list[int] = []
         for index, token_id in enumerate(self._prompt.token_ids):
             places.append(self._offsets.num_chars)
             if index >= self._prompt.num_added:
                 self._offsets.num_chars += len(decoder.push(token_id))
-        return TextPiece(self._prompt.text, text_logprobs(entries, places))
+        return TextPiece(self._prompt.text, text_logprobs(tokens, places))
 
 
 class TextOffsets:
@@ -91,44 +95,49 @@ class TextOffsets:
         return place
 
 
-def _prompt_entries(job: CompletionJob, choice: Choice, prompt: TextPrompt) -> list[wire.Object]:
-    """The prompt's tokens as `token_entry` makes them; nothing stands before the first, so it has no values."""
+class FirstToken(NamedTuple):
+    """A prompt's first token: nothing stands before it that would make it likely or not."""
+
+    token: bytes
+    logprob: None = None
+
+
+def _prompt_tokens(job: CompletionJob, choice: Choice, prompt: TextPrompt) -> list[ContentToken | FirstToken]:
     token_bytes = job.model.tokenizer.token_bytes
-    first: wire.Object = {"bytes": list(token_bytes(prompt.token_ids[0])), "logprob": None, "top_logprobs": None}
+    first = FirstToken(token_bytes(prompt.token_ids[0]))
     others = zip(prompt.token_ids[1:], choice.prompt_logprobs, strict=True)
-    return [first, *(token_entry(token_bytes, token_id, logprobs) for token_id, logprobs in others)]
+    return [first, *(content_token(token_bytes, token_id, logprobs) for token_id, logprobs in others)]
 
 
-def text_logprobs(entries: Sequence[wire.Object], places: Sequence[int]) -> wire.Object:
+def text_logprobs(tokens: Sequence[ContentToken | FirstToken], places: Sequence[int]) -> Object:
     """Log-probabilities in the form that they have beside a text: one list for each kind of value."""
     return {
-        "tokens": [_token_text(entry) for entry in entries],
-        "token_logprobs": [entry["logprob"] for entry in entries],
-        "top_logprobs": [_alternatives(entry) for entry in entries],
+        "tokens": [_token_text(token.token) for token in tokens],
+        "token_logprobs": [None if token.logprob is None else finite(token.logprob) for token in tokens],
+        "top_logprobs": [_alternatives(token) for token in tokens],
         "text_offset": list(places),
     }
 
 
-def _alternatives(entry: wire.Object) -> dict[str, float] | None:
+def _alternatives(token: ContentToken | FirstToken) -> dict[str, float] | None:
     """Token to log-probability, likeliest first, the token itself among them. Of two with one text, the likelier."""
-    if entry["top_logprobs"] is None:
+    if isinstance(token, FirstToken):
         return None
     found: dict[str, float] = {}
-    for alternative in (*entry["top_logprobs"], entry):
-        found.setdefault(_token_text(alternative), alternative["logprob"])
+    for other, logprob in (*token.top, (token.token, token.logprob)):
+        found.setdefault(_token_text(other), finite(logprob))
     return found
 
 
-def _token_text(entry: Mapping[str, Any]) -> str:
+def _token_text(token: bytes) -> str:
     r"""The token's text; `bytes:\xe2\x82` for a part of a character, so that different tokens stay different."""
-    token = bytes(entry["bytes"])
     try:
         return token.decode()
     except UnicodeDecodeError:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token)
 
 
-async def whole_completion(job: CompletionJob, generation: Generation, head: wire.Head) -> wire.Object:
+async def whole_completion(job: CompletionJob, generation: Generation, head: Head) -> Object:
     """Wait for all choices.
 
     Raises:
@@ -139,7 +148,7 @@ async def whole_completion(job: CompletionJob, generation: Generation, head: wir
     return wire.text_completion(head, choices, usage_of(job, generation.usage))
 
 
-def _whole_choice(job: CompletionJob, choice: Choice, outputs: Iterable[Output]) -> wire.Object:
+def _whole_choice(job: CompletionJob, choice: Choice, outputs: Iterable[Output]) -> Object:
     text = ChoiceText(job, choice)
     mine = [output for output in outputs if output.choice == choice.index]
     pieces = [piece for output in mine for piece in text.of(output)]
@@ -149,11 +158,11 @@ def _whole_choice(job: CompletionJob, choice: Choice, outputs: Iterable[Output])
     return wire.text_choice(choice.index, whole, logprobs if job.asked.logprobs else None, reason)
 
 
-def _joined(parts: Sequence[wire.Object]) -> wire.Object:
+def _joined(parts: Sequence[Object]) -> Object:
     return {key: [value for part in parts for value in part[key]] for key in text_logprobs([], [])}
 
 
-def usage_of(job: CompletionJob, usage: wire.Usage) -> wire.Usage:
+def usage_of(job: CompletionJob, usage: Usage) -> Usage:
     """What the client has to know of: a token that was dropped is none."""
     return usage if job.asked.sampling.max_tokens else replace(usage, completion=0)
 
@@ -167,7 +176,7 @@ class CompletionChunks(StreamWriter):
         head: What every chunk begins with.
     """
 
-    def __init__(self, job: CompletionJob, generation: Generation, head: wire.Head) -> None:
+    def __init__(self, job: CompletionJob, generation: Generation, head: Head) -> None:
         self._job = job
         self._head = head
         self._include_usage = job.asked.include_usage
@@ -181,9 +190,9 @@ class CompletionChunks(StreamWriter):
             items.append(wire.text_choice(output.choice, "", None, text.finish_reason(output)))
         return b"".join(self._event([item], None) for item in items)
 
-    def end(self, usage: wire.Usage) -> bytes:
+    def end(self, usage: Usage) -> bytes:
         """The usage, where it was asked for, and the mark of the end."""
         return (self._event([], usage_of(self._job, usage)) if self._include_usage else b"") + sse.DONE
 
-    def _event(self, choices: Sequence[wire.Object], usage: wire.Usage | None) -> bytes:
+    def _event(self, choices: Sequence[Object], usage: Usage | None) -> bytes:
         return sse.event(wire.text_chunk(self._head, choices, usage, include_usage=self._include_usage))

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from obeaver.api.contract.generation import check_generation, includes_usage
 from obeaver.api.contract.validation import parse
 from obeaver.api.core.sampling import Sampling, sampling_of
 from obeaver.api.core.text_prompts import GivenPrompt, given_prompts
+from obeaver.api.openai.generation import check_generation, includes_usage
 from obeaver.errors import BadRequest
 
 MAX_CHOICES: Final = 128

@@ -3,9 +3,9 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from obeaver.api.contract import wire
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.outputs import Output
+from obeaver.api.core.usage import Usage
 from obeaver.errors import ApiError
 from obeaver.web.stream import EVENTS, Framing
 
@@ -28,7 +28,7 @@ class StreamWriter(ABC):
         """A piece of output, or the end of a choice."""
 
     @abstractmethod
-    def end(self, usage: wire.Usage) -> bytes:
+    def end(self, usage: Usage) -> bytes:
         """After the end of all choices."""
 
     def failed(self, _error: ApiError) -> bytes:

@@ -7,6 +7,7 @@ from obeaver import __version__
 from obeaver.api.contract import wire
 from obeaver.api.core.answer_stream import AnswerStream, StreamWriter
 from obeaver.api.core.generation import Generation
+from obeaver.api.core.head import Head, system_fingerprint
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.state import ApiState
 from obeaver.web.request import Request
@@ -66,13 +67,13 @@ class Endpoint:
     async def _done(self, work: Callable[[], T], *, in_thread: bool) -> T:
         return await self._state.in_text_thread(work) if in_thread else work()
 
-    def head(self, model: LoadedModel, id_prefix: str) -> wire.Head:
+    def head(self, model: LoadedModel, id_prefix: str) -> Head:
         """The beginning of an answer of this model."""
-        return wire.Head(
+        return Head(
             id=f"{id_prefix}-{self._state.random_hex()}",
             created=int(self._state.clock()),
             model=model.name,
-            system_fingerprint=wire.system_fingerprint(
+            system_fingerprint=system_fingerprint(
                 __version__, model.name, model.facts.weights, model.facts.kv, model.facts.size_bytes
             ),
         )

@@ -12,9 +12,9 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from obeaver.api.contract import wire
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.outputs import AnswerEnd, Ended, Output, Piece, joined
+from obeaver.api.core.usage import Usage
 from obeaver.engine.decoding.sequence import Finished, FinishReason, SequenceId
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.sampling.sampled_token import SampledToken, TokenLogprobs
@@ -242,10 +242,10 @@ class Generation:
                 raise choice.error
 
     @property
-    def usage(self) -> wire.Usage:
+    def usage(self) -> Usage:
         """Tokens of all choices so far; a prompt counts once. Those that were cached are known when all has ended."""
         finished = [choice.finished for choice in self._first_choices if choice.finished is not None]
-        return wire.Usage(
+        return Usage(
             prompt=sum(choice.num_prompt for choice in self._first_choices),
             completion=sum(choice.num_tokens for choice in self.choices),
             cached=sum(result.num_cached_tokens for result in finished),

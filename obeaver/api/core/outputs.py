@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from obeaver.api.contract import wire
+from obeaver.api.core.logprobs import ContentToken
 from obeaver.text.events import ContentDelta, ReasoningDelta, TextEvent, ToolCallArguments, ToolCallStart
 
 AnswerEnd: TypeAlias = Literal["stop", "length", "tool_calls"]
@@ -23,7 +23,7 @@ class Piece:
 
     choice: int
     event: TextEvent
-    logprobs: list[wire.Object] = field(default_factory=list)
+    logprobs: list[ContentToken] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

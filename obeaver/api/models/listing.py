@@ -52,4 +52,11 @@ class ModelsApi:
 
 
 def _model_object(model: ServedModel) -> wire.Object:
-    return wire.model_object(model.name, int(model.loaded_at), model.context_length)
+    # `context_length` is an addition of ours.
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": int(model.loaded_at),
+        "owned_by": "obeaver",
+        "context_length": model.context_length,
+    }

@@ -1,0 +1,64 @@
+"""Parts of OpenAI's objects, built from plain values: pure, no clock, no randomness."""
+
+import json
+from collections.abc import Sequence
+
+from obeaver.api.contract.wire import Object
+from obeaver.api.core.head import Head
+from obeaver.api.core.logprobs import ContentToken
+from obeaver.api.core.usage import Usage
+
+LOWEST_LOGPROB = -9999.0
+"""JSON has no -Infinity; OpenAI's reference names this number for tokens that are as good as impossible."""
+
+
+def envelope(head: Head, kind: str) -> Object:
+    """What every answer and every chunk of this kind begins with."""
+    return {
+        "id": head.id,
+        "object": kind,
+        "created": head.created,
+        "model": head.model,
+        "system_fingerprint": head.system_fingerprint,
+    }
+
+
+def usage_object(usage: Usage) -> Object:
+    """OpenAI's `usage`."""
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "prompt_tokens_details": {"cached_tokens": usage.cached},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
+
+
+def logprobs_object(tokens: Sequence[ContentToken] | None) -> Object | None:
+    """A choice's `logprobs`: null when they were not asked for."""
+    return None if tokens is None else {"content": list(map(token_entry, tokens)), "refusal": None}
+
+
+def token_entry(token: ContentToken) -> Object:
+    """A token with its log-probability and its alternatives."""
+    alternatives = [token_logprob(*alternative) for alternative in token.top]
+    return {**token_logprob(token.token, token.logprob), "top_logprobs": alternatives}
+
+
+def finite(logprob: float) -> float:
+    """The log-probability as a number that JSON has."""
+    return max(logprob, LOWEST_LOGPROB)
+
+
+def token_logprob(token: bytes, logprob: float) -> Object:
+    """A token with its bytes: they, and not its text, join to the whole even inside a character."""
+    return {
+        "token": token.decode("utf-8", errors="replace"),
+        "logprob": finite(logprob),
+        "bytes": list(token),
+    }
+
+
+def dumps(value: object) -> str:
+    """JSON text, compact and all ASCII: some clients split lines at U+2028 and its like."""
+    return json.dumps(value, separators=(",", ":"))
