@@ -65,6 +65,7 @@ bench: $(VENV)/.installed-bench ## Measure every provider, runner and peer here 
 conformance: $(VENV)/.installed-dev ## Ask the servers what the official SDKs ask; writes conformance/REPORT.md
 	$(BIN)/python -m conformance all --start conformance/servers.json --gaps conformance/gaps.json --jobs 4 \
 		--markdown conformance/REPORT.md
+	$(BIN)/python -m conformance all --start conformance/dashboard.json --gaps conformance/gaps.json --jobs 4
 	$(BIN)/python docs/write_reference.py
 
 $(VENV)/.installed-deploy: $(VENV)/.installed-dev

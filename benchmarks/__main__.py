@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import check
+from benchmarks import check, watchers
 from benchmarks.options import add_run_arguments, run_options
 from benchmarks.results.compare import FLOOR, Verdict, compare, print_changes
 from benchmarks.results.document import NotResults, read_results
@@ -20,6 +20,8 @@ def main(words: Sequence[str] | None = None) -> int:
             return _compare(words[1:])
         if words[:1] == ["check"]:
             return check.main(words[1:])
+        if words[:1] == ["watchers"]:
+            return watchers.main(words[1:])
         return _run(words)
     except (ObeaverError, NotResults) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -31,7 +33,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__, usage="python -m benchmarks [compare | check] [OPTION …]"
+        prog="python -m benchmarks",
+        description=__doc__,
+        usage="python -m benchmarks [compare | check | watchers] [OPTION …]",
     )
     add_run_arguments(parser)
     arguments = parser.parse_args(words)
