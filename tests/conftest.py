@@ -4,11 +4,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from obeaver.models.store import Store, StoredModel
 
+# How long an example takes says nothing about it: the machine may be busy.
+hypothesis.settings.register_profile("obeaver", deadline=None)
+hypothesis.settings.load_profile("obeaver")
 # Before any test imports a runtime.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # References in numpy multiply small matrices, for which a BLAS library's threads mostly wait for each other.

@@ -20,7 +20,7 @@ from obeaver.text.delivery import Delivery
 from obeaver.text.hold_back import HoldBack, Patterns
 from obeaver.text.reasoning import ThinkMarkers
 from obeaver.text.tool_calls.block import CallBlock
-from obeaver.text.tool_calls.dialects import Dialect, Form
+from obeaver.text.tool_calls.dialect import Dialect, Form
 from obeaver.text.tool_spec import ToolSpec
 
 _FORM_BREAKS: Final = 2

@@ -20,6 +20,7 @@ from obeaver.text.needs.need import Need, Probe, Telling
 from obeaver.text.needs.retelling import Message
 from obeaver.text.needs.rules import find_needs, retold
 from obeaver.text.prompt import ControlTokens, Piece, RenderedPrompt
+from obeaver.text.thinking_switches import thinking_variables
 from obeaver.text.tool_spec import ToolChoice
 
 PART_SEPARATOR: Final = "\n"
@@ -76,7 +77,7 @@ class ChatTemplate:
     ) -> None:
         sandbox = Sandbox({"raise_exception": _raise_exception, "strftime_now": lambda form: _strftime(now(), form)})
         try:
-            self._template = sandbox.load(source)
+            self._template, self._names = sandbox.load(source)
         except (TemplateError, RecursionError, SyntaxError, ValueError) as error:
             raise ModelError(f"the chat template cannot be used: {_reason(error)}") from error
         self._source = source
@@ -128,9 +129,16 @@ class ChatTemplate:
         pieces = (Piece(_without(piece.text, mark), piece.is_control) for piece in self._control.split(text))
         return RenderedPrompt(tuple(piece for piece in pieces if piece.text))
 
+    def thinking_variables(self, effort: str | None, *, enabled: bool | None) -> dict[str, Any]:
+        """The variables by which this template is told how much to think; see `thinking_switches.py`."""
+        return thinking_variables(effort, enabled=enabled, source=self._source, names=self._names)
+
     def _given(self, telling: Telling, needs: frozenset[Need]) -> dict[str, Any]:
         telling = retold(telling, needs, self._dialect)
-        return {"messages": list(telling.messages), "tools": list(telling.tools) or telling.no_tools}
+        tools = list(telling.tools) or telling.no_tools
+        # SmolLM3's name for them, without what is around a function.
+        functions = [tool.get("function", tool) for tool in telling.tools] or telling.no_tools
+        return {"messages": list(telling.messages), "tools": tools, "xml_tools": functions}
 
     def _shows(self, probe: Probe, needs: frozenset[Need]) -> bool:
         # A copy, since a template may change lists.

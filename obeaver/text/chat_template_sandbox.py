@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from jinja2 import TemplateSyntaxError, nodes, pass_context
+from jinja2 import TemplateSyntaxError, meta, nodes, pass_context
 from jinja2.environment import Template
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
@@ -182,8 +182,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         del self.globals["lipsum"]
         self.globals |= functions
 
-    def load(self, source: str) -> Template:
+    def load(self, source: str) -> tuple[Template, frozenset[str]]:
         """Compile a template.
+
+        Returns:
+            The template, and the names of the variables that it reads.
 
         Raises:
             TemplateError: It is no valid template, or uses what is not supported.
@@ -192,8 +195,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if len(source) > MAX_SOURCE:
             raise TemplateSyntaxError("it is too long", 1)
         tree = self.parse(source)
+        names = frozenset(meta.find_undeclared_variables(tree))
         code = self.compile(_Metered().visit(tree))
-        return Template.from_code(self, code, self.make_globals(None))
+        return Template.from_code(self, code, self.make_globals(None)), names
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Of strings, what makes no much longer ones; of lists, what adds or takes an item; of numbers, nothing."""

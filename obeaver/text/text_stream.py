@@ -15,6 +15,7 @@ from typing import Protocol
 from obeaver.text.answer_reader import AnswerReader, Expected, Part
 from obeaver.text.delivery import Delivery
 from obeaver.text.events import TextEvent
+from obeaver.text.harmony import HarmonyReader
 from obeaver.text.reasoning import ThinkMarkers
 from obeaver.text.stop_strings import StopTokens
 from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
@@ -81,22 +82,29 @@ class TextStream:
         self._end_ids = end_ids
         self._marker_text = marker_text
         self._stop_tokens = stop_tokens
+        dialect = DIALECTS[tool_dialect or DEFAULT_DIALECT]
+        has_blocks = think is not None or bool(tools) or dialect.channels is not None
         self._delivery = Delivery(
             stop,
-            may_have_blocks=expected is not Expected.FORM and (think is not None or bool(tools)),
+            may_have_blocks=expected is not Expected.FORM and has_blocks,
             new_call_id=new_call_id or (lambda: random_call_id(random.SystemRandom())),
             one_call=not parallel_tool_calls,
             drops_content=expected is Expected.CALLS,
         )
-        self._reader = AnswerReader(
-            self._delivery,
-            think=think,
-            think_open=think_open,
-            dialect=DIALECTS[tool_dialect or DEFAULT_DIALECT] if tools else None,
-            tools={tool.name: tool for tool in tools or ()},
-            expected=expected,
-            thinks_again=thinks_again,
-        )
+        offered = {tool.name: tool for tool in tools or ()}
+        self._reader: AnswerReader | HarmonyReader
+        if dialect.channels:
+            self._reader = HarmonyReader(self._delivery, think_open=think_open, tools=offered, expected=expected)
+        else:
+            self._reader = AnswerReader(
+                self._delivery,
+                think=think,
+                think_open=think_open,
+                dialect=dialect if tools else None,
+                tools=offered,
+                expected=expected,
+                thinks_again=thinks_again,
+            )
         self.num_reasoning_tokens = 0
 
     @property

@@ -93,6 +93,8 @@ class Tokenizer:
         self._special_ids = frozenset(control)
         self.control_tokens = frozenset(self._control_ids)
         self._splitter = ControlTokens(self.control_tokens)
+        self._added_ids = {token.content: token_id for token_id, token in added.items()}
+        self._added = ControlTokens(self._added_ids)
         self._table = token_table(vocab, {key: token.content for key, token in added.items()}, self._decoder)
         self.vocab_size = max(vocab.values(), default=-1) + 1
         self.bos_id = self._find_bos(config.get("bos_token"))
@@ -184,6 +186,11 @@ class Tokenizer:
     def stop_tokens(self, stop: Iterable[str]) -> StopTokens:
         """The control tokens that these stop strings speak of."""
         return stop_tokens(stop, self._control_ids)
+
+    def added_ids_in(self, texts: Iterable[str]) -> dict[str, int]:
+        """The added tokens that stand in these texts, with their ids, whether they are control tokens or not."""
+        found = {piece.text for text in texts for piece in self._added.split(text) if piece.is_control}
+        return {token: self._added_ids[token] for token in found}
 
     def to_json(self) -> str:
         """The whole tokenizer as a tokenizer.json."""

@@ -311,3 +311,14 @@ def test_trying_a_hostile_template_ends_soon() -> None:
     """A rendering that would take for ever, for each of the probes."""
     endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     assert ChatTemplate(endless, special_tokens={}, control_tokens=[]).needs == frozenset()
+
+
+def test_functions_reach_a_template_that_calls_them_xml_tools() -> None:
+    source = (
+        "{% for f in xml_tools or [] %}{{ f.name }}: {{ f.description }} <tool_call>{% endfor %}"
+        "{{ messages[0].content }}"
+    )
+    template = ChatTemplate(source, special_tokens={}, control_tokens=[], tool_dialect="hermes")
+    tool = {"type": "function", "function": {"name": "get_time", "description": "Tells the time.", "parameters": {}}}
+    rendered = template.render([{"role": "user", "content": "Hi"}], tools=[tool])
+    assert rendered.text.startswith("get_time: Tells the time. <tool_call>Hi")

@@ -4,14 +4,17 @@ must call            think  calls
 form                 think  form
 form, may call       think  (form | calls)
 text, may call       think  (text marker call)*  text
+
+Where a model writes in channels, a form and a text are messages of one, and so is a call.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from obeaver.api.core.tool_grammar import CallRules, ControlIds, literal
+from obeaver.api.core.lark import ControlIds, literal, pattern, text_through
+from obeaver.api.core.tool_grammar import CallRules
 from obeaver.engine.grammar.grammar import Part, grammar_text, lark_part
+from obeaver.text.tool_calls.dialect import Channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +38,20 @@ class AnswerGrammar:
     Args:
         thinking: Of a model that reasons.
         control_ids: Markers that are control tokens.
+        channels: Of a model that writes in channels.
     """
 
-    def __init__(self, thinking: Thinking | None, control_ids: ControlIds) -> None:
+    def __init__(self, thinking: Thinking | None, control_ids: ControlIds, channels: Channels | None = None) -> None:
         self._thinking = thinking
         self._control_ids = control_ids
+        self._channels = channels
+        self._begin = literal(channels.answer, control_ids) if channels else ""
 
     def form(self, answer: Part) -> str:
         """Nothing but this form."""
-        if self._thinking is None:
+        if self._thinking is None and self._channels is None:
             return grammar_text(answer)
-        return self._text("@answer", [], {"answer": answer})
+        return self._text(f"{self._begin} @answer", [], {"answer": answer})
 
     def must_call(self, calls: CallRules, *, several: bool) -> str:
         """Nothing but calls."""
@@ -55,24 +61,26 @@ class AnswerGrammar:
 
     def form_or_calls(self, answer: Part, calls: CallRules, json_calls: Sequence[Part]) -> str:
         """Either this form, or calls; where a call is a JSON text itself, one call."""
-        if json_calls:
+        if json_calls and not self._channels:
             parts = {f"call_{index}": part for index, part in enumerate(json_calls)}
             return self._text(" | ".join(["@answer", *(f"@{name}" for name in parts)]), [], {"answer": answer, **parts})
-        return self._text(f"@answer | {calls.block}", calls.rules, {"answer": answer, **calls.parts})
+        return self._text(f"{self._begin} @answer | {calls.block}", calls.rules, {"answer": answer, **calls.parts})
 
     def text_or_calls(self, calls: CallRules, *, several: bool) -> str:
         """Any text; from a marker on, or at the beginning of a call that has none, a call."""
-        excluded = [] if calls.marker else [calls.opening]
+        if self._channels:
+            return self._text(f"{calls.block} | {self._begin} TEXT", ["TEXT: /(?s:.*)/", *calls.rules], calls.parts)
+        excluded = [] if calls.marker else list(calls.openings)
         if self._thinking and not self._thinking.is_open and self._thinking.open not in self._control_ids:
             excluded.append(self._thinking.open)
-        but = "".join(f" & ~/{_pattern(text)}(?s:.*)/" for text in excluded)
+        but = "".join(f" & ~/{pattern(text)}(?s:.*)/" for text in excluded)
         rules = [f"TEXT: /(?s:.*)/{but}", *calls.rules]
         if not calls.marker:
             return self._text(f"{calls.block} | TEXT", rules, calls.parts)
         if calls.marker in self._control_ids:
             rules.append(f"head: TEXT {literal(calls.marker, self._control_ids)}")
         else:
-            rules += [f"HEAD: /(?s:.*){_pattern(calls.marker)}/{but}", "head[lazy]: HEAD"]
+            rules += [f"HEAD: /(?s:.*){pattern(calls.marker)}/{but}", "head[lazy]: HEAD"]
         start = f"(head {calls.after_marker})* TEXT" if several else f"head {calls.after_marker} | TEXT"
         return self._text(start, rules, calls.parts)
 
@@ -90,14 +98,6 @@ class AnswerGrammar:
         if thinking is None:
             return []
         begin = "" if thinking.is_open else literal(thinking.open, self._control_ids)
-        space = "THINK_SPACE: /\\n{1,2}/"
-        if thinking.close in self._control_ids:
-            close = literal(thinking.close, self._control_ids)
-            return [f"think: {begin} THOUGHT {close} THINK_SPACE?", "THOUGHT: /(?s:.*)/", space]
-        thought = f"thought[lazy]: /(?s:.*){_pattern(thinking.close)}/"
-        return [f"think: {begin} thought THINK_SPACE?", thought, space]
-
-
-def _pattern(text: str) -> str:
-    """A regular expression for exactly this text."""
-    return re.sub(r"[^A-Za-z0-9_ ]", lambda found: f"\\x{{{ord(found[0]):x}}}", text)
+        between = literal(self._channels.between, self._control_ids) if self._channels else "THINK_SPACE?"
+        rule, expression = text_through("thought", thinking.close, self._control_ids)
+        return [f"think: {begin} {expression} {between}", rule, "THINK_SPACE: /\\n{1,2}/"]

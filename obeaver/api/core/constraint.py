@@ -6,7 +6,7 @@ from obeaver.api.core.answer_form import AnswerForm, ChoiceForm, GrammarForm, Js
 from obeaver.api.core.answer_grammar import AnswerGrammar, Thinking
 from obeaver.api.core.conversation import Conversation
 from obeaver.api.core.prompt import may_think
-from obeaver.api.core.tool_grammar import CallableFunction, ControlIds, arguments_schema, call_rules, json_calls
+from obeaver.api.core.tool_grammar import CallableFunction, arguments_schema, call_rules, json_calls
 from obeaver.api.core.tools import Tool
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.engine.grammar.grammar import (
@@ -67,10 +67,11 @@ class _Constraint:
         self._several_calls = conversation.tools.several(model.template)
         self._dialect = DIALECTS[model.facts.tool_dialect or DEFAULT_DIALECT]
         self._compiler = compiler
-        self._control_ids = _control_ids(model, compiler, [*(markers or ()), *self._dialect.markers])
-        thinks = markers is not None and may_think(conversation, think_open=think_open)
+        ids = model.tokenizer.added_ids_in([*(markers or ()), *self._dialect.markers])
+        self._control_ids = {text: token_id for text, token_id in ids.items() if compiler.is_control(token_id)}
+        thinks = markers is not None and may_think(model.template, conversation, think_open=think_open)
         thinking = Thinking(*markers, is_open=think_open) if markers and thinks else None
-        self._grammar = AnswerGrammar(thinking, self._control_ids)
+        self._grammar = AnswerGrammar(thinking, self._control_ids, self._dialect.channels)
 
     def compiled(self, functions: Sequence[CallableFunction]) -> str:
         """The grammar.
@@ -115,11 +116,6 @@ def _part(form: AnswerForm) -> Part:
             return regex_part(pattern)
         case ChoiceForm(texts):
             return choice_part(texts)
-
-
-def _control_ids(model: LoadedModel, compiler: GrammarCompiler, markers: Sequence[str]) -> ControlIds:
-    ids = {text: model.tokenizer.id_of(text) for text in markers}
-    return {text: i for text, i in ids.items() if i is not None and compiler.is_control(i)}
 
 
 def _check_form(form: AnswerForm, compiler: GrammarCompiler) -> None:

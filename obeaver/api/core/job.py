@@ -65,19 +65,19 @@ def start(job: Job) -> Generation:
 
 def _text_stream(job: Job) -> TextStream:
     facts, tokenizer, tools = job.model.facts, job.model.tokenizer, job.conversation.tools
-    expected, thinks = _expected(job.conversation), may_think(job.conversation, think_open=job.prompt.think_open)
+    expected, thinks = _expected(job.conversation), _may_think(job)
     # Where all of the answer is held to something that leaves no room for thoughts, their markers are text.
     think = (
         ThinkMarkers(*facts.think_markers) if facts.think_markers and (thinks or expected is Expected.TEXT) else None
     )
     dialect = DIALECTS[facts.tool_dialect or DEFAULT_DIALECT]
-    markers = [*(think or ()), *(dialect.markers if tools.offered else ())]
+    markers = [*(think or ()), *(dialect.markers if tools.offered or dialect.channels else ())]
     return TextStream(
         tokenizer.decoder(),
         stop=job.sampling.stop,
         stop_tokens=tokenizer.stop_tokens(job.sampling.stop),
         end_ids=frozenset(facts.eos_ids),
-        marker_text={i: text for text in markers if (i := tokenizer.id_of(text)) is not None},
+        marker_text={token_id: text for text, token_id in tokenizer.added_ids_in(markers).items()},
         think=think,
         think_open=job.prompt.think_open,
         tool_dialect=facts.tool_dialect,
@@ -86,6 +86,10 @@ def _text_stream(job: Job) -> TextStream:
         expected=expected,
         thinks_again=thinks,
     )
+
+
+def _may_think(job: Job) -> bool:
+    return may_think(job.model.template, job.conversation, think_open=job.prompt.think_open)
 
 
 def _expected(conversation: Conversation) -> Expected:

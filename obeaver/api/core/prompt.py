@@ -8,6 +8,7 @@ from obeaver.api.core.messages import plain_messages
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.prompt import RenderedPrompt
+from obeaver.text.thinking_switches import NO_THINKING, thinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def make_prompt(model: LoadedModel, conversation: Conversation) -> Prompt:
     """
     rendered = render(model.template, conversation)
     markers = model.facts.think_markers
-    think_open = markers is not None and rendered.text.rstrip().endswith(markers[0])
+    think_open = markers is not None and rendered.text.rstrip().endswith(markers[0].rstrip())
     return Prompt(model.tokenizer.encode_prompt(rendered), think_open)
 
 
@@ -47,25 +48,25 @@ def render(template: ChatTemplate, conversation: Conversation) -> RenderedPrompt
         tools=[tool.definition for tool in tools.offered],
         choice=tools.choice,
         parallel=tools.several(template),
-        variables=template_variables(conversation),
+        variables=template_variables(template, conversation),
     )
 
 
-def may_think(conversation: Conversation, *, think_open: bool) -> bool:
+def may_think(template: ChatTemplate, conversation: Conversation, *, think_open: bool) -> bool:
     """Whether a model that reasons may do so.
 
     Args:
+        template: Its template.
         conversation: What is to be answered.
         think_open: The prompt has opened the reasoning.
     """
-    return think_open or bool(template_variables(conversation).get("enable_thinking", True))
+    reasoning = conversation.reasoning
+    is_off = reasoning.effort == NO_THINKING or reasoning.enabled is False
+    return think_open or (not is_off and thinks(template_variables(template, conversation)))
 
 
-def template_variables(conversation: Conversation) -> dict[str, Any]:
+def template_variables(template: ChatTemplate, conversation: Conversation) -> dict[str, Any]:
     """What else the template gets to know."""
     reasoning = conversation.reasoning
-    variables: dict[str, Any] = {} if reasoning.effort is None else {"reasoning_effort": reasoning.effort}
-    enabled = False if reasoning.effort == "none" else reasoning.enabled
-    if enabled is not None:
-        variables["enable_thinking"] = enabled
-    return variables | dict(conversation.template_variables)
+    switches = template.thinking_variables(reasoning.effort, enabled=reasoning.enabled)
+    return switches | dict(conversation.template_variables)

@@ -1,18 +1,16 @@
 """Grammars of calls, from the dialect's own way of writing them and the parameters of each function."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from obeaver.api.core.tag_arguments import tag_arguments
+from obeaver.api.core.argument_rules import keyword_arguments, tag_arguments
+from obeaver.api.core.lark import ControlIds, literal
 from obeaver.engine.grammar.grammar import GrammarError, Part, json_schema_part
 from obeaver.engine.grammar.schema_walk import types_of
-from obeaver.text.tool_calls.dialects import CallFormat, Dialect
-
-ControlIds: TypeAlias = Mapping[str, int]
-"""Markers that are control tokens of the model: a grammar names them by id, since no text matches them."""
+from obeaver.text.tool_calls.arguments import KeywordArguments, TagWords
+from obeaver.text.tool_calls.dialect import INDEX, CallFormat, Dialect
 
 MAX_CALLS: Final = 16
 """Calls in one answer: small models repeat themselves without end."""
@@ -40,7 +38,7 @@ class CallRules:
     """How calls may be written, in Lark.
 
     Attributes:
-        opening: The text with which all calls begin.
+        openings: Texts with one of which all calls begin.
         marker: What of it announces calls in running text; "" if nothing does but standing at the beginning.
         block: Expression of all calls of an answer.
         after_marker: Expression of what follows a marker in running text.
@@ -48,7 +46,7 @@ class CallRules:
         parts: What the rules refer to by name.
     """
 
-    opening: str
+    openings: tuple[str, ...]
     marker: str
     block: str = ""
     after_marker: str = ""
@@ -71,21 +69,26 @@ def call_rules(
         GrammarError: Parameters cannot be enforced.
     """
     form = dialect.format
-    calls = CallRules(form.list_begin or form.call_begin, _marker(dialect))
+    calls = CallRules(_openings(form, functions), _marker(dialect))
     in_call = "" if form.list_begin else calls.marker
+    heads = [form.call_begin + function.name + form.after_name for function in functions]
     for index, function in enumerate(functions):
-        head = (form.call_begin + function.name + form.after_name)[len(in_call) :]
-        calls.rules += _argument_rules(index, function, form, calls.parts)
-        calls.rules.append(
-            f"body_{index}: {literal(head, control_ids)} args_{index} {literal(form.call_end, control_ids)}"
-        )
-    calls.rules.append("body: " + " | ".join(f"body_{index}" for index in range(len(functions))))
+        end = literal(form.call_end, control_ids)
+        calls.rules += _argument_rules(index, function, form, control_ids, calls.parts)
+        calls.rules.append(f"rest_{index}: args_{index} {end}")
+    if INDEX in heads[0]:
+        calls.rules.append("COUNT: /[0-9]{1,2}/")
+    calls.rules.append("body: " + _alternatives([head[len(in_call) :] for head in heads], control_ids))
     calls.rules.append(f"call: {literal(in_call, control_ids)} body")
     more = f"({literal(form.separator, control_ids)} call){{0,{MAX_CALLS - 1}}}" if several else ""
-    calls.rules.append(f"calls: call {more}")
-    list_end = literal(form.list_end, control_ids)
-    calls.block = f"{literal(form.list_begin, control_ids)} calls {list_end}"
-    rest_of_list = f"{literal(form.list_begin[len(calls.marker) :], control_ids)} calls {list_end}"
+    end = f"{more} {literal(form.list_end, control_ids)}"
+    if calls.openings == (form.list_begin or form.call_begin,):
+        calls.block = f"{literal(form.list_begin, control_ids)} call {end}"
+    else:
+        # A lexer decides between a call and a text by its first piece, so that must tell all.
+        calls.rules.append("opened: " + _alternatives(list(calls.openings), control_ids))
+        calls.block = f"opened {end}"
+    rest_of_list = f"{literal(form.list_begin[len(calls.marker) :], control_ids)} call {end}"
     calls.after_marker = rest_of_list if form.list_begin else "body"
     return calls
 
@@ -121,34 +124,48 @@ def arguments_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {**parameters, "type": "object"} if parameters else {"type": "object", "additionalProperties": False}
 
 
-def literal(text: str, control_ids: ControlIds) -> str:
-    """The Lark expression of exactly this text; "" for none."""
-    if not control_ids:
-        return json.dumps(text) if text else ""
-    longest_first = sorted(control_ids, key=len, reverse=True)
-    pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
-    return " ".join(
-        f"<[{control_ids[piece]}]>" if piece in control_ids else json.dumps(piece) for piece in pieces if piece
-    )
+def _alternatives(heads: Sequence[str], control_ids: ControlIds) -> str:
+    """A call of any function, from its head on."""
+    return " | ".join(f"{_counted(head, control_ids)} rest_{index}" for index, head in enumerate(heads))
+
+
+def _counted(text: str, control_ids: ControlIds) -> str:
+    """The expression of a text in which calls are counted: a small number will do, whichever."""
+    return " COUNT ".join(literal(part, control_ids) for part in text.split(INDEX))
+
+
+def _openings(form: CallFormat, functions: Sequence[CallableFunction]) -> tuple[str, ...]:
+    """With a bracket alone many a text begins: then it takes a function's name to make a call of it."""
+    begin = form.list_begin or form.call_begin
+    if any(map(str.isalpha, begin)):
+        return (begin,)
+    return tuple(f"{form.list_begin}{form.call_begin}{function.name}{form.after_name}" for function in functions)
 
 
 def _marker(dialect: Dialect) -> str:
     """Text at the beginning of calls that cannot be meant otherwise."""
     form, own = dialect.format, dialect.forms[0]
     if form.list_begin:
-        return "" if own.line_start else form.list_begin
+        return "" if own.line_start else form.list_begin.rstrip()
     return own.opener if form.call_begin.startswith(own.opener) and not own.line_start else ""
 
 
-def _argument_rules(index: int, function: CallableFunction, form: CallFormat, parts: dict[str, Part]) -> list[str]:
-    schema = arguments_schema(function.parameters)
-    if form.arguments == "tags":
-        tags = tag_arguments(index, schema)
-        if tags is not None:
-            parts.update(tags.parts)
-            return tags.rules
+def _argument_rules(
+    index: int, function: CallableFunction, form: CallFormat, control_ids: ControlIds, parts: dict[str, Part]
+) -> list[str]:
+    """The rules that make up `args_INDEX`; as one JSON object where the arguments cannot be written one by one."""
+    schema, style = arguments_schema(function.parameters), form.arguments
+    made, fallback = None, f"@arguments_{index}"
+    if isinstance(style, TagWords):
+        made = tag_arguments(index, schema, style, control_ids)
+        fallback += ' "\\n"'
+    elif isinstance(style, KeywordArguments):
+        made = keyword_arguments(index, schema, style, control_ids)
+    if made is not None:
+        parts.update(made.parts)
+        return made.rules
     parts[f"arguments_{index}"] = json_schema_part(schema, lenient=function.lenient)
-    return [f"args_{index}: @arguments_{index}" + (' "\\n"' if form.arguments == "tags" else "")]
+    return [f"args_{index}: {fallback}"]
 
 
 def _call_schema(written: dict[str, Any], function: CallableFunction) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from obeaver.text.needs.retelling import Messages
-from obeaver.text.tool_calls.dialects import CallFormat
+from obeaver.text.tool_calls.dialect import CallFormat
 from obeaver.text.tool_spec import ToolChoice
 
 

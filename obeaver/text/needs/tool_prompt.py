@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from obeaver.text.needs.retelling import Message
-from obeaver.text.tool_calls.dialects import CallFormat
+from obeaver.text.tool_calls.dialect import CallFormat
 from obeaver.text.tool_spec import ToolChoice, ToolSpec
 
 _EXAMPLE = ("function-name", '{"argument-name": "value"}')

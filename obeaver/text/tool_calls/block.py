@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from obeaver.text.delivery import Delivery
 from obeaver.text.tool_calls.chars import Chars, Malformed, Reading
-from obeaver.text.tool_calls.dialects import Form
+from obeaver.text.tool_calls.dialect import Form
 from obeaver.text.tool_spec import ToolSpec
 
 

@@ -4,7 +4,8 @@ A grammar is a generator that asks for the next character by yielding. So it rea
 and can be left and resumed between any two characters.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, TypeAlias, TypeVar
 
 from obeaver.text.hold_back import HoldBack, Patterns
@@ -56,10 +57,23 @@ class Chars:
 
     def __init__(self) -> None:
         self.char = ""
+        self._recorded: list[str] | None = None
 
     def next(self) -> Reading[None]:
         """Consume the current character."""
+        if self._recorded is not None:
+            self._recorded.append(self.char)
         self.char = yield
+
+    @contextmanager
+    def recording(self) -> Iterator[Sequence[str]]:
+        """Collects the characters that are consumed meanwhile."""
+        recorded: list[str] = []
+        self._recorded = recorded
+        try:
+            yield recorded
+        finally:
+            self._recorded = None
 
     def skip_space(self) -> Reading[None]:
         """Go to the next character that is not white space."""
@@ -75,15 +89,31 @@ class Chars:
 
     def accept(self, texts: tuple[str, ...], settle: Callable[[], None]) -> Reading[bool]:
         """Consume one of these texts if it stands here. If not, a beginning of one may have been consumed."""
+        if not (yield from self.find(texts)):
+            return False
+        settle()
+        yield from self.next()
+        return True
+
+    def find(self, texts: tuple[str, ...]) -> Reading[str]:
+        """Consume one of these texts but for its last character; "" if none stands here.
+
+        If none does, a beginning of one may have been consumed. None of them may begin another.
+        """
         seen = ""
         while any(text.startswith(seen + self.char) for text in texts):
             seen += self.char
             if seen in texts:
-                settle()
-                yield from self.next()
-                return True
+                return seen
             yield from self.next()
-        return False
+        return ""
+
+    def skip_past(self, text: str) -> Reading[str]:
+        """Consume everything through this text; gives what stood in front of it."""
+        passed: list[str] = []
+        yield from self.through(Patterns([text]), passed.append)
+        yield from self.next()
+        return "".join(passed)
 
     def until(self, ends: str, forbidden: str) -> Reading[str]:
         """The text in front of the first character of `ends`; that one is not consumed."""
@@ -116,7 +146,7 @@ class Chars:
         while self.char != '"':
             if self.char == "\\":
                 yield from self.next()
-                put((yield from self._escape()))
+                put((yield from self.escape()))
             else:
                 put(self.char)
                 yield from self.next()
@@ -128,7 +158,8 @@ class Chars:
         yield from self.next()
         return "".join(pieces)
 
-    def _escape(self) -> Reading[str]:
+    def escape(self) -> Reading[str]:
+        """The character that an escape stands for; the current character is the one behind the backslash."""
         char = self.char
         yield from self.next()
         if char != "u":
@@ -144,7 +175,7 @@ class Chars:
                 return replaced + chr(_REPLACEMENT)
             yield from self.next()
             if self.char != "u":
-                return replaced + chr(_REPLACEMENT) + (yield from self._escape())
+                return replaced + chr(_REPLACEMENT) + (yield from self.escape())
             yield from self.next()
             low = yield from self._hex()
             if 0xDC00 <= low < 0xE000:

@@ -1,213 +1,189 @@
 """How models write calls: the table of dialects.
 
 A dialect has *forms*, the ways in which its models begin a block of calls, and a *format*, the one way in which calls
-are written for them: in the prompt, and by a grammar that leaves them no choice.
+are written for them: in the prompt, and by a grammar that leaves them no choice. One more family is one more row here,
+and one in `models/dialects.py`, which says by what its templates are known.
 
 Every dialect also understands bare objects and code blocks, because small models often forget the markers. Such an
 object must stand at the beginning of a line, and be nothing but a call: a name that was offered, and arguments.
 """
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Final
 
-from obeaver.text.tool_calls.chars import CallOutput, Chars, Malformed, Reading
-from obeaver.text.tool_calls.json_calls import JsonCalls
-from obeaver.text.tool_calls.named_calls import ARGS_MARKER, ID_MARKER, NamedCall
-from obeaver.text.tool_calls.tag_calls import TagCall
+from obeaver.text.tool_calls.arguments import IS_STRING, StringArguments, TagWords
+from obeaver.text.tool_calls.dialect import INDEX, CallFormat, Channels, Dialect, Form
+from obeaver.text.tool_calls.forms import (
+    ANYWHERE,
+    PYTHON_LIST,
+    between_markers,
+    code,
+    fenced_after,
+    gemma,
+    marked,
+    named,
+    tag_or_json,
+    tags,
+    word_and_list,
+)
+from obeaver.text.tool_calls.keyword_calls import GEMMA, PYTHON
+from obeaver.text.tool_calls.named_calls import ARGS_MARKER, ID_MARKER, CallMarkers
 
-_END_TOOL_CALL = "</tool_call>"
-_FUNCTION_TAG = "<function="
-_FENCE = "```"
-_FENCE_WORDS = frozenset({"", "json", "tool_call", "tool_calls", "tool_code", "function_call", "functioncall"})
+_END_TOOL_CALL: Final = "</tool_call>"
 
+# Tags of the families that write their arguments as such.
+_QWEN: Final = TagWords("<function=", ">\n", "</function>", "<parameter=", ">", "</parameter>", pad="\n")
+_SEED: Final = TagWords("<function=", ">\n", "</function>", "<parameter=", ">", "</parameter>")
+_GLM: Final = TagWords(
+    "<tool_call>",
+    "\n",
+    _END_TOOL_CALL,
+    "<arg_key>",
+    "</arg_key>\n<arg_value>",
+    "</arg_value>",
+    name_tail="",
+    key_tail="<arg_value>",
+    bare_name=True,
+)
+_INVOKE: Final = TagWords('<invoke name="', '">\n', "</invoke>", '<parameter name="', '">', "</parameter>")
+_DSML: Final = TagWords(
+    '<｜DSML｜invoke name="',
+    '">\n',
+    "</｜DSML｜invoke>",
+    '<｜DSML｜parameter name="',
+    f'" string="{IS_STRING}">',
+    "</｜DSML｜parameter>",
+)
+_MINICPM: Final = TagWords('<function name="', '">', "</function>", '<param name="', '">', "</param>", gap="")
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One way to begin a block of calls.
-
-    Attributes:
-        opener: The text that begins it.
-        read: The grammar of what follows.
-        closers: Markers that may end it.
-        line_start: It counts at the beginning of a line only.
-        opener_is_body: The opening text is read by the grammar as well.
-    """
-
-    opener: str
-    read: Callable[[Chars, CallOutput], Reading[None]]
-    closers: tuple[str, ...] = ()
-    line_start: bool = False
-    opener_is_body: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CallFormat:
-    """How calls are written, as pieces of text to be put together; `write` shows how.
-
-    Attributes:
-        list_begin: Stands once, in front of all calls.
-        call_begin: Stands in front of a function's name.
-        after_name: Stands between the name and the arguments.
-        call_end: Stands behind the arguments.
-        separator: Stands between two calls.
-        list_end: Stands once, behind all calls.
-        arguments: `json` for one JSON object, `string` for a JSON string that holds one, `tags` for a tag and plain
-            text for each argument.
-    """
-
-    call_begin: str
-    after_name: str
-    call_end: str
-    list_begin: str = ""
-    separator: str = "\n"
-    list_end: str = ""
-    arguments: Literal["json", "string", "tags"] = "json"
-
-    def write(self, calls: Iterable[tuple[str, str]]) -> str:
-        """Write calls, each a function's name and the JSON text of its arguments."""
-        written = (
-            f"{self.call_begin}{name}{self.after_name}{self._write_arguments(arguments)}{self.call_end}"
-            for name, arguments in calls
-        )
-        return self.list_begin + self.separator.join(written) + self.list_end
-
-    def _write_arguments(self, arguments: str) -> str:
-        if self.arguments == "string":
-            return json.dumps(arguments, ensure_ascii=False)
-        if self.arguments == "tags":
-            return "".join(_tag(key, value) for key, value in json.loads(arguments).items())
-        return arguments
-
-
-def _tag(key: str, value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"<parameter={key}>\n{text}\n</parameter>\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How the models of a family call functions.
-
-    Attributes:
-        name: What model facts call it.
-        forms: The ways to begin a block, its own first.
-        format: How a grammar or a prompt writes calls.
-        markers: Texts that may be control tokens of the model and must then be given to the stream as text.
-    """
-
-    name: str
-    forms: tuple[Form, ...]
-    format: CallFormat
-    markers: tuple[str, ...] = ()
-
-
-def _json(*closers: str) -> Callable[[Chars, CallOutput], Reading[None]]:
-    def read(chars: Chars, out: CallOutput) -> Reading[None]:
-        yield from chars.skip_space()
-        yield from JsonCalls(chars, out, closers=closers).read()
-
-    return read
-
-
-def _json_list(chars: Chars, out: CallOutput) -> Reading[None]:
-    if chars.char != "[":
-        raise Malformed
-    yield from JsonCalls(chars, out).read()
-
-
-def _bare_json(chars: Chars, out: CallOutput) -> Reading[None]:
-    yield from JsonCalls(chars, out, bare=True).read()
-
-
-def _fenced_json(chars: Chars, out: CallOutput) -> Reading[None]:
-    yield from chars.expect(_FENCE)
-    word = yield from chars.until("\n {[", forbidden="`")
-    if word not in _FENCE_WORDS:
-        raise Malformed
-    yield from chars.skip_space()
-    yield from JsonCalls(chars, out, closers=(_FENCE,), bare=True).read()
-
-
-def _function_tag(chars: Chars, out: CallOutput) -> Reading[None]:
-    yield from TagCall(chars, out).read()
-    yield from chars.skip_space()
-    yield from chars.accept((_END_TOOL_CALL,), out.settle)
-
-
-def _tool_call(chars: Chars, out: CallOutput) -> Reading[None]:
-    yield from chars.skip_space()
-    if chars.char == "<":
-        yield from chars.expect(_FUNCTION_TAG)
-        yield from _function_tag(chars, out)
-    else:
-        yield from JsonCalls(chars, out, closers=(_END_TOOL_CALL,)).read()
-
-
-def _mistral(chars: Chars, out: CallOutput) -> Reading[None]:
-    yield from chars.skip_space()
-    if chars.char in "[{":
-        yield from JsonCalls(chars, out).read()
-    else:
-        yield from NamedCall(chars, out).read()
-
-
-def _marked(opener: str, *closers: str) -> Form:
-    return Form(opener, _json(*closers), closers)
-
-
-_TOOL_CALL = Form("<tool_call>", _tool_call, (_END_TOOL_CALL,))
-_FUNCTION = Form(_FUNCTION_TAG, _function_tag, ("</function>", _END_TOOL_CALL))
-_MISTRAL = Form("[TOOL_CALLS]", _mistral)
-_PHI = _marked("<|tool_call|>", "<|/tool_call|>")
-_FUNCTOOLS = Form("functools", _json_list)
-_PYTHON_TAG = _marked("<|python_tag|>")
-_FUNCTION_CALLS = _marked("<|function_calls|>", "<|/function_calls|>", "<|end_function_calls|>")
-_FUNCTIONCALL = _marked("<functioncall>", "</functioncall>")
-_ANYWHERE = (
-    Form(_FENCE, _fenced_json, (_FENCE,), line_start=True, opener_is_body=True),
-    Form("{", _bare_json, line_start=True, opener_is_body=True),
-    Form("[{", _bare_json, line_start=True, opener_is_body=True),
+# Markers of the families that write a name and JSON between them.
+_KIMI: Final = CallMarkers(
+    "<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_call_end|>", ("<|tool_calls_section_end|>",)
+)
+_DEEPSEEK: Final = CallMarkers(
+    "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", ("<｜tool▁calls▁end｜>",)
 )
 
-_OBJECT = CallFormat('{"name": "', '", "arguments": ', "}")
-_TAGS = CallFormat("<tool_call>\n<function=", ">\n", f"</function>\n{_END_TOOL_CALL}", arguments="tags")
+_TOOL_CALL: Final = tags(_QWEN, "<tool_call>", _END_TOOL_CALL)
+_MISTRAL: Final = named("[TOOL_CALLS]")
+_PHI: Final = marked("<|tool_call|>", "<|/tool_call|>")
+_FUNCTOOLS: Final = word_and_list("functools")
+
+_NAME: Final = '{"name": "'
+_ARGUMENTS: Final = '", "arguments": '
 
 
-def _dialect(name: str, call_format: CallFormat, *forms: Form, markers: tuple[str, ...] = ()) -> Dialect:
+def _dialect(
+    name: str,
+    call_format: CallFormat,
+    *forms: Form,
+    markers: tuple[str, ...] = (),
+    channels: Channels | None = None,
+) -> Dialect:
     control = [text for form in forms for text in (form.opener, *form.closers)]
-    return Dialect(name, forms + _ANYWHERE, call_format, (*control, *markers))
-
-
-def _objects(list_begin: str, list_end: str) -> CallFormat:
-    return CallFormat(
-        _OBJECT.call_begin, _OBJECT.after_name, "}", list_begin=list_begin, separator=", ", list_end=list_end
+    written = call_format.write([("name", '{"key": "value"}')] * 2)
+    return Dialect(
+        name,
+        forms + ANYWHERE,
+        call_format,
+        (*control, *markers, written, *(channels.texts if channels else ())),
+        channels,
     )
 
 
-DEFAULT_DIALECT = "hermes"
+def _objects(list_begin: str, list_end: str) -> CallFormat:
+    return CallFormat(_NAME, _ARGUMENTS, "}", list_begin=list_begin, separator=", ", list_end=list_end)
+
+
+def _tagged(words: TagWords, begin: str, end: str, **rest: str) -> CallFormat:
+    """Function tags, each in a block of its own, unless `list_begin` and `list_end` say otherwise."""
+    return CallFormat(begin + words.function, words.name_end, words.function_end + end, arguments=words, **rest)
+
+
+def _code(begin: str, end: str) -> CallFormat:
+    return CallFormat("", "(", ")", list_begin=begin, separator=", ", list_end=end, arguments=PYTHON)
+
+
+DEFAULT_DIALECT: Final = "hermes"
 """For models whose template knows no tools: its markers are short, and leave no doubt where a call begins."""
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
     {
         dialect.name: dialect
         for dialect in (
-            # Hermes 2 Pro, Qwen 2.5 and 3.
-            _dialect(
+            # JSON between markers.
+            _dialect(  # Hermes 2 Pro, Qwen 2.5 and 3, Granite 4, SmolLM3
                 DEFAULT_DIALECT,
-                CallFormat('<tool_call>\n{"name": "', '", "arguments": ', f"}}\n{_END_TOOL_CALL}"),
-                _TOOL_CALL,
-                _FUNCTION,
+                CallFormat(f"<tool_call>\n{_NAME}", _ARGUMENTS, f"}}\n{_END_TOOL_CALL}"),
+                *_TOOL_CALL,
             ),
-            # Qwen3-Coder; Llama 3.1 with functions of the user's own writes the same tag around JSON.
-            _dialect("qwen3_coder", _TAGS, _TOOL_CALL, _FUNCTION),
-            # Phi 4 mini, Granite 3.
-            _dialect("phi", _objects("<|tool_call|>[", "]<|/tool_call|>"), _PHI, _TOOL_CALL, _FUNCTOOLS),
+            _dialect(  # Phi 4 mini, Granite 3
+                "phi", _objects("<|tool_call|>[", "]<|/tool_call|>"), _PHI, *_TOOL_CALL, _FUNCTOOLS
+            ),
             _dialect("functools", _objects("functools[", "]"), _FUNCTOOLS, _PHI),
-            # Mistral before and after the tokenizer's version 11.
-            _dialect("mistral_list", _objects("[TOOL_CALLS][", "]"), _MISTRAL, markers=(ARGS_MARKER, ID_MARKER)),
+            _dialect(
+                "function_calls",
+                _objects("<|function_calls|>[", "]<|/function_calls|>"),
+                marked("<|function_calls|>", "<|/function_calls|>", "<|end_function_calls|>"),
+            ),
+            _dialect(
+                "functioncall",
+                CallFormat(f"<functioncall> {_NAME}", _ARGUMENTS, "}"),
+                marked("<functioncall>", "</functioncall>"),
+            ),
+            _dialect(  # Nemotron Nano 2
+                "toolcall", _objects("<TOOLCALL>[", "]</TOOLCALL>"), marked("<TOOLCALL>", "</TOOLCALL>")
+            ),
+            _dialect(  # Apriel, MiniMax M1
+                "tool_calls", _objects("<tool_calls>[", "]</tool_calls>"), marked("<tool_calls>", "</tool_calls>")
+            ),
+            _dialect(  # GigaChat 3.1
+                "gigachat",
+                CallFormat(f"<|function_call|>{_NAME}", _ARGUMENTS, "}"),
+                marked("<|function_call|>", "<|message_sep|>"),
+            ),
+            _dialect(
+                "gigachat3",
+                CallFormat(f"<|message_sep|>\n\nfunction call<|role_sep|>\n{_NAME}", _ARGUMENTS, "}"),
+                marked("<|message_sep|>\n\nfunction call<|role_sep|>"),
+                marked("function call<|role_sep|>"),
+            ),
+            _dialect(  # Apertus
+                "tools_prefix",
+                CallFormat(
+                    '{"', '": ', "}", list_begin="<|tools_prefix|>[", separator=", ", list_end="]<|tools_suffix|>"
+                ),
+                marked("<|tools_prefix|>", "<|tools_suffix|>", keyed=True),
+            ),
+            _dialect(  # Command R7B and A
+                "command",
+                CallFormat(
+                    f'{{"tool_call_id": "{INDEX}", "tool_name": "',
+                    '", "parameters": ',
+                    "}",
+                    list_begin="<|START_ACTION|>[\n    ",
+                    separator=",\n    ",
+                    list_end="\n]<|END_ACTION|>",
+                ),
+                marked("<|START_ACTION|>", "<|END_ACTION|>"),
+            ),
+            _dialect(  # Command R and R+
+                "action",
+                CallFormat(
+                    '{"tool_name": "',
+                    '", "parameters": ',
+                    "}",
+                    list_begin="Action:\n```json\n[",
+                    separator=", ",
+                    list_end="]\n```",
+                ),
+                fenced_after("Action:"),
+            ),
+            # A name and JSON.
+            _dialect(  # Mistral before version 11 of its tokenizer
+                "mistral_list", _objects("[TOOL_CALLS][", "]"), _MISTRAL, markers=(ARGS_MARKER, ID_MARKER)
+            ),
             _dialect(
                 "mistral",
                 CallFormat("[TOOL_CALLS]", ARGS_MARKER, "", separator=""),
@@ -215,16 +191,122 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 markers=(ARGS_MARKER, ID_MARKER),
             ),
             _dialect(
-                "llama3", CallFormat('{"name": "', '", "parameters": ', "}", separator="; "), _PYTHON_TAG, _FUNCTION
+                "kimi",
+                CallFormat(
+                    f"{_KIMI.begin}functions.",
+                    f":{INDEX}{_KIMI.middle}",
+                    _KIMI.end,
+                    list_begin="<|tool_calls_section_begin|>",
+                    separator="",
+                    list_end=_KIMI.section_ends[0],
+                ),
+                *between_markers(_KIMI, "<|tool_calls_section_begin|>"),
             ),
-            _dialect("function_calls", _objects("<|function_calls|>[", "]<|/function_calls|>"), _FUNCTION_CALLS),
-            _dialect("functioncall", CallFormat('<functioncall> {"name": "', _OBJECT.after_name, "}"), _FUNCTIONCALL),
+            _dialect(  # DeepSeek V3, R1 and the models distilled from it
+                "deepseek",
+                CallFormat(
+                    f"{_DEEPSEEK.begin}function{_DEEPSEEK.middle}",
+                    "\n```json\n",
+                    f"\n```{_DEEPSEEK.end}",
+                    list_begin="<｜tool▁calls▁begin｜>",
+                    list_end=_DEEPSEEK.section_ends[0],
+                ),
+                *between_markers(_DEEPSEEK, "<｜tool▁calls▁begin｜>"),
+            ),
+            _dialect(
+                "deepseek_v3_1",
+                CallFormat(
+                    _DEEPSEEK.begin,
+                    _DEEPSEEK.middle,
+                    _DEEPSEEK.end,
+                    list_begin="<｜tool▁calls▁begin｜>",
+                    separator="",
+                    list_end=_DEEPSEEK.section_ends[0],
+                ),
+                *between_markers(_DEEPSEEK, "<｜tool▁calls▁begin｜>"),
+            ),
+            _dialect(  # gpt-oss
+                "harmony",
+                CallFormat(
+                    "<|channel|>commentary to=functions.",
+                    " <|constrain|>json<|message|>",
+                    "",
+                    separator="<|end|><|start|>assistant",
+                ),
+                markers=("<|call|>", "<|return|>"),
+                channels=Channels("<|channel|>final<|message|>", "<|start|>assistant"),
+            ),
+            # Tags.
+            _dialect(  # Qwen3-Coder, Qwen 3.5, Nemotron 3, StepFun
+                "qwen3_coder", _tagged(_QWEN, "<tool_call>\n", f"\n{_END_TOOL_CALL}"), *_TOOL_CALL
+            ),
+            _dialect(
+                "seed",
+                _tagged(_SEED, "<seed:tool_call>\n", "\n</seed:tool_call>"),
+                *tags(_SEED, "<seed:tool_call>", "</seed:tool_call>"),
+            ),
+            _dialect("glm", _tagged(_GLM, "", ""), tag_or_json(_GLM)),  # GLM 4.5 and later
+            _dialect(  # MiniMax M2
+                "minimax",
+                _tagged(
+                    _INVOKE, "", "\n", list_begin="<minimax:tool_call>\n", separator="", list_end="</minimax:tool_call>"
+                ),
+                *tags(_INVOKE, "<minimax:tool_call>", "</minimax:tool_call>"),
+            ),
+            _dialect(  # DeepSeek V3.2
+                "deepseek_v3_2",
+                _tagged(
+                    _DSML,
+                    "",
+                    "\n",
+                    list_begin="<｜DSML｜function_calls>\n",
+                    separator="",
+                    list_end="</｜DSML｜function_calls>",
+                ),
+                *tags(_DSML, "<｜DSML｜function_calls>", "</｜DSML｜function_calls>"),
+            ),
+            _dialect(  # DeepSeek V4
+                "deepseek_v4",
+                _tagged(
+                    _DSML, "", "\n", list_begin="<｜DSML｜tool_calls>\n", separator="", list_end="</｜DSML｜tool_calls>"
+                ),
+                *tags(_DSML, "<｜DSML｜tool_calls>", "</｜DSML｜tool_calls>"),
+            ),
+            _dialect("minicpm", _tagged(_MINICPM, "", ""), *tags(_MINICPM)),  # MiniCPM 5
+            # Code.
+            _dialect(
+                "llama3",
+                CallFormat(_NAME, '", "parameters": ', "}", separator="; "),
+                code("<|python_tag|>", "<|eom_id|>", "<|eot_id|>"),
+                *tags(_QWEN),
+                PYTHON_LIST,
+            ),
+            _dialect(  # Llama 4, ToolACE, and others that were shown Python
+                "python", _code("[", "]"), PYTHON_LIST, code("<|python_start|>", "<|python_end|>")
+            ),
+            _dialect(
+                "lfm2",
+                _code("<|tool_call_start|>[", "]<|tool_call_end|>"),
+                code("<|tool_call_start|>", "<|tool_call_end|>"),
+                PYTHON_LIST,
+            ),
+            _dialect(  # Gemma 3
+                "tool_code",
+                CallFormat("", "(", ")", list_begin="```tool_code\n", list_end="\n```", arguments=PYTHON),
+                PYTHON_LIST,
+            ),
+            _dialect(  # Gemma 4
+                "gemma4",
+                CallFormat("<|tool_call>call:", "{", "}<tool_call|>", separator="", arguments=GEMMA),
+                gemma("<|tool_call>", "<tool_call|>"),
+            ),
+            # JSON and nothing else.
             _dialect("json_block", _objects("```json\n[", "]\n```")),
             _dialect(
                 "function_call",
-                CallFormat('{"function_call": {"name": "', _OBJECT.after_name, "}}", arguments="string"),
+                CallFormat('{"function_call": {"name": "', _ARGUMENTS, "}}", arguments=StringArguments()),
             ),
-            _dialect("json", _OBJECT),
+            _dialect("json", CallFormat(_NAME, _ARGUMENTS, "}")),
         )
     }
 )

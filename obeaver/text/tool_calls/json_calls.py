@@ -1,8 +1,8 @@
 """Calls written as JSON: one object each, alone, in a list, or one after the other.
 
-What is understood in an object: `name`; `arguments` or `parameters`, an object or a string that holds one; the wrappers
-`function` and `function_call`, and `tool_calls` with a list of any of these. Members may come in any order, others are
-passed over. Separators, trailing commas and one bracket too many or too few are forgiven.
+What is understood in an object: `name` or `tool_name`; `arguments` or `parameters`, an object or a string that holds
+one; the wrappers `function` and `function_call`, and `tool_calls` with a list of any of these. Members may come in any
+order, others are passed over. Separators, trailing commas and one bracket too many or too few are forgiven.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,8 @@ from obeaver.text.hold_back import Patterns
 from obeaver.text.tool_calls.chars import CallOutput, Chars, Malformed, Reading
 from obeaver.text.tool_calls.json_text import JsonText
 
-_BARE_EXTRAS = frozenset({"type", "id", "index"})
+_NAME_KEYS = frozenset({"name", "function", "tool_name"})
+_BARE_EXTRAS = frozenset({"type", "id", "index", "tool_call_id"})
 _SCALAR_ENDS = ",]} \t\r\n"
 
 
@@ -40,14 +41,24 @@ class JsonCalls:
         chars: The current character is the block's first.
         out: Where calls are reported.
         closers: Markers that may close the block.
+        keyed: An object may also be one member, with the function's name as its key and the arguments as its value.
         bare: Nothing but the object itself tells that it is a call, so it must look like one from its first member on:
             no other members, arguments never missing.
     """
 
-    def __init__(self, chars: Chars, out: CallOutput, *, closers: tuple[str, ...] = (), bare: bool = False) -> None:
+    def __init__(
+        self,
+        chars: Chars,
+        out: CallOutput,
+        *,
+        closers: tuple[str, ...] = (),
+        keyed: bool = False,
+        bare: bool = False,
+    ) -> None:
         self._chars = chars
         self._out = out
         self._closers = closers
+        self._keyed = keyed
         self._bare = bare
         self._call = _Call()
 
@@ -61,6 +72,17 @@ class JsonCalls:
         if in_list:
             yield from self._chars.next()
             yield from self._chars.skip_space()
+        yield from self._objects(in_list)
+
+    def read_members(self) -> Reading[None]:
+        """Read the rest of a block that is a list, from its first member on.
+
+        Raises:
+            Malformed: As for `read`.
+        """
+        yield from self._objects(in_list=True)
+
+    def _objects(self, in_list: bool) -> Reading[None]:
         try:
             yield from self._top_object()
             while not (yield from self._end_of_block(in_list)):
@@ -138,8 +160,11 @@ class JsonCalls:
 
     def _member(self, key: str) -> Reading[None]:
         call, char = self._call, self._chars.char
-        if key in ("name", "function") and char == '"' and call.name is None:
+        if key in _NAME_KEYS and char == '"' and call.name is None:
             yield from self._name()
+        elif self._keyed and call.name is None and char == "{" and self._out.tool(key) is not None:
+            call.name = key
+            yield from self._arguments()
         elif key in ("arguments", "parameters") and not call.has_arguments:
             yield from self._arguments()
         elif key in ("function", "function_call") and char == "{":

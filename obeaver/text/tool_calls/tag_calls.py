@@ -1,42 +1,51 @@
-"""Calls written with tags: `<function=name>`, then `<parameter=key>` and a value for each argument, or one JSON object.
+"""Calls written with tags: one around the function, and one around the plain text of each argument.
 
-Values are plain text, so the function's schema has to say what they are: a string streams as it comes, anything else
-waits for its end and is taken as JSON if it is JSON.
+Values are plain text, so the function's schema has to say what they are, where the tag itself does not: a string
+streams as it comes, anything else waits for its end and is taken as JSON if it is JSON.
 """
 
-import json
-from collections.abc import Mapping
+import re
+from typing import Final
 
 from obeaver.text.hold_back import Patterns
+from obeaver.text.tool_calls.arguments import TagWords
 from obeaver.text.tool_calls.chars import CallOutput, Chars, Malformed, Reading
 from obeaver.text.tool_calls.json_calls import JsonCalls
+from obeaver.text.tool_calls.plain_values import as_json, quoted, types_of
 from obeaver.text.tool_spec import ToolSpec
 
-_PARAMETER, _END_FUNCTION = "<parameter=", "</function>"
-# One line break in front of the closing tag belongs to the markup, like the one behind the opening tag.
-_END_PARAMETER = Patterns(["\n</parameter>", "</parameter>"])
-_PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
+_TOLD_TYPE: Final = re.compile(r'\bstring="(true|false)"')
 
 
 class TagCall:
-    """Reads one function tag, from behind `<function=` on."""
+    """Reads one call, from behind the text that begins it on.
 
-    def __init__(self, chars: Chars, out: CallOutput) -> None:
+    Args:
+        chars: The current character is the first of the function's name.
+        out: Where the call is reported.
+        words: How the family writes its tags.
+    """
+
+    def __init__(self, chars: Chars, out: CallOutput, words: TagWords) -> None:
         self._chars = chars
         self._out = out
+        self._words = words
+        # White space that pads a value belongs to the markup, before the closing tag as behind the opening one.
+        self._end = Patterns({words.pad + words.parameter_end, words.parameter_end})
 
     def read(self) -> Reading[None]:
-        """Read through `</function>`.
+        """Read through the end of the function's tag.
 
         Raises:
             Malformed: This is no call of an offered function, or the tag goes wrong behind its arguments.
         """
-        chars = self._chars
-        name = yield from chars.until(">", forbidden="<\n")
+        chars, words = self._chars, self._words
+        name = yield from chars.until(words.name_end[0] + "<", forbidden="" if words.name_end[0] == "\n" else "\n")
         tool = self._out.tool(name.strip())
-        if tool is None:
+        if tool is None or (chars.char == "<" and not words.bare_name):
             raise Malformed
-        yield from chars.next()
+        if words.name_tail:
+            yield from chars.skip_past(words.name_tail)
         yield from chars.skip_space()
         if chars.char == "{":
             yield from self._json(tool)
@@ -44,19 +53,21 @@ class TagCall:
             yield from self._parameters(tool)
 
     def _json(self, tool: ToolSpec) -> Reading[None]:
-        arguments = JsonCalls(self._chars, self._out, closers=(_END_FUNCTION,))
+        end = self._words.function_end
+        arguments = JsonCalls(self._chars, self._out, closers=(end,))
         if not (yield from arguments.read_arguments(tool.name)):
             yield from self._chars.skip_space()
-            yield from self._chars.accept((_END_FUNCTION,), self._out.settle)
+            yield from self._chars.accept((end,), self._out.settle)
 
     def _parameters(self, tool: ToolSpec) -> Reading[None]:
         chars = self._chars
         num_parameters = 0
-        while (yield from self._next_tag(num_parameters)) == _PARAMETER:
+        while (yield from self._next_tag(num_parameters)) == self._words.parameter:
             if not num_parameters:
                 self._out.call(tool.name)
             self._out.arguments(", " if num_parameters else "{")
             num_parameters += 1
+            yield from chars.next()
             yield from self._parameter(tool)
             yield from chars.skip_space()
         if not num_parameters:
@@ -66,33 +77,23 @@ class TagCall:
         yield from chars.next()
 
     def _next_tag(self, num_parameters: int) -> Reading[str]:
-        try:
-            return (yield from self._tag())
-        except Malformed:
+        """Read up to the last character of what begins a parameter, or ends the function."""
+        found = yield from self._chars.find((self._words.parameter, self._words.function_end))
+        if not found:
             if num_parameters:
                 self._out.supply("}")
                 self._out.end_call()
-            raise
-
-    def _tag(self) -> Reading[str]:
-        """Read `<parameter=`, or up to the last character of `</function>`."""
-        yield from self._chars.expect("<")
-        if self._chars.char == "p":
-            yield from self._chars.expect(_PARAMETER[1:])
-            return _PARAMETER
-        yield from self._chars.expect(_END_FUNCTION[1:-1])
-        if self._chars.char != ">":
             raise Malformed
-        return _END_FUNCTION
+        return found
 
     def _parameter(self, tool: ToolSpec) -> Reading[None]:
-        chars = self._chars
-        key = (yield from chars.until(">", forbidden="\n")).strip()
-        self._out.arguments(f"{json.dumps(key, ensure_ascii=False)}: ")
-        yield from chars.next()
-        if chars.char == "\n":
+        chars, words = self._chars, self._words
+        key = (yield from chars.until(words.key_end[0], forbidden="\n")).strip()
+        told = yield from chars.skip_past(words.key_tail)
+        self._out.arguments(f"{quoted(key)}: ")
+        if words.pad and chars.char == words.pad:
             yield from chars.next()
-        types = _types(_property(tool.parameters, key))
+        types = _told_types(told) if words.tells_types else types_of(tool.parameters, key)
         if types == {"string"}:
             yield from self._text_value()
         else:
@@ -101,53 +102,20 @@ class TagCall:
 
     def _text_value(self) -> Reading[None]:
         self._out.arguments('"')
-        yield from self._chars.through(_END_PARAMETER, lambda text: self._out.arguments(_quoted(text)[1:-1]))
+        yield from self._chars.through(self._end, lambda text: self._out.arguments(quoted(text)[1:-1]))
         self._out.arguments('"')
 
     def _other_value(self, types: frozenset[str]) -> Reading[None]:
         pieces: list[str] = []
         try:
-            yield from self._chars.through(_END_PARAMETER, pieces.append)
+            yield from self._chars.through(self._end, pieces.append)
         except GeneratorExit:
             self._out.arguments("".join(pieces))
             raise
-        self._out.arguments(_as_json("".join(pieces), types))
+        self._out.arguments(as_json("".join(pieces), types))
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _property(schema: Mapping[str, object], key: str) -> object:
-    properties = schema.get("properties")
-    return properties.get(key) if isinstance(properties, Mapping) else None
-
-
-def _types(schema: object) -> frozenset[str]:
-    """The JSON types that a schema names, as far as they stand in plain sight."""
-    if not isinstance(schema, Mapping):
-        return frozenset()
-    named = schema.get("type")
-    types = frozenset(name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str))
-    choices = [choice for key in ("anyOf", "oneOf") for choice in _items(schema.get(key))]
-    return types.union(*(_types(choice) for choice in choices))
-
-
-def _items(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _as_json(text: str, types: frozenset[str]) -> str:
-    """The JSON text of a value that is of one of these types; of any, if there are none."""
-    value = _PYTHON_WORDS.get(text.strip(), text.strip())
-    if "string" in types and not (value == "null" and "null" in types):
-        return _quoted(text)
-    try:
-        json.loads(value, parse_constant=_reject)
-    except ValueError:
-        return _quoted(text)
-    return value
-
-
-def _reject(constant: str) -> object:
-    raise ValueError(constant)
+def _told_types(attributes: str) -> frozenset[str]:
+    """The types that a parameter's own tag tells: `string="true"`."""
+    told = _TOLD_TYPE.search(attributes)
+    return frozenset({"string"}) if told and told[1] == "true" else frozenset()

@@ -1,0 +1,54 @@
+"""How much a model shall think, told to its template in the words of its family.
+
+OpenAI's `reasoning_effort` is one of six words. Templates read a word of their own, a yes or no, or a budget of tokens;
+which of these a family has, the names of the variables that its template reads tell.
+"""
+
+from collections.abc import Mapping, Set
+from types import MappingProxyType
+from typing import Any, Final
+
+NO_THINKING: Final = "none"
+
+_YES_OR_NO: Final = ("enable_thinking", "thinking", "reasoning")
+_EFFORT: Final = "reasoning_effort"
+_BUDGET: Final = "thinking_budget"
+
+# Words that some families have beside `low`, `medium` and `high`; the first that a template itself names is taken.
+_OWN_WORDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"none": ("none", "no_think", "minimal"), "minimal": ("minimal",), "xhigh": ("xhigh", "max")}
+)
+_COMMON_WORDS: Final[Mapping[str, str]] = MappingProxyType({"none": "low", "minimal": "low", "xhigh": "high"})
+# Seed-OSS was taught multiples of 512, and no limit, which is what it has without this variable.
+_BUDGETS: Final[Mapping[str, int]] = MappingProxyType({"none": 0, "minimal": 512, "low": 1024, "medium": 4096})
+
+
+def thinking_variables(effort: str | None, *, enabled: bool | None, source: str, names: Set[str]) -> dict[str, Any]:
+    """The template's variables that stand for what was asked for.
+
+    Args:
+        effort: `none`, `minimal`, `low`, `medium`, `high` or `xhigh`; None where nothing was asked for.
+        enabled: Whether to think at all; None where the effort tells, if anything does.
+        source: The template.
+        names: The variables that it reads.
+    """
+    if enabled is False:
+        effort = NO_THINKING
+    if effort is None:
+        return {name: True for name in _YES_OR_NO if name in names} if enabled else {}
+    variables: dict[str, Any] = {name: effort != NO_THINKING for name in _YES_OR_NO if name in names}
+    if _EFFORT in names:
+        variables[_EFFORT] = _word(effort, source)
+    if _BUDGET in names and effort in _BUDGETS:
+        variables[_BUDGET] = _BUDGETS[effort]
+    return variables
+
+
+def thinks(variables: Mapping[str, Any]) -> bool:
+    """Whether a template with these variables lets the model think, as far as they tell."""
+    return not any(variables.get(name) is False for name in _YES_OR_NO) and variables.get(_BUDGET) != 0
+
+
+def _word(effort: str, source: str) -> str:
+    own = (word for word in _OWN_WORDS.get(effort, ()) if f"'{word}'" in source or f'"{word}"' in source)
+    return next(own, _COMMON_WORDS.get(effort, effort))
