@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 from support.browser import Pages
-from support.hostile_answers import ANSWERS, CSS, LINKS, SCRIPTS
+from support.hostile_answers import ANSWERS, MARKUP
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -20,28 +20,13 @@ def test_a_hostile_answer_in_a_conversation_harms_nothing(pages: Pages, tmp_path
     _is_unharmed(page, pages.origin)
 
 
-@pytest.mark.parametrize("text", [SCRIPTS, CSS, LINKS], ids=["scripts", "css", "links"])
-def test_a_hostile_answer_that_the_real_model_streams_harms_nothing(pages: Pages, text: str) -> None:
+def test_a_hostile_answer_that_the_real_model_streams_harms_nothing(pages: Pages) -> None:
     page = pages.open()
-    page.route("**/v1/chat/completions", lambda route: _with_choice(route, text))
+    page.route("**/v1/chat/completions", lambda route: _with_choice(route, MARKUP))
     page.get_by_label("Message", exact=True).fill("Say it.")
     page.keyboard.press("Enter")
     expect(page.locator("article.assistant").get_by_text("ended by itself")).to_be_visible()
     _is_unharmed(page, pages.origin)
-
-
-def test_a_link_says_where_it_leads_and_opens_without_a_way_back(pages: Pages, tmp_path: Path) -> None:
-    page = pages.open()
-    _take_in(page, tmp_path / "conversation.json", LINKS)
-    answer = page.locator("article.assistant")
-    expect(answer.get_by_text("spoof")).to_be_visible()
-    for link in answer.locator("a[href]").all():
-        address = link.get_attribute("href") or ""
-        assert address.startswith(("https://", "http://", "mailto:")), address
-        assert "noopener" in (link.get_attribute("rel") or "")
-    spoof = answer.locator("a[href*='evil.example/login']")
-    told = f"{spoof.inner_text()} {spoof.get_attribute('title')}"
-    assert "evil.example" in told, "what is written there is not where it leads, so the page says where"
 
 
 def _with_choice(route: Route, text: str) -> None:

@@ -17,6 +17,7 @@ const AXIS_FONT = "11px system-ui, sans-serif";
  * @param {boolean} [options.hasValues] Whether the legend tells the last values.
  * @param {string} [options.xLabel]
  * @param {[number, number | null]} [options.range] Of the y axis; null grows with the values.
+ * @param {number} [options.least] The end of an axis that grows, at least.
  * @param {(data: (number | null)[][]) => string} [options.describe]
  */
 export function createPlot(options) {
@@ -64,7 +65,7 @@ function extent(xs) {
   return min === max ? { min: min - 0.5, max: max + 0.5 } : { min, max };
 }
 
-function uplotOptions({ series, bare, isTime = false, say, sayX, xLabel, range = [0, null] }, width, height) {
+function uplotOptions({ series, bare, isTime = false, say, sayX, xLabel, range = [0, null], least = 0 }, width, height) {
   const [low, high] = range;
   return {
     width,
@@ -75,7 +76,7 @@ function uplotOptions({ series, bare, isTime = false, say, sayX, xLabel, range =
     select: { show: false },
     scales: {
       x: { time: isTime, auto: false },
-      y: { range: (_plot, _min, max) => [low, high ?? nextRound(max)] },
+      y: { range: (_plot, _min, max) => [low, high ?? Math.max(least, nextRound(max))] },
     },
     axes: bare ? [{ show: false }, { show: false }] : [xAxis(isTime, sayX, xLabel), yAxis(say)],
     series: [{}, ...series.map((one) => seriesOptions(one, bare))],
@@ -106,7 +107,7 @@ const xAxis = (isTime, sayX, xLabel) => ({
   labelSize: xLabel ? 18 : 0,
   grid: { show: false },
   size: 28,
-  ...(isTime ? { space: 90, values: (_plot, times) => times.map((time) => clock(time)) } : {}),
+  ...(isTime ? { space: 70, values: (_plot, times) => times.map((time) => clock(time)) } : {}),
   ...(sayX ? { values: (_plot, values) => values.map((value) => (value === null ? null : sayX(value))) } : {}),
 });
 

@@ -17,6 +17,7 @@ export function createModelPanel(app, id) {
     title: t("engine.rates"),
     isTime: true,
     say: (value) => format.number(value),
+    least: 10,
     series: [
       { label: t("engine.decode"), colour: "--data-1", fill: true },
       { label: t("engine.prefill"), colour: "--data-2", dash: [6, 4] },

@@ -17,7 +17,8 @@ export function createDeviceCard({ t, format }, kind) {
   const figures = h("dl.facts");
   const plot = usagePlot(t("system.memory_of", { device: name }), format);
   const body = h("div.device-body", {}, h("div.device-now", {}, gauge.element, figures), plot.element);
-  const element = h("article.card.device", { "aria-label": name }, h("header", {}, h("h2", {}, name), status), label, body);
+  const silence = h("p.muted.small", {}, t("system.silent"));
+  const element = h("article.card.device", { "aria-label": name }, h("header", {}, h("h2", {}, name), status), label, silence, body);
 
   return {
     element,
@@ -25,11 +26,12 @@ export function createDeviceCard({ t, format }, kind) {
     update(facts, history) {
       const there = isThere(facts);
       element.classList.toggle("absent", !there);
-      body.hidden = !there;
+      body.hidden = !facts.tells_memory;
+      silence.hidden = !there || facts.tells_memory;
       status.textContent = t(`system.status.${facts.status}`);
       status.className = `badge ${facts.status === "active" ? "accent" : ""}`;
       label.textContent = there ? facts.label : t(`system.absent.${kind}`);
-      if (!there) return;
+      if (!facts.tells_memory) return;
       const words = t("system.used_of", { used: format.megabytes(facts.used_mb), total: format.megabytes(facts.total_mb) });
       gauge.set(facts.utilisation, format.percent(facts.utilisation), words);
       fill(figures, rows(figureRows(facts, t, format)));

@@ -20,7 +20,7 @@ export function mount(root, app) {
     if (error) fill(fault, t("system.unknown", { reason: error.message }));
     if (!memory) return;
     platform.textContent = memory.platform;
-    for (const { name, kind, facts } of devices) cardOf(name, () => createDeviceCard(app, kind)).update(facts, sampler.history(name));
+    for (const { kind, facts } of devices) cardOf(kind, () => createDeviceCard(app, kind)).update(facts, sampler.history(kind));
     cardOf("process", () => createProcessCard(app)).update(memory.process, sampler.history("process"));
   });
 
