@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from obeaver import __version__
+from obeaver.api.anthropic.dialect import ANTHROPIC
 from obeaver.api.chat.dialect import CHAT
 from obeaver.api.completions.dialect import COMPLETIONS
 from obeaver.api.contract.operations import (
@@ -42,7 +43,7 @@ S = TypeVar("S")
 Handlers = Mapping[str, Handler]
 """By the operation's id."""
 
-DIALECTS: Final[tuple[Dialect[ApiState], ...]] = (CHAT, COMPLETIONS)
+DIALECTS: Final[tuple[Dialect[ApiState], ...]] = (CHAT, COMPLETIONS, ANTHROPIC)
 """How chat models are spoken with."""
 
 EMBEDDING_DIALECTS: Final[tuple[Dialect[EmbedState], ...]] = (EMBEDDINGS,)

@@ -21,7 +21,7 @@ class ChatApi(Endpoint):
         """
         asked, job = await self.prepare(request, parse_chat_request, _prepared)
         generation = start(job)
-        head = self.head(job.model, "chatcmpl")
+        head = self.head(job.model, "chatcmpl-")
         if asked.stream:
             return self.streamed(request, generation, ChatChunks(head, include_usage=asked.include_usage))
         answer = whole_answer(generation, head, logprobs=asked.sampling.num_logprobs is not None)

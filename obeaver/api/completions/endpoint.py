@@ -20,7 +20,7 @@ class CompletionsApi(Endpoint):
         """
         asked, job = await self.prepare(request, parse_completion, prepare_completion)
         generation = start_completion(job)
-        head = self.head(job.model, "cmpl")
+        head = self.head(job.model, "cmpl-")
         if asked.stream:
             chunks = CompletionChunks(job, generation, head)
             return self.streamed(request, generation, chunks)

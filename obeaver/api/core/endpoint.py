@@ -70,7 +70,7 @@ class Endpoint:
     def head(self, model: LoadedModel, id_prefix: str) -> Head:
         """The beginning of an answer of this model."""
         return Head(
-            id=f"{id_prefix}-{self._state.random_hex()}",
+            id=f"{id_prefix}{self._state.random_hex()}",
             created=int(self._state.clock()),
             model=model.name,
             system_fingerprint=system_fingerprint(
