@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from obeaver.models.store import Store, StoredModel
@@ -17,6 +18,9 @@ hypothesis.settings.load_profile("obeaver")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # References in numpy multiply small matrices, for which a BLAS library's threads mostly wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

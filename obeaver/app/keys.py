@@ -5,6 +5,7 @@ from pathlib import Path
 from obeaver.config import Settings
 from obeaver.errors import CommandError
 from obeaver.option_values import api_key
+from obeaver.utf8 import NotUtf8, read_utf8
 
 
 def api_keys(settings: Settings) -> tuple[str, ...]:
@@ -20,9 +21,9 @@ def api_keys(settings: Settings) -> tuple[str, ...]:
 
 def _keys_of_file(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise CommandError(f"{path} is not UTF-8 text") from None
+        text = read_utf8(path)
+    except NotUtf8 as error:
+        raise CommandError(f"{path} {error}") from None
     except OSError as error:
         raise CommandError(f"the API keys cannot be read: {path}: {error.strerror}") from None
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from obeaver.cli.stored import encoder_model
 from obeaver.config import DEFAULT_EMBEDDING_MODEL, Settings, load_settings
 from obeaver.errors import ApiError, CommandError
+from obeaver.utf8 import NotUtf8, given_text, utf8_text
 
 if TYPE_CHECKING:
     from obeaver.api.encoders.state import LoadedEncoder
@@ -76,7 +77,7 @@ def run_embed(arguments: argparse.Namespace) -> int:
     settings = load_settings(vars(arguments), os.environ)
     choose_provider(settings.provider)
     store = Store(settings.home)
-    asked = split_words(arguments.words, store)
+    asked = split_words([_given(word) for word in arguments.words], store)
     stored = encoder_model(asked.model or DEFAULT_EMBEDDING_MODEL, settings, store, arguments.weights)
     parameters = {name: getattr(arguments, name) for name in ("dimensions", "prompt_name", "truncate")}
     with store.use(stored), asyncio.Runner() as runner, _loaded(runner, stored, settings) as model:
@@ -86,6 +87,13 @@ def run_embed(arguments: argparse.Namespace) -> int:
         else:
             _write(embedder, asked.texts or _lines(), arguments)
     return 0
+
+
+def _given(word: str) -> str:
+    try:
+        return given_text(word)
+    except NotUtf8 as error:
+        raise CommandError(f"a text {error}") from None
 
 
 def split_words(words: Sequence[str], store: "Store") -> Asked:
@@ -106,10 +114,13 @@ def converse(embedder: Embedder) -> None:
     before: list[float] | None = None
     while True:
         try:
-            text = input("text> ").strip()
+            text = given_text(input("text> ")).strip()
         except EOFError:
             print()
             return
+        except (NotUtf8, UnicodeDecodeError):
+            print("obeaver: the line is not UTF-8 text", file=sys.stderr)
+            continue
         if not text:
             continue
         try:
@@ -161,8 +172,11 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _lines() -> Iterator[str]:
-    for number, line in enumerate(sys.stdin, 1):
-        text = line.rstrip("\r\n")
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            text = utf8_text(line, first_line=number).rstrip("\r\n")
+        except NotUtf8 as error:
+            raise CommandError(f"standard input {error}") from None
         if not text:
             raise CommandError(f"line {number} of standard input is empty, and an empty text has no vector")
         yield text

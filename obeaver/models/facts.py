@@ -12,6 +12,7 @@ from typing import Any, Final, TypeGuard
 
 from obeaver.errors import ModelError
 from obeaver.models.dialects import think_markers, tool_dialect
+from obeaver.utf8 import NotUtf8, read_utf8
 
 CONFIG: Final = "genai_config.json"
 PROVENANCE: Final = "obeaver.json"
@@ -208,10 +209,12 @@ def _is_int(value: object) -> TypeGuard[int]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_utf8(path)
     except FileNotFoundError:
         raise ModelError(f"{path.parent} is no complete model folder: {path.name} is missing") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except NotUtf8 as error:
+        raise ModelError(f"{path} {error}") from None
+    except OSError as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
 
 

@@ -18,6 +18,7 @@ from obeaver.errors import ModelError
 from obeaver.text.prompt import ControlTokens, Piece, RenderedPrompt
 from obeaver.text.stop_strings import StopTokens, stop_tokens
 from obeaver.text.token_bytes import TokenTable, token_table
+from obeaver.utf8 import NotUtf8, read_utf8
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILES = ("special_tokens_map.json", "tokenizer_config.json")
@@ -261,10 +262,12 @@ def _model_input(encoding: tokenizers.Encoding, limit: int | None) -> ModelInput
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_utf8(path)
     except FileNotFoundError:
         raise ModelError(f"{path.parent} is no complete model folder: {path.name} is missing") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except NotUtf8 as error:
+        raise ModelError(f"{path} {error}") from None
+    except OSError as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
 
 

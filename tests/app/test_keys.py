@@ -33,7 +33,9 @@ def test_a_key_that_no_header_can_hold_is_refused(key: str, capsys: pytest.Captu
         (b"", "holds no API key"),
         (b"# nothing else\n\n", "holds no API key"),
         (b"caf\xe9\n", "not UTF-8"),
-        (b"k\0ey\n", "line 1: a key must be"),
+        (b"k\0ey\n", "line 1 holds a NUL byte"),
+        ("key\n".encode("utf-16"), "is UTF-16, not UTF-8 text"),
+        (b"k\x01ey\n", "line 1: a key must be"),
         (b"good\nb\tad\n", "line 2: a key must be"),
     ],
 )

@@ -51,7 +51,7 @@ def test_json_is_what_the_server_answers(model: str, capsys: pytest.CaptureFixtu
 def test_lines_of_standard_input_become_an_array(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("w1\nw2 w3\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"w1\nw2 w3\n")))
     assert main(["embed", model, "--npy", str(tmp_path / "vectors.npy")]) == 0
     array = np.load(tmp_path / "vectors.npy")
     assert (array.shape, array.dtype) == ((2, HIDDEN), np.float32)
@@ -66,13 +66,13 @@ def test_a_person_sees_each_vector_and_how_near_it_is_to_the_one_before(
     told = capsys.readouterr()
     assert f"{HIDDEN} dimensions:" in told.out
     assert "cosine to the text before: 1.0000" in told.out
-    assert "42 tokens" in told.err
+    assert "`input[0]` has 42" in told.err
 
 
 @pytest.mark.parametrize(
     ("words", "lines", "message"),
     [
-        (["w1 " * 40], "", "has 42 tokens"),
+        (["w1 " * 40], "", "`input[0]` has 42"),
         (["w1", "--dimensions", "33"], "", "`dimensions` must be at most 32"),
         (["w1", "--npy", "/nowhere/at/all.npy"], "", "cannot be written"),
         ([], "w1\n\nw2\n", "line 2 of standard input is empty"),
@@ -86,9 +86,51 @@ def test_what_cannot_be_done_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     assert main(["embed", model, *words]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"w1\ncaf\xe9\n", "standard input is not UTF-8 text: line 2 holds the byte 0xe9"),
+        ("w1\nw2\n".encode("utf-16"), "standard input is UTF-16, not UTF-8 text: save it as UTF-8"),
+        ("w1\nw2\n".encode("utf-16-le"), "standard input is UTF-16, not UTF-8 text: save it as UTF-8"),
+        ("w1\nw2\n".encode("utf-16-be"), "standard input is UTF-16, not UTF-8 text: save it as UTF-8"),
+        (b"w1\nw2 and some more\0 words\n", "standard input is not UTF-8 text: line 2 holds a NUL byte"),
+    ],
+)
+@pytest.mark.parametrize("json_flag", [[], ["--json"]])
+def test_lines_that_are_no_text_are_refused(
+    model: str,
+    raw: bytes,
+    message: str,
+    json_flag: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    assert main(["embed", model, *json_flag]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == f"obeaver: {message}\n"
+    assert captured.out == ""
+
+
+def test_words_that_are_no_text_are_refused(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["embed", model, "w1", "caf\udce9"]) == 1
+    assert capsys.readouterr().err == "obeaver: a text is not UTF-8 text: line 1 holds the byte 0xe9\n"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(
+    model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = []
+    for raw in (b"w1\n", b"\xef\xbb\xbfw1\n"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+        assert main(["embed", model]) == 0
+        vectors.append(capsys.readouterr().out)
+    assert vectors[0] == vectors[1]
 
 
 def test_the_first_vector_is_told_without_a_cosine() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.terminal_chat import Screen
 
-from obeaver.cli.chat.lines import HISTORY_FILE, PlainLines, clean, piped_text, typed_lines
+from obeaver.cli.chat.lines import HISTORY_FILE, PlainLines, given, piped_text, typed_lines
 from obeaver.cli.terminal import Terminal
 from obeaver.errors import CommandError
 
@@ -23,11 +23,21 @@ def test_a_pipe_is_read_whole_and_as_utf_8_whatever_the_locale_says() -> None:
 
 def test_a_pipe_that_is_no_text_is_refused() -> None:
     with pytest.raises(CommandError, match="standard input is not UTF-8 text"):
-        piped(b"\xff\xfe\x00")
+        piped(b"caf\xe9")
 
 
-def test_bytes_that_are_no_utf_8_become_replacement_characters() -> None:
-    assert clean(b"caf\xe9 \xc3\xa9".decode("utf-8", "surrogateescape")) == "caf� é"
+def test_a_typed_line_that_is_no_text_is_refused() -> None:
+    assert given("café", "the line") == "café"
+    with pytest.raises(CommandError, match="the line is not UTF-8 text: line 1 holds the byte 0xe9"):
+        given(b"caf\xe9 \xc3\xa9".decode("utf-8", "surrogateescape"), "the line")
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_line_of_a_stream_that_is_no_text_is_refused(errors: str) -> None:
+    typed = io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding="utf-8", errors=errors)
+    lines = PlainLines(typed, Terminal(io.StringIO(), io.StringIO(), {}))
+    with pytest.raises(CommandError, match="the line is not UTF-8 text"):
+        lines.read(">>> ")
 
 
 def test_plain_lines_show_their_prompt_on_the_side_of_the_notes() -> None:

@@ -123,7 +123,12 @@ def test_a_screenless_person_gets_prompts_on_stderr_only(default_model: Path, tm
     ("words", "piped", "told"),
     [
         ([], b" \n", "nothing is asked: standard input is empty"),
-        ([], b"\xff\xfe", "standard input is not UTF-8 text"),
+        ([], b"caf\xe9", "standard input is not UTF-8 text: line 1 holds the byte 0xe9"),
+        ([], "Hello".encode("utf-16"), "standard input is UTF-16, not UTF-8 text"),
+        ([], "Hello".encode("utf-16-be"), "standard input is UTF-16, not UTF-8 text"),
+        ([], b"one\ntwo\0 words", "standard input is not UTF-8 text: line 2 holds a NUL byte"),
+        (["caf\udce9"], b"", "the question is not UTF-8 text"),
+        (["--system", "caf\udce9", "Hi"], b"", "--system is not UTF-8 text"),
         (["smollm2-135"], b"Hi", "there is no model 'smollm2-135': did you mean smollm2-135m?"),
         (["--temperature", "9", "Hi"], b"", "`temperature` must be a number from 0 to 2"),
         (["--offline", "smollm2-135m", "Hi"], b"", "smollm2-135m is not in "),

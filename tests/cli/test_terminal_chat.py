@@ -148,7 +148,7 @@ def test_a_message_that_does_not_fit_is_refused_with_advice_and_the_conversation
     talk = start_talk(says("Yes"))
     talk.type("One", "x" * CONTEXT_LENGTH, "Two")
     told = talk.err.getvalue()
-    assert f"the model's context holds {CONTEXT_LENGTH}" in told
+    assert f"maximum context length is {CONTEXT_LENGTH}" in told
     assert "ask with less text, or /save it and /reset" in told
     assert [text for _, text in talk.said] == ["One", "Yes", "Two", "Yes"]
 

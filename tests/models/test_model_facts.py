@@ -1,6 +1,7 @@
 """Facts of folders as the official exporter and obeaver's import write them."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,11 +228,28 @@ def test_a_missing_file_is_named(write: Write, file: str) -> None:
         read_facts(folder)
 
 
-def test_a_file_in_another_encoding_is_named(write: Write) -> None:
+@pytest.mark.parametrize(
+    "file", ["chat_template.jinja", "genai_config.json", "tokenizer.json", "tokenizer_config.json"]
+)
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{}".encode("utf-16"), "is UTF-16, not UTF-8 text: save it as UTF-8"),
+        (b'{"a": "caf\xe9"}', "is not UTF-8 text: line 1 holds the byte 0xe9"),
+        (b'{"a": "some words\0"}', "is not UTF-8 text: line 1 holds a NUL byte"),
+    ],
+)
+def test_a_file_in_another_encoding_is_named(write: Write, file: str, content: bytes, reason: str) -> None:
     folder = write()
-    (folder / "chat_template.jinja").write_bytes(b"\xff\xfe")
-    with pytest.raises(ModelError, match=r"chat_template\.jinja cannot be read"):
+    (folder / file).write_bytes(content)
+    with pytest.raises(ModelError, match=f"{re.escape(file)} {reason}"):
         read_facts(folder)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_template(write: Write) -> None:
+    folder = write()
+    (folder / "chat_template.jinja").write_bytes("\ufeff{{ messages }}".encode())
+    assert read_facts(folder).chat_template == "{{ messages }}"
 
 
 @pytest.mark.parametrize("name", ["../outside.onnx", "sub/../../outside.onnx", "/outside.onnx"])

@@ -102,6 +102,9 @@ class Chat:
                 if not composer.pending:
                     return
                 entry = composer.finish()
+            except CommandError as error:
+                self._terminal.note(f"error: {error}")
+                continue
             except KeyboardInterrupt:
                 self._terminal.note("")
                 if interrupted:

@@ -9,6 +9,7 @@ from typing import Final, Protocol, TextIO
 
 from obeaver.cli.terminal import Terminal
 from obeaver.errors import CommandError
+from obeaver.utf8 import NotUtf8, given_text, utf8_text
 
 HISTORY_FILE: Final = "run_history"
 _MAX_HISTORY: Final = 2000
@@ -23,6 +24,7 @@ class Lines(Protocol):
 
         Raises:
             EOFError: There is none.
+            CommandError: It is not text.
             KeyboardInterrupt: Ctrl-C.
         """
         ...
@@ -33,7 +35,10 @@ class EditedLines:
 
     def read(self, prompt: str) -> str:
         """See `Lines.read`."""
-        return clean(input(prompt))
+        try:
+            return given(input(prompt), "the line")
+        except UnicodeDecodeError:
+            raise CommandError("the line is not UTF-8 text") from None
 
 
 class PlainLines:
@@ -45,10 +50,13 @@ class PlainLines:
     def read(self, prompt: str) -> str:
         """See `Lines.read`."""
         self._terminal.ask(prompt)
-        line = self._stream.readline()
+        try:
+            line = self._stream.readline()
+        except UnicodeDecodeError:
+            raise CommandError("the line is not UTF-8 text") from None
         if not line:
             raise EOFError
-        return clean(line.removesuffix("\n"))
+        return given(line.removesuffix("\n"), "the line")
 
 
 @contextmanager
@@ -101,11 +109,18 @@ def piped_text(stream: TextIO) -> str:
         CommandError: It is not text.
     """
     try:
-        return stream.buffer.read().decode("utf-8-sig").strip()
-    except UnicodeDecodeError:
-        raise CommandError("standard input is not UTF-8 text") from None
+        return utf8_text(stream.buffer.read()).strip()
+    except NotUtf8 as error:
+        raise CommandError(f"standard input {error}") from None
 
 
-def clean(text: str) -> str:
-    """The text with U+FFFD for bytes that were not UTF-8: Python passes them on as lone surrogates."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def given(text: str, name: str) -> str:
+    """A text from the command line or the keyboard.
+
+    Raises:
+        CommandError: It is not text; calls it by its name.
+    """
+    try:
+        return given_text(text)
+    except NotUtf8 as error:
+        raise CommandError(f"{name} {error}") from None

@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from obeaver.cli.chat.lines import clean, piped_text, typed_lines
+from obeaver.cli.chat.lines import given, piped_text, typed_lines
 from obeaver.cli.chat.sampling_flags import given_sampling
 from obeaver.cli.chat.transcript import Transcript
 from obeaver.cli.chat.words import Asked, split_words
@@ -47,12 +47,12 @@ def _run(arguments: argparse.Namespace) -> None:
     settings = load_settings(vars(arguments), os.environ)
     choose_provider(settings.provider)
     sampling, reasoning = _parsed(given_sampling(arguments))
+    transcript = Transcript(system=given(arguments.system or "", "--system"))
     store = Store(settings.home)
     asked = _asked(arguments.words, store)
     question = _question(asked.prompt)
     stored = chat_model(asked.model or DEFAULT_MODEL, settings, store)
     terminal = Terminal(sys.stdout, sys.stderr, os.environ)
-    transcript = Transcript(system=clean(arguments.system or ""))
     if not question:
         terminal.note(f"loading {stored.name} …")
     with store.use(stored), asyncio.Runner() as runner, _loaded(runner, stored, settings) as model:
@@ -102,7 +102,7 @@ def _question(prompt: str) -> str:
     Raises:
         CommandError: Nothing is asked and nobody is there.
     """
-    prompt, stdin = clean(prompt).strip(), sys.stdin
+    prompt, stdin = given(prompt, "the question").strip(), sys.stdin
     if stdin is not None and stdin.isatty():
         return prompt
     question = "\n\n".join(filter(None, [prompt, piped_text(stdin) if stdin else ""]))

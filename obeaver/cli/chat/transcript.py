@@ -10,6 +10,7 @@ from pathlib import Path
 from obeaver.api.core.conversation import AssistantMessage, Message, SystemMessage, UserMessage, text_parts
 from obeaver.api.core.messages import text_of
 from obeaver.errors import BadRequest, CommandError
+from obeaver.utf8 import NotUtf8, read_utf8
 
 
 @dataclass(slots=True)
@@ -83,10 +84,12 @@ def read_transcript(path: Path) -> tuple[Message, ...]:
     from obeaver.api.chat.request import parse_chat_request
 
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body = json.loads(read_utf8(path))
         return parse_chat_request({"messages": body["messages"]}).conversation.messages
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error.strerror}") from None
+    except NotUtf8 as error:
+        raise CommandError(f"{path} {error}") from None
     except BadRequest as error:
         raise CommandError(f"{path} is not a conversation: {error}") from None
     except (ValueError, KeyError, TypeError, RecursionError):

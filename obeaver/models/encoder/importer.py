@@ -14,6 +14,7 @@ from obeaver.models.encoder.linear import MATRICES
 from obeaver.models.encoder.safetensors import Tensors, weight_files
 from obeaver.models.gguf.writer import GRAPH_FILE, TensorWriter
 from obeaver.models.progress import Progress
+from obeaver.utf8 import read_utf8
 
 
 def import_encoder(source: Path, target: Path, *, weights: str, name: str, progress: Progress) -> None:
@@ -34,7 +35,7 @@ def import_encoder(source: Path, target: Path, *, weights: str, name: str, progr
     if not (source / TOKENIZER).is_file():
         raise ModelError(f"{source} is no complete model folder: {TOKENIZER} is missing")
     facts = read_encoder_facts(source)
-    config = json.loads((source / CONFIG).read_text(encoding="utf-8"))
+    config = json.loads(read_utf8(source / CONFIG))
     try:
         with progress.stage("convert", facts.size_bytes) as stage:
             _write_graph(read_architecture(config), source, target, weights)

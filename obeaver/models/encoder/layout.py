@@ -17,6 +17,7 @@ from typing import Any, Final
 from obeaver.errors import ModelError
 from obeaver.models.encoder.architecture import is_classifier, read_architecture
 from obeaver.models.encoder.safetensors import SHARD_INDEX, SINGLE_FILE, weight_files
+from obeaver.utf8 import NotUtf8, read_utf8
 
 CONFIG: Final = "config.json"
 TOKENIZER: Final = "tokenizer.json"
@@ -301,9 +302,11 @@ def _nested(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_utf8(path))
     except FileNotFoundError:
         raise ModelError(f"{path.parent} is no complete model folder: {path.name} is missing") from None
+    except NotUtf8 as error:
+        raise ModelError(f"{path} {error}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
 

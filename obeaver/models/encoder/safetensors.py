@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from obeaver.errors import ModelError
+from obeaver.utf8 import NotUtf8, read_utf8
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -70,10 +71,12 @@ def weight_files(folder: Path) -> list[Path]:
     if not index.is_file():
         return []
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads(read_utf8(index))["weight_map"].values()))
         # By their words alone: a name must not lead out of the folder.
         if any(Path(name).name != name for name in names):
             raise ValueError("it names files elsewhere")
+    except NotUtf8 as error:
+        raise ModelError(f"{index} {error}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{index} cannot be read: {error}") from error
     return [folder / name for name in names]
