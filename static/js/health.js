@@ -29,7 +29,6 @@ export function watchHealth(api) {
       tell(nameOf(facts), facts);
     } catch (error) {
       if (error.status === 503) tell("unwell", error);
-      else if (error.status === 401) tell("locked", state.value.facts);
       else tell("gone", state.value.facts);
     }
   }

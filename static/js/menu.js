@@ -16,7 +16,8 @@ export function openMenu(anchor, rows) {
     if (menu.contains(document.activeElement) || document.activeElement === document.body) anchor.focus({ preventScroll: true });
     setTimeout(() => menu.remove());
   });
-  (anchor.closest("dialog") ?? document.body).append(menu);
+  // Within a landmark, so that screen readers can say where it is.
+  (anchor.closest("dialog, main, nav, aside") ?? document.body).append(menu);
   anchor.setAttribute("aria-haspopup", "menu");
   anchor.setAttribute("aria-expanded", "true");
   menu.showPopover();

@@ -8,7 +8,7 @@ export function createNotice({ t, health }) {
   const leave = health.subscribe(({ state }) => {
     if (state === last) return;
     last = state;
-    const words = { gone: t("notice.gone"), unwell: t("notice.unwell"), locked: t("notice.locked"), empty: t("notice.empty") }[state];
+    const words = { gone: t("notice.gone"), unwell: t("notice.unwell"), empty: t("notice.empty") }[state];
     element.hidden = !words;
     if (!words) return;
     fill(element, icon("warning"), h("span", {}, words), state === "empty" && h("a.button.tiny", { href: hashOf("models") }, t("welcome.load")));

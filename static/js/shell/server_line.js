@@ -25,7 +25,6 @@ serverLine.leave = (root) => left.get(root.querySelector(".server-line"))?.();
 export function serverWords({ state, facts }, t) {
   if (state === "gone") return t("server.gone");
   if (state === "connecting") return t("server.connecting");
-  if (state === "locked") return t("server.locked");
   if (state === "unwell") return t("server.unwell");
   if (facts.load?.status === "loading") return t("server.loading", { model: facts.load.model });
   return state === "empty" ? t("server.empty") : facts.model;
