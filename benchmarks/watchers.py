@@ -1,7 +1,7 @@
 """What do open pages cost the streams that run? Twenty pages of the dashboard against none, in turns.
 
-Each page reads the engine's events and asks for the memory every three seconds, as the dashboard's does. The pages live
-in a process of their own on the same machine, so their share is part of the figure. Claim: at most 3 %.
+Each page reads the engine's events and asks for memory and health as often as the dashboard's does. The pages live in a
+process of their own on the same machine, so their share is part of the figure. Claim: at most 3 %.
 """
 
 import argparse

@@ -1,6 +1,7 @@
-"""Open pages of the dashboard, as far as the server meets them: each reads the engine's events and polls the memory.
+"""Open pages of the dashboard, as far as the server meets them.
 
-Costs as little as it can, so that what it takes from the streams is the server's share.
+Each reads the engine's events, and asks for memory and health as often as the page does. It costs as little as it can,
+so that what it takes from the streams is the server's share.
 """
 
 import asyncio
@@ -9,8 +10,8 @@ import threading
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-POLL_S = 3.0
-"""How often a page asks for the memory of devices and process."""
+POLLS_S = {"/api/system/memory": 3.0, "/health": 1.5}
+"""How often a page asks."""
 
 
 class Pages:
@@ -45,7 +46,8 @@ class Pages:
         return asyncio.run_coroutine_threadsafe(end(), self._loop).result()
 
     async def _page(self, url: str, phase: float) -> None:
-        await asyncio.gather(self._listen(url), self._poll(url, phase * POLL_S))
+        polls = (self._poll(url, path, phase * every_s, every_s) for path, every_s in POLLS_S.items())
+        await asyncio.gather(self._listen(url), *polls)
 
     async def _listen(self, url: str) -> None:
         async with _connection(url) as (reader, writer):
@@ -53,13 +55,13 @@ class Pages:
             while data := await reader.read(65536):
                 self._num_bytes += len(data)
 
-    async def _poll(self, url: str, first_s: float) -> None:
+    async def _poll(self, url: str, path: str, first_s: float, every_s: float) -> None:
         await asyncio.sleep(first_s)
         async with _connection(url) as (reader, writer):
             while True:
-                writer.write(_request(url, "/api/system/memory"))
+                writer.write(_request(url, path))
                 self._num_bytes += len(await reader.read(65536))
-                await asyncio.sleep(POLL_S)
+                await asyncio.sleep(every_s)
 
 
 @contextlib.asynccontextmanager

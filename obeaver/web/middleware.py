@@ -74,7 +74,8 @@ class RequestId:
 class AccessLog:
     """One line on `obeaver.access` when an answer has ended: client, method, path, status, bytes, duration, id.
 
-    The query is left out: people put keys there. A client that left before its answer has the status 499.
+    The query is left out: people put keys there. A client that left before its answer has the status 499. Of those who
+    ask every few seconds how things stand, only what fails is told above the level DEBUG.
 
     Args:
         app: The next layer.
@@ -118,7 +119,8 @@ class AccessLog:
             self._write(request, progress.num_bytes, (scope.get("client") or ("-",))[0])
 
     def _write(self, request: LoggedRequest, num_bytes: int, client: str) -> None:
-        access_logger.info(
+        access_logger.log(
+            logging.DEBUG if request.is_watching else logging.INFO,
             '%s "%s %s" %d%s %d bytes %.1f ms %s',
             client,
             request.method,

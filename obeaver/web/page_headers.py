@@ -4,6 +4,8 @@ Sources: Content Security Policy Level 3, Permissions Policy, Referrer Policy (W
 opener policies"; WHATWG Fetch, 3.7 "Cross-Origin-Resource-Policy header".
 """
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -13,6 +15,11 @@ CONTENT_SECURITY_POLICY: Final = (
 )
 """Scripts, styles and requests of this server alone, and none of them inline: an answer of a model that became markup
 could run nothing, load nothing and send nothing anywhere."""
+
+DOCUMENT_POLICY: Final = (
+    "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""For a page that is complete in itself: no scripts, no requests, and one style, known by its hash."""
 
 _SWITCHED_OFF: Final = ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
 """What a page about models never asks for."""
@@ -26,3 +33,13 @@ PAGE_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "referrer-policy": "no-referrer",
     }
 )
+
+
+def document_headers(style: str) -> Mapping[str, str]:
+    """For a page without scripts whose only style is this text, between its tags."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    return {
+        **PAGE_HEADERS,
+        "content-security-policy": DOCUMENT_POLICY.format(style=digest),
+        "x-content-type-options": "nosniff",
+    }

@@ -13,7 +13,7 @@ NUM_KEPT: Final = 200
 """Requests that are kept: some screens full, at about 300 bytes each."""
 
 QUIET_PATHS: Final = ("/static/", "/health", "/metrics", "/api/engine", "/api/system/")
-"""Asked every few seconds by whoever watches. They would push everything else out; only their failures are kept."""
+"""Asked every few seconds by whoever watches. They would push everything else out; only their failures are told."""
 
 _TOKENS_KEY: Final = "obeaver.tokens"
 
@@ -50,6 +50,11 @@ class LoggedRequest(NamedTuple):
     duration_s: float
     tokens: Tokens | None = None
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether somebody only asked how things stand, and was told."""
+        return self.path.startswith(QUIET_PATHS) and self.status < 400
+
 
 class RequestLog:
     """A ring of them. Belongs to the event loop.
@@ -69,7 +74,7 @@ class RequestLog:
 
     def add(self, request: LoggedRequest) -> None:
         """Keep a request, unless it is one of those that only watch; its number is given here."""
-        if request.path.startswith(QUIET_PATHS) and request.status < 400:
+        if request.is_watching:
             return
         self._num_seen += 1
         self._kept.append(request._replace(number=self._num_seen))

@@ -244,3 +244,8 @@ async def test_a_chat_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is not an embedding model"):
         async with serving(tmp_path):
             pass
+
+
+async def test_there_is_no_page(served: ServedEncoder) -> None:
+    assert (await served.get("/static/index.html")).status == 404
+    assert (await served.get("/")).status == 200

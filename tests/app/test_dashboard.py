@@ -1,5 +1,8 @@
 """The dashboard's server: the chat server with a page, which may begin without a model."""
 
+import base64
+import hashlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -95,6 +98,16 @@ async def test_with_a_key_the_page_is_open_and_everything_else_is_not(tmp_path: 
         }
         named = await asgi.request(served.app, "GET", "/v1/models", headers={"authorization": "Bearer secret"})
         assert named.status == 200
+
+
+async def test_the_description_is_a_page_that_runs_and_loads_nothing(empty: ServedChat) -> None:
+    docs = await asgi.request(empty.app, "GET", "/docs")
+    (style,) = re.findall(r"<style>(.*?)</style>", docs.body.decode(), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = docs.headers["content-security-policy"].split("; ")
+    assert policy[:2] == ["default-src 'none'", f"style-src 'sha256-{digest}'"]
+    assert "frame-ancestors 'none'" in policy
+    assert "style=" not in docs.body.decode()
 
 
 @pytest.mark.parametrize("path", [PAGE, "/static/"])

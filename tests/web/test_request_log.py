@@ -1,5 +1,8 @@
 """The ring of the latest requests."""
 
+import logging
+
+import pytest
 from support.asgi import http_scope, request
 
 from obeaver.web.middleware import AccessLog
@@ -57,6 +60,17 @@ async def test_tokens_are_counted_when_the_answer_is_over() -> None:
     await request(AccessLog(app, log=log, clock=lambda: next(times), wall_clock=lambda: 99.0), "POST", "/p?key=k")
     (row,) = log.between(0, 1)
     assert row == LoggedRequest(1, "-", "POST", "/p", 200, True, 99.0, 2.5, Tokens(7, 3))
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "level"), [("/health", 200, "DEBUG"), ("/health", 503, "INFO"), ("/p", 200, "INFO")]
+)
+async def test_who_only_watches_does_not_fill_the_servers_log(
+    caplog: pytest.LogCaptureFixture, path: str, status: int, level: str
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="obeaver.access")
+    await request(AccessLog(Response(b"x", status=status)), "GET", path)
+    assert [record.levelname for record in caplog.records] == [level]
 
 
 async def test_a_request_that_the_client_left_has_its_own_status() -> None:

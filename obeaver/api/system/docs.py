@@ -10,6 +10,7 @@ from typing import Any
 
 from obeaver.api.contract.openapi import openapi_document
 from obeaver.api.contract.operations import Operation
+from obeaver.web.page_headers import document_headers
 from obeaver.web.request import Request
 from obeaver.web.response import HTMLResponse, JSONResponse
 
@@ -31,6 +32,9 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; 
 """
 
 
+HEADERS = document_headers(STYLE)
+
+
 class DocsApi:
     """Handlers that describe a server."""
 
@@ -44,7 +48,8 @@ class DocsApi:
     async def page(self, request: Request) -> HTMLResponse:
         """`GET /docs`."""
         host = request.headers.get("host", "127.0.0.1:18000")
-        return HTMLResponse(docs_page(self._document, base_url=f"{request.scope.get('scheme', 'http')}://{host}"))
+        page = docs_page(self._document, base_url=f"{request.scope.get('scheme', 'http')}://{host}")
+        return HTMLResponse(page, headers=HEADERS)
 
 
 def docs_page(document: Object, *, base_url: str) -> str:
