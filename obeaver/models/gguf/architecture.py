@@ -32,13 +32,11 @@ class Experts:
         count: Experts.
         used: So many, the likeliest, are computed for each token; their shares of the sum are the softmax over them.
         ffn_size: Width of each.
-        scale: Their sum is multiplied by this.
     """
 
     count: int
     used: int
     ffn_size: int
-    scale: float
 
 
 @dataclass(frozen=True, slots=True)

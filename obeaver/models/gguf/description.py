@@ -125,7 +125,7 @@ class _Description:
             raise keys.refusal(f"a {keys.family} model with a mixture of experts is not supported")
         used = keys.count("expert_used_count", most=count)
         default = None if width_key == "feed_forward_length" else keys.count("feed_forward_length") // used
-        return Experts(count, used, keys.count(width_key, default=default), keys.factor("expert_weights_scale"))
+        return Experts(count, used, keys.count(width_key, default=default))
 
     def _rope(self, head_dim: int) -> RopeChoice:
         context = self._keys.count("context_length", most=_MAX_CONTEXT)

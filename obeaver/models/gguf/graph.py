@@ -62,13 +62,13 @@ class LayerParameters(Protocol):
         """Multiply x by the transposed rows of the named matrices, stacked; biases included."""
 
     def experts(self, nodes: Nodes, name: str, x: str, scores: str, prefix: str, attributes: Mapping[str, Any]) -> str:
-        """The sum of the likeliest experts' outputs, each times its share.
+        """The output of one expert for each row.
 
         Args:
             nodes: The graph.
             name: Of the result.
-            x: [batch, tokens, hidden_size].
-            scores: Of all experts, [batch * tokens, experts].
+            x: [rows, hidden_size].
+            scores: Of all experts, [rows, experts]; the highest is computed.
             prefix: Of the layer's parts, such as `blk.3`.
             attributes: Of onnxruntime's MoE.
         """

@@ -48,7 +48,7 @@ _INT8: Final = BlockFormat(bits=8, block_size=64, symmetric=True)
 _INT4: Final = BlockFormat(bits=4, block_size=32)
 WEIGHTS: Final[Mapping[str, MatrixFormats]] = {
     "int8": MatrixFormats(layers=_ROWS, head=_ROWS, embedding=_INT8, first_down=_INT8, values=_ROWS, experts=_INT8),
-    "int4": MatrixFormats(layers=_INT4, head=_INT8, embedding=_INT8, first_down=_INT4, values=_INT8, experts=_INT8),
+    "int4": MatrixFormats(layers=_INT4, head=_INT8, embedding=_INT8, first_down=_INT4, values=_INT8, experts=_INT4),
     "fp32": MatrixFormats(layers=None, head=None, embedding=None, first_down=None, values=None, experts=None),
 }
 KV: Final = ("int8", "float32")

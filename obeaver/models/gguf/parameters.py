@@ -15,14 +15,12 @@ import numpy.typing as npt
 from onnx import numpy_helper
 
 from obeaver.models.gguf.graph import MICROSOFT, Nodes
-from obeaver.models.gguf.quantize import FEW_BITS, BlockFormat, RowFormat, quantise, quantise_rows
+from obeaver.models.gguf.quantize import FEW_BITS, INT8_ACTIVATIONS, BlockFormat, RowFormat, quantise, quantise_rows
 from obeaver.models.gguf.reader import FloatArray
 from obeaver.models.gguf.stored_experts import StoredExperts
 from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
 from obeaver.models.gguf.writer import TensorWriter
 
-# Activations are quantised to int8 in blocks as well, which is what the fast kernels multiply.
-_INT8_ACTIVATIONS: Final = 4
 # The kernels want activations unsigned: 128 stands for 0, and 1 to 255 for a token's range.
 _ACTIVATION_ZERO: Final = 128
 _ACTIVATION_TOP: Final = 127
@@ -282,7 +280,7 @@ class StoredParameters:
             K=columns,
             bits=form.bits,
             block_size=form.block_size,
-            accuracy_level=_INT8_ACTIVATIONS,
+            accuracy_level=INT8_ACTIVATIONS,
         )
 
     def _block_lookup(self, nodes: Nodes, ids: str, form: BlockFormat) -> str:

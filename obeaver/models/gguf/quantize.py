@@ -15,6 +15,8 @@ FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
 
 FEW_BITS: Final = 4
+# Activations are quantised to int8 in blocks as well, which is what the fast kernels multiply: their `accuracy_level`.
+INT8_ACTIVATIONS: Final = 4
 _INT8_TOP: Final = 127
 
 # Ranges that are tried: as far as the block's extremes or less far, so that these are clipped, and with the zero point

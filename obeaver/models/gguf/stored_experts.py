@@ -1,18 +1,18 @@
-"""Experts stored beside the graph: as float32, or in blocks of 8 bits, with onnxruntime's own operators for them.
+"""Experts stored beside the graph: as float32 or in blocks, with onnxruntime's own operators for them.
 
-Their kernels for blocks of 8 bits round activations to integers too, and give a token the same bits beside whatever
-other tokens it is computed; those for 4 bits do not (onnxruntime 1.32).
+The kernels for blocks are those of MatMulNBits, and round activations to integers too.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from obeaver.models.gguf.graph import MICROSOFT, Nodes
-from obeaver.models.gguf.quantize import BlockFormat, quantise
+from obeaver.models.gguf.quantize import INT8_ACTIVATIONS, BlockFormat, quantise
 from obeaver.models.gguf.reader import FloatArray
 from obeaver.models.gguf.weights import Weights
 from obeaver.models.gguf.writer import TensorWriter
@@ -38,57 +38,73 @@ class StoredExperts:
 
     def add(self, nodes: Nodes, name: str, x: str, scores: str, prefix: str, attributes: Mapping[str, Any]) -> str:
         """See `graph.LayerParameters.experts`."""
-        model = self.weights.model
-        outer, inner = model.hidden_size, model.ffn_size
-        biases = self.weights.expert_biases(prefix)
-        tensors: list[list[str]] = []
-        size = self._block_size()
-        for i, (which, read, shape) in enumerate(
-            (
-                ("gate_up", self.weights.gate_up, (2 * inner, outer)),
-                ("down", self.weights.down, (outer, inner)),
-            )
-        ):
-            stored = self._store(f"{name}.{which}", prefix, read, shape, size)
-            bias = "" if biases is None else self.writer.add(f"{name}.{which}.bias", np.ascontiguousarray(biases[i]))
-            tensors.append([*stored, bias])
-        inputs = [x, scores, *tensors[0], *tensors[1]]
-        while not inputs[-1]:
-            inputs.pop()
-        if size is None:
-            return nodes.one(name, "MoE", *inputs, domain=MICROSOFT, **attributes)
-        return nodes.one(name, "QMoE", *inputs, domain=MICROSOFT, expert_weight_bits=8, block_size=size, **attributes)
+        form = self._divided()
+        inner, outer = self.weights.model.ffn_size, self.weights.model.hidden_size
+        gate_up = self._store(f"{name}.gate_up", partial(self.weights.gate_up, prefix), (2 * inner, outer), form)
+        down = self._store(f"{name}.down", partial(self.weights.down, prefix), (outer, inner), form)
+        biases = self._biases(name, prefix)
+        if form is None:
+            inputs = [x, scores, *gate_up, biases[0], *down, biases[1]]
+            return nodes.one(name, "MoE", *_without_gaps(inputs), domain=MICROSOFT, **attributes)
+        zeros = [*gate_up[2:], *down[2:]]
+        inputs = [x, scores, *gate_up[:2], biases[0], *down[:2], biases[1], "", "", "", *zeros]
+        return nodes.one(
+            name,
+            "QMoE",
+            *_without_gaps(inputs),
+            domain=MICROSOFT,
+            expert_weight_bits=form.bits,
+            block_size=form.block_size,
+            accuracy_level=INT8_ACTIVATIONS,
+            **attributes,
+        )
 
-    def _block_size(self) -> int | None:
-        """The largest block that rows of both kinds can be cut into; None is float32."""
+    def _divided(self) -> BlockFormat | None:
+        """The format, with the largest blocks that rows of both kinds can be cut into; None is float32."""
         if self.form is None:
             return None
         size, widths = self.form.block_size, (self.weights.model.hidden_size, self.weights.model.ffn_size)
         while size >= _SMALLEST_BLOCK and any(width % size for width in widths):
             size //= 2
-        return size if size >= _SMALLEST_BLOCK else None
+        return replace(self.form, block_size=size) if size >= _SMALLEST_BLOCK else None
+
+    def _biases(self, name: str, prefix: str) -> list[str]:
+        biases = self.weights.expert_biases(prefix)
+        if biases is None:
+            return ["", ""]
+        names = (f"{name}.gate_up.bias", f"{name}.down.bias")
+        return [self.writer.add(*pair) for pair in zip(names, map(np.ascontiguousarray, biases), strict=True)]
 
     def _store(
-        self,
-        name: str,
-        prefix: str,
-        read: Callable[[str, int], FloatArray],
-        shape: tuple[int, int],
-        block_size: int | None,
+        self, name: str, read: Callable[[int], FloatArray], shape: tuple[int, int], form: BlockFormat | None
     ) -> list[str]:
-        scales: list[FloatArray] = []
+        """Store one matrix of each expert; the names of values, scales and, if any, zero points."""
+        count = self.weights.num_experts
+        if form is None:
+            return [self.writer.add_chunks(name, np.float32, (count, *shape), map(self._counted(read), range(count)))]
+        others: list[tuple[npt.NDArray[np.generic], ...]] = []
 
-        def chunks() -> Iterator[npt.NDArray[np.generic]]:
-            for index in range(self.weights.num_experts):
-                matrix = read(prefix, index)
-                self.advance(matrix.size)
-                if block_size is None:
-                    yield matrix
-                    continue
-                quantised = quantise(matrix, BlockFormat(8, block_size, symmetric=True))
-                scales.append(quantised.scales)
-                yield quantised.packed.reshape(shape)
+        def packed() -> Iterator[npt.NDArray[np.uint8]]:
+            for index in range(count):
+                pieces = quantise(self._counted(read)(index), form)
+                others.append(tuple(piece for piece in pieces[1:] if piece is not None))
+                yield pieces.packed
 
-        dtype = np.float32 if block_size is None else np.uint8
-        self.writer.add_chunks(name, dtype, (self.weights.num_experts, *shape), chunks())
-        return [name] if block_size is None else [name, self.writer.add(f"{name}.scales", np.stack(scales))]
+        stored = self.writer.add_chunks(name, np.uint8, (count, shape[0], shape[1] * form.bits // 8), packed())
+        kinds = zip((f"{name}.scales", f"{name}.zero_points"), zip(*others, strict=True), strict=False)
+        return [stored, *(self.writer.add(kind, np.stack(pieces)) for kind, pieces in kinds)]
+
+    def _counted(self, read: Callable[[int], FloatArray]) -> Callable[[int], FloatArray]:
+        def counted(index: int) -> FloatArray:
+            matrix = read(index)
+            self.advance(matrix.size)
+            return matrix
+
+        return counted
+
+
+def _without_gaps(inputs: list[str]) -> list[str]:
+    """Without the empty names at the end."""
+    while not inputs[-1]:
+        inputs = inputs[:-1]
+    return inputs

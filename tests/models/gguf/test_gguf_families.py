@@ -21,6 +21,7 @@ from obeaver.models.fidelity import compare, folder_logits
 from obeaver.models.gguf import import_gguf
 from obeaver.models.gguf.families import ARCHITECTURES
 from obeaver.models.progress import SilentProgress
+from obeaver.onnx_outline import read_nodes
 
 ImportTiny = Callable[..., Path]
 NUM_TOKENS = 96
@@ -82,7 +83,9 @@ VARIANTS = {
     ),
     "biases of stacked matrices": replace(SMALL, architecture="phi3", biases=("attn_qkv",)),
     "scales and a head of its own": replace(SMALL, architecture="granite", tied=False),
-    "experts scaled": replace(SMALL, architecture="qwen3moe", experts=5),
+    "several experts for a token": replace(
+        SMALL, architecture="qwen3moe", experts=9, metadata={"expert_used_count": 5}
+    ),
 }
 ALL = {**FAMILIES, **VARIANTS}
 TEXT = [int(n) for n in np.random.default_rng(7).integers(0, 261, NUM_TOKENS)]
@@ -96,6 +99,7 @@ with np.load(Path(__file__).parents[2] / "data" / "llama_cpp" / "logits.npz") as
     RECORDED = dict(file)
 # Random weights make errors grow from layer to layer: a Llama of four layers has 0.24.
 INT8_TOLERANCE = 0.3
+INT4_TOLERANCE = 0.5
 
 
 @pytest.fixture(params=ALL)
@@ -154,3 +158,12 @@ def test_int8_is_near_the_reference_and_the_same_to_the_bit_however_it_is_comput
     found = together.run([[TEXT[length]] for length in lengths], [length + 1 for length in lengths])
     for index, length in enumerate(lengths):
         assert np.array_equal(found[index][-1], whole[length]), f"a row of {length} tokens"
+
+
+@pytest.mark.parametrize("architecture", MIXTURES)
+def test_experts_in_four_bits_are_near_the_reference(import_tiny: ImportTiny, architecture: str) -> None:
+    tiny = replace(SMALL, architecture=architecture, experts=9, metadata={"expert_used_count": 4})
+    folder = import_tiny(tiny, weights="int4")
+    assert {"QMoE"} == {node.op_type for node in read_nodes(folder / "model.onnx") if "MoE" in node.op_type}
+    expected = Reference(folder.parent / "source.gguf").logits(TEXT)
+    assert (logits(folder) - expected).std() < INT4_TOLERANCE * expected.std()
