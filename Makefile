@@ -22,6 +22,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.installed-clients: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,clients]'
+	@touch $@
+
 serve: $(VENV)/.installed ## Install, fetch the default model, serve it on 127.0.0.1:18000 (MODEL=, PORT=)
 	@exec $(BIN)/python -m obeaver serve $(MODEL) --port $(PORT)
 

@@ -46,9 +46,7 @@ def driver(language: str, cache: Path | None = None) -> Driver:
         CannotRun: Something that it needs is missing.
     """
     if language == "node":
-        return Driver(
-            language, ("node", str(CLIENTS / "node_client.mjs"), str(_node_folder(cache or _default_cache())))
-        )
+        return Driver(language, ("node", str(CLIENTS / "node_client.mjs"), str(node_packages(NPM_PACKAGES, cache))))
     flags = ("--async",) if language == "python-async" else ()
     return Driver(language, (sys.executable, str(CLIENTS / "python_client.py"), *flags))
 
@@ -99,26 +97,36 @@ def run(program: Driver, todo: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _node_folder(cache: Path) -> Path:
+def node_packages(names: Sequence[str], cache: Path | None = None) -> Path:
+    """The folder with these packages of npm's, fetched where they are missing.
+
+    Args:
+        names: Packages.
+        cache: The folder; one of the user's cache if not given.
+
+    Raises:
+        CannotRun: Node or npm is not on this machine, or npm could not install them.
+    """
+    folder = cache or _default_cache()
     if shutil.which("node") is None:
         raise CannotRun("node is not on this machine")
-    if all((cache / "node_modules" / name / "package.json").is_file() for name in NPM_PACKAGES):
-        return cache
+    if all((folder / "node_modules" / name / "package.json").is_file() for name in names):
+        return folder
     npm = shutil.which("npm")
     if npm is None:
         raise CannotRun("npm is not on this machine, and its packages are not in the cache")
-    cache.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     # Built beside it and moved there whole: another run may look at the same time, or this one be interrupted.
-    with tempfile.TemporaryDirectory(dir=cache) as made:
+    with tempfile.TemporaryDirectory(dir=folder) as made:
         (Path(made) / "package.json").write_text('{"private": true}', encoding="utf-8")
-        words = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", *NPM_PACKAGES]
+        words = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", *names]
         done = subprocess.run(words, cwd=made, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise CannotRun(f"npm could not install {', '.join(NPM_PACKAGES)}: {done.stderr.strip()[-500:]}")
+            raise CannotRun(f"npm could not install {', '.join(names)}: {done.stderr.strip()[-500:]}")
         for name in ("package.json", "node_modules"):
-            if not (cache / name).exists():
-                (Path(made) / name).rename(cache / name)
-    return cache
+            if not (folder / name).exists():
+                (Path(made) / name).rename(folder / name)
+    return folder
 
 
 def _default_cache() -> Path:

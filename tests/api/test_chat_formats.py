@@ -125,7 +125,7 @@ async def test_other_servers_names_are_refused_with_ours(serve: Any, name: str) 
 
 
 async def test_the_place_of_the_fault_in_a_schema_is_named(serve: Any) -> None:
-    schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"not": {}}}}}
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"not": {"type": "null"}}}}}
     async with serve(grammars=make_grammars()) as served:
         reply = await served.chat(response_format=form_of(schema))
     assert "at `/properties/a/items`" in reply.error["message"]
@@ -191,7 +191,7 @@ async def test_a_json_object_stays_an_object_where_its_schema_does_not_say_so(se
         ({"type": "json_object", "json_schema": {"name": "x", "schema": TEAM}}, "response_format.json_schema"),
         (form_of(TEAM) | {"schema": TEAM}, "response_format.json_schema"),
         ({"type": "json_schema"}, "response_format.json_schema"),
-        ({"type": "json_object", "schema": {"not": {}}}, "response_format.schema"),
+        ({"type": "json_object", "schema": {"not": {"type": "null"}}}, "response_format.schema"),
         ({"type": "json_object", "schema": {"type": "array"}}, "response_format.schema"),
         ({"type": "json_object", "schema": "{}"}, "response_format.schema"),
     ],

@@ -249,7 +249,7 @@ def test_every_dialect_that_a_models_facts_can_name_is_one_that_the_text_layer_r
 NAMED = {"type": "function", "function": {"name": "get_time"}}
 WITH_FAULT = {
     "type": "function",
-    "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"not": {}}}}},
+    "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"not": {"type": "null"}}}}},
 }
 
 
@@ -349,7 +349,9 @@ async def test_parameters_that_cannot_be_enforced_are_refused_of_strict_function
     assert (reply.status, reply.error["param"]) == (400, "tools[0].function.parameters")
 
 
-@pytest.mark.parametrize("parameters", [{"properties": {"a": {"not": {}}}}, {"properties": {"a": {"type": "wizard"}}}])
+@pytest.mark.parametrize(
+    "parameters", [{"properties": {"a": {"not": {"type": "null"}}}}, {"properties": {"a": {"type": "wizard"}}}]
+)
 async def test_where_the_model_need_not_call_parameters_are_enforced_as_far_as_they_can(
     serve: Any, parameters: dict[str, Any]
 ) -> None:

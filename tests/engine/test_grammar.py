@@ -299,7 +299,7 @@ def test_a_lenient_part_passes_over_what_cannot_be_enforced(compiler: GrammarCom
         ({"type": "wizard"}, ""),
         ({"properties": {"a/b": {"items": {"uniqueItems": True}}}}, "/properties/a~1b/items"),
         ({"anyOf": [{"type": "null"}, {"type": "string", "format": "nope"}]}, "/anyOf/1"),
-        ({"properties": {"x": {"$ref": "#/$defs/T"}}, "$defs": {"T": {"not": {}}}}, "/$defs/T"),
+        ({"properties": {"x": {"$ref": "#/$defs/T"}}, "$defs": {"T": {"not": {"type": "null"}}}}, "/$defs/T"),
         ({"prefixItems": [{"minProperties": 2}]}, "/prefixItems/0"),
     ],
 )

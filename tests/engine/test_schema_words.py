@@ -146,6 +146,8 @@ def test_a_format_that_forbids_nothing_is_passed_over(form: str) -> None:
     [
         (RECORD | {"propertyNames": {"enum": ["x", "y"]}}, {"y": 1}, {"z": 1}),
         (RECORD | {"propertyNames": {"type": "string", "pattern": "^x"}}, {"xy": 1}, {"y": 1}),
+        (RECORD | {"propertyNames": {"minLength": 2, "maxLength": 3}}, {"xyz": 1}, {"x": 1}),
+        ({"type": "object", "properties": {"a": {"not": {}}, "b": {}}}, {"b": 1}, {"a": 1}),
         (RECORD | {"propertyNames": {"const": "x"}, "required": ["x"]}, {"x": 1}, {}),
         (one(True, unevaluatedProperties=False), {"a": 1}, {"a": 1, "b": 1}),
         (INTEGERS | {"contains": {}, "maxItems": 3, "minContains": 2}, [1, 2], [1]),

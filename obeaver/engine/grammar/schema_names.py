@@ -7,6 +7,7 @@ from obeaver.engine.grammar.schema_walk import SchemaRefused
 
 _LISTS: Final = ANNOTATIONS | {"type", "enum", "const"}
 _PATTERNS: Final = ANNOTATIONS | {"type", "pattern"}
+_LENGTHS: Final = ANNOTATIONS | {"type", "minLength", "maxLength"}
 
 
 def named(schema: dict[str, Any], pointer: str) -> dict[str, Any]:
@@ -27,7 +28,9 @@ def named(schema: dict[str, Any], pointer: str) -> dict[str, Any]:
             return _listed(schema, [names["const"]] if "const" in names else names["enum"])
         if "pattern" in names and set(names) <= _PATTERNS and not schema.get("properties"):
             return _matching(schema, names["pattern"])
-    raise SchemaRefused("propertyNames can be an enum, or a pattern beside no properties", pointer)
+        if set(names) <= _LENGTHS and not schema.get("properties"):
+            return _matching(schema, f"^[\\s\\S]{{{names.get('minLength', 0)},{names.get('maxLength', '')}}}$")
+    raise SchemaRefused("propertyNames can be an enum, or a pattern or a length beside no properties", pointer)
 
 
 def _listed(schema: dict[str, Any], names: list[Any]) -> dict[str, Any]:

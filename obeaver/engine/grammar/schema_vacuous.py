@@ -74,7 +74,7 @@ def _is_in(reference: str, place: str, name: str) -> bool:
     return steps[1] == place and (written == name or len(steps) == 2 or "%" in written)
 
 
-def _stripped(schema: dict[str, Any], pointer: str) -> dict[str, Any]:
+def _stripped(schema: dict[str, Any], pointer: str) -> dict[str, Any] | bool:
     nulls = [name for name, value in schema.items() if value is None and name not in _NAMES_A_VALUE]
     for name in (*nulls, "contentSchema", "deprecated", "$vocabulary"):
         schema.pop(name, None)
@@ -82,6 +82,10 @@ def _stripped(schema: dict[str, Any], pointer: str) -> dict[str, Any]:
     for name, is_off in _OFF.items():
         if name in schema and is_off(schema[name], schema):
             del schema[name]
+    if is_vacuous(schema.get("not", False)):
+        if not pointer:
+            raise SchemaRefused("nothing can satisfy it: its `not` leaves nothing", pointer)
+        return False
     _settle_condition(schema)
     _settle_contains(schema)
     _settle_unevaluated(schema)
