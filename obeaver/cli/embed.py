@@ -51,14 +51,16 @@ class Embedder:
         Raises:
             CommandError: A text or a parameter cannot be honoured.
         """
-        from obeaver.api.encoders.embeddings import embeddings_answer, prepare_embeddings
+        from obeaver.api.encoders.embeddings import embeddings_answer, parse_embeddings, read_embeddings
+        from obeaver.api.encoders.endpoint import Encoded
 
         try:
-            request, inputs = prepare_embeddings(self._model, {"input": list(texts), **self._parameters})
+            asked = parse_embeddings({"input": list(texts), **self._parameters})
+            inputs = read_embeddings(self._model, asked)
             rows = self._runner.run(self._model.worker.compute(inputs.texts))
         except ApiError as error:
             raise CommandError(error.message) from None
-        return embeddings_answer(self._model, request, inputs, rows)
+        return embeddings_answer(Encoded(asked, self._model, inputs, rows))
 
     def vectors(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text."""

@@ -1,27 +1,36 @@
 """`POST /v1/embeddings`: texts in, vectors of length 1 out, in the same order."""
 
 import base64
-from typing import Any
+from dataclasses import dataclass
 
 from obeaver.api.contract import wire
 from obeaver.api.contract.validation import parse
-from obeaver.api.encoders.inputs import Inputs, embedding_inputs
-from obeaver.api.encoders.state import EmbedState, LoadedEncoder
+from obeaver.api.encoders.endpoint import Encoded, EncoderEndpoint, usage_object
+from obeaver.api.encoders.inputs import GivenTexts, Inputs, embedding_inputs
+from obeaver.api.encoders.state import LoadedEncoder
 from obeaver.engine.encoding.worker import Rows
 from obeaver.errors import BadRequest
 from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse
-from obeaver.web.stream import run_until_disconnect
-
-BYTES_OF_A_NUMBER = 20
-"""In JSON, about."""
 
 
-class EmbeddingsApi:
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """A request that its schema accepts.
+
+    Attributes:
+        texts: What to embed.
+        dimensions: How many numbers of each vector are wanted; None for all.
+        encoding_format: `float` or `base64`.
+    """
+
+    texts: GivenTexts
+    dimensions: int | None
+    encoding_format: str
+
+
+class EmbeddingsApi(EncoderEndpoint):
     """Handlers of the embeddings endpoint."""
-
-    def __init__(self, state: EmbedState) -> None:
-        self._state = state
 
     async def create(self, request: Request) -> JSONResponse:
         """`POST /v1/embeddings`.
@@ -29,54 +38,56 @@ class EmbeddingsApi:
         Raises:
             ApiError: The request is wrong, or the engine does not take it.
         """
-        body = await request.json()
-        model = self._state.models.current()
-        parsed, inputs = await self._state.where_it_fits(
-            lambda: prepare_embeddings(model, body), num_bytes=len(await request.body())
-        )
-        rows = await run_until_disconnect(request, model.worker.compute(inputs.texts))
-        num_numbers = len(inputs.texts) * model.worker.size
-        return await self._state.where_it_fits(
-            lambda: JSONResponse(embeddings_answer(model, parsed, inputs, rows)),
-            num_bytes=BYTES_OF_A_NUMBER * num_numbers // 4,
-        )
+        encoded = await self.encode(request, parse_embeddings, read_embeddings)
+        return await self.answer(encoded, embeddings_answer)
 
 
-def prepare_embeddings(model: LoadedEncoder, body: object) -> tuple[dict[str, Any], Inputs]:
-    """The request that a body means, and what the encoder gets.
+def parse_embeddings(body: object) -> EmbeddingRequest:
+    """The request that a body means.
 
     Raises:
-        BadRequest: It cannot be honoured.
+        BadRequest: Names the first parameter at fault.
     """
     request = parse("embeddings", body)
+    texts = GivenTexts(
+        request["input"],
+        truncate=request["truncate"],
+        prompt_name=request["prompt_name"],
+        input_type=request["input_type"],
+    )
+    return EmbeddingRequest(texts, request["dimensions"], request["encoding_format"])
+
+
+def read_embeddings(model: LoadedEncoder, asked: EmbeddingRequest) -> Inputs:
+    """What the encoder gets.
+
+    Raises:
+        BadRequest: It cannot be honoured by this model.
+    """
     size = model.worker.size
-    if request["dimensions"] is not None and request["dimensions"] > size:
+    if asked.dimensions is not None and asked.dimensions > size:
         raise BadRequest(
             f"`dimensions` must be at most {size}: this model's vectors have no more",
             param="dimensions",
             code="invalid_value",
         )
-    return request, embedding_inputs(model, request)
+    return embedding_inputs(model, asked.texts)
 
 
-def embeddings_answer(model: LoadedEncoder, request: dict[str, Any], inputs: Inputs, rows: Rows) -> wire.Object:
+def embeddings_answer(encoded: Encoded[EmbeddingRequest]) -> wire.Object:
     """OpenAI's list of embeddings."""
-    if request["dimensions"] is not None:
-        rows = rows.first(request["dimensions"])
+    asked, rows = encoded.asked, encoded.rows
+    if asked.dimensions is not None:
+        rows = rows.first(asked.dimensions)
     data = [
         {"object": "embedding", "index": index, "embedding": vector}
-        for index, vector in enumerate(_written(rows, request["encoding_format"]))
+        for index, vector in enumerate(_written(rows, asked.encoding_format))
     ]
-    return {"object": "list", "data": data, "model": model.name, "usage": usage_object(inputs, cut=request["truncate"])}
+    usage = usage_object(encoded.inputs, cut=asked.texts.truncate)
+    return {"object": "list", "data": data, "model": encoded.model.name, "usage": usage}
 
 
 def _written(rows: Rows, encoding: str) -> list[list[float]] | list[str]:
     if encoding == "float":
         return rows.floats()
     return [base64.b64encode(row).decode("ascii") for row in rows.float32_bytes()]
-
-
-def usage_object(inputs: Inputs, *, cut: bool) -> wire.Object:
-    """Tokens that were computed; with `cut`, also those that were cut off."""
-    usage = {"prompt_tokens": inputs.num_tokens, "total_tokens": inputs.num_tokens}
-    return usage | {"truncated_tokens": inputs.num_cut} if cut else usage

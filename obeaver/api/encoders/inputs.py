@@ -6,6 +6,7 @@ look at each of a million token ids for microseconds.
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from obeaver.api.encoders.state import PROMPTS_OF_TYPES, LoadedEncoder
@@ -34,25 +35,44 @@ class Inputs(NamedTuple):
         return sum(len(text.ids) for text in self.texts)
 
 
-def embedding_inputs(model: LoadedEncoder, request: dict[str, Any]) -> Inputs:
+@dataclass(frozen=True, slots=True)
+class GivenTexts:
+    """Texts as a request has them.
+
+    Attributes:
+        given: One text or many, as text or as token ids; not checked yet.
+        truncate: Whether a text that is too long may be cut.
+        prompt_name: The prompt that goes before each; None for the model's own choice.
+        input_type: What the texts are, which chooses a prompt too.
+        at: Where they stood in the request.
+    """
+
+    given: Any
+    truncate: bool = False
+    prompt_name: str | None = None
+    input_type: str | None = None
+    at: str = "input"
+
+
+def embedding_inputs(model: LoadedEncoder, texts: GivenTexts) -> Inputs:
     """The texts of a request as the model reads them.
 
     Raises:
         BadRequest: The input is of no allowed shape, or a prompt was asked for that the model has not.
         ContextLengthExceeded: A text is too long, and the request does not allow to cut it.
     """
-    given = request["input"]
-    prompt = prompt_for(model.facts, request["prompt_name"], request["input_type"])
-    paths = ["input"] if _is_single(given) else [f"input[{index}]" for index in range(len(given))]
+    given, at = texts.given, texts.at
+    prompt = prompt_for(model.facts, texts.prompt_name, texts.input_type)
+    paths = [at] if _is_single(given) else [f"{at}[{index}]" for index in range(len(given))]
     values = [given] if _is_single(given) else given
     if len(values) > MAX_TEXTS:
-        raise _invalid("input", f"must have at most {MAX_TEXTS:,} texts")
+        raise _invalid(at, f"must have at most {MAX_TEXTS:,} texts")
     if isinstance(values[0], str):
-        texts = [_text(value, path) for value, path in zip(values, paths, strict=True)]
-        inputs = _from_text(model, texts, prompt, cut=request["truncate"])
+        read = [_text(value, path) for value, path in zip(values, paths, strict=True)]
+        inputs = _from_text(model, read, prompt, cut=texts.truncate)
     else:
         ids = [_ids(value, path, model.facts.vocab_size) for value, path in zip(values, paths, strict=True)]
-        limit = model.context_length if request["truncate"] else None
+        limit = model.context_length if texts.truncate else None
         inputs = [ModelInput(item[:limit], (), max(0, len(item) - (limit or len(item)))) for item in ids]
     num_prompt = 0 if model.facts.pools_prompt or not prompt else _num_prompt(model.tokenizer, prompt)
     return fitting(inputs, paths, model.context_length, num_prompt)

@@ -2,25 +2,40 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from obeaver.api.contract import wire
 from obeaver.api.contract.validation import parse
-from obeaver.api.encoders.embeddings import usage_object
+from obeaver.api.encoders.endpoint import Encoded, EncoderEndpoint, usage_object
 from obeaver.api.encoders.inputs import Inputs, fitting
-from obeaver.api.encoders.state import EmbedState, LoadedEncoder
-from obeaver.engine.encoding.worker import Rows
+from obeaver.api.encoders.state import LoadedEncoder
 from obeaver.errors import BadRequest
 from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse
-from obeaver.web.stream import run_until_disconnect
 
 
-class RerankApi:
+@dataclass(frozen=True, slots=True)
+class RerankRequest:
+    """A request that holds to every rule that does not depend on a model.
+
+    Attributes:
+        query: What is asked.
+        documents: What may answer it.
+        top_n: How many of the best to tell of; None for all.
+        return_documents: Whether to send them back.
+        truncate: Whether a text that is too long may be cut.
+    """
+
+    query: str
+    documents: tuple[str, ...]
+    top_n: int | None
+    return_documents: bool
+    truncate: bool
+
+
+class RerankApi(EncoderEndpoint):
     """Handlers of the rerank endpoint."""
-
-    def __init__(self, state: EmbedState) -> None:
-        self._state = state
 
     async def create(self, request: Request) -> JSONResponse:
         """`POST /v1/rerank`.
@@ -28,26 +43,21 @@ class RerankApi:
         Raises:
             ApiError: The request is wrong, or the engine does not take it.
         """
-        body = await request.json()
-        model = self._state.models.current()
-        parsed, inputs = await self._state.where_it_fits(
-            lambda: _prepared(model, body), num_bytes=len(await request.body())
-        )
-        rows = await run_until_disconnect(request, model.worker.compute(inputs.texts))
-        return JSONResponse(_answer(model, parsed, inputs, rows))
+        encoded = await self.encode(request, parse_rerank, _read)
+        return await self.answer(encoded, _answer)
 
 
-def _prepared(model: LoadedEncoder, body: object) -> tuple[dict[str, Any], Inputs]:
+def parse_rerank(body: object) -> RerankRequest:
+    """The request that a body means.
+
+    Raises:
+        BadRequest: Names the first parameter at fault.
+    """
     request = parse("rerank", body)
-    documents = [_document(value, f"documents[{index}]") for index, value in enumerate(request["documents"])]
-    request["documents"] = documents
-    limit = model.context_length
-    (query,) = model.tokenizer.encode_inputs([(request["query"], "")])
-    # One token of the document is the least that can be judged.
-    fitting([query], ["query"], limit - 1)
-    pairs = [(request["query"], document) for document in documents]
-    inputs = model.tokenizer.encode_inputs(pairs, limit=limit if request["truncate"] else None)
-    return request, fitting(inputs, [f"documents[{index}]" for index in range(len(documents))], limit)
+    documents = tuple(_document(value, f"documents[{index}]") for index, value in enumerate(request["documents"]))
+    return RerankRequest(
+        request["query"], documents, request["top_n"], request["return_documents"], request["truncate"]
+    )
 
 
 def _document(value: Any, path: str) -> str:
@@ -59,21 +69,31 @@ def _document(value: Any, path: str) -> str:
     return text
 
 
-def _answer(model: LoadedEncoder, request: dict[str, Any], inputs: Inputs, rows: Rows) -> wire.Object:
-    scores = [relevance(row) for row in rows.floats()]
+def _read(model: LoadedEncoder, asked: RerankRequest) -> Inputs:
+    limit = model.context_length
+    (query,) = model.tokenizer.encode_inputs([(asked.query, "")])
+    # One token of the document is the least that can be judged.
+    fitting([query], ["query"], limit - 1)
+    pairs = [(asked.query, document) for document in asked.documents]
+    inputs = model.tokenizer.encode_inputs(pairs, limit=limit if asked.truncate else None)
+    return fitting(inputs, [f"documents[{index}]" for index in range(len(pairs))], limit)
+
+
+def _answer(encoded: Encoded[RerankRequest]) -> wire.Object:
+    asked = encoded.asked
+    scores = [relevance(row) for row in encoded.rows.floats()]
     best_first = sorted(range(len(scores)), key=lambda index: -scores[index])
-    results = [_result(index, scores[index], request) for index in best_first[: request["top_n"]]]
     return {
         "object": "list",
-        "model": model.name,
-        "results": results,
-        "usage": usage_object(inputs, cut=request["truncate"]),
+        "model": encoded.model.name,
+        "results": [_result(index, scores[index], asked) for index in best_first[: asked.top_n]],
+        "usage": usage_object(encoded.inputs, cut=asked.truncate),
     }
 
 
-def _result(index: int, score: float, request: dict[str, Any]) -> wire.Object:
+def _result(index: int, score: float, asked: RerankRequest) -> wire.Object:
     result = {"index": index, "relevance_score": score}
-    return result | {"document": {"text": request["documents"][index]}} if request["return_documents"] else result
+    return result | {"document": {"text": asked.documents[index]}} if asked.return_documents else result
 
 
 def relevance(logits: Sequence[float]) -> float:

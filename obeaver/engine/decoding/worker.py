@@ -25,7 +25,8 @@ from obeaver.engine.decoding.live import EngineSnapshot, LiveSequences, live_seq
 from obeaver.engine.decoding.plan import Ended, StepOutcome
 from obeaver.engine.decoding.sequence import Finished, SequenceId
 from obeaver.engine.decoding.stats import EngineStats
-from obeaver.engine.decoding.thread import Abort, EngineFacts, EngineThread, Message, Stop
+from obeaver.engine.decoding.thread import Abort, EngineFacts, EngineThread, Message
+from obeaver.engine.owner_thread import Stop
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.engine.sessions.placement import Placement
@@ -85,7 +86,7 @@ class EngineWorker:
         self._max_queue = max_queue
         self._name = name
         self._state = _State.NEW
-        self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._inbox: SimpleQueue[Message | Stop] = SimpleQueue()
         self._ids = itertools.count(1)
         self._streams: dict[SequenceId, _Stream] = {}
         self._idle = asyncio.Event()

@@ -22,7 +22,8 @@ import numpy as np
 
 from obeaver.engine.encoding.batches import TokenisedText
 from obeaver.engine.encoding.pooling import FloatArray, normalised
-from obeaver.engine.encoding.thread import Drop, Encoder, EncoderShape, EncoderThread, Message, Stop, Submit
+from obeaver.engine.encoding.thread import Drop, Encoder, EncoderShape, EncoderThread, Message, Submit
+from obeaver.engine.owner_thread import Stop
 from obeaver.engine.sessions.placement import Placement
 from obeaver.errors import ApiError, EngineFailed, QueueFull, Unavailable
 
@@ -128,7 +129,7 @@ class EncoderWorker:
         self._name = name
         self._state = _State.NEW
         self._shape = EncoderShape("", 0, Placement())
-        self._inbox: SimpleQueue[Message] = SimpleQueue()
+        self._inbox: SimpleQueue[Message | Stop] = SimpleQueue()
         self._ids = itertools.count(1)
         self._open: dict[int, _Open] = {}
         self._waiting_tokens = 0
