@@ -199,6 +199,42 @@ def test_a_reload_finds_the_conversation_and_the_draft(pages: Pages) -> None:
     expect(page.locator(".composer-input")).to_have_value("Not sent yet")
 
 
+def test_a_browser_that_keeps_nothing_is_told_of_and_works_in_memory(pages: Pages) -> None:
+    page = open_chat(pages, tokens=None)
+    page.add_init_script("Object.defineProperty(window, 'indexedDB', { value: undefined })")
+    page.reload()
+    expect(page.get_by_text("This browser keeps nothing here")).to_be_visible()
+    say(page, QUESTION)
+    expect(page.locator(".turn.assistant .answer")).to_contain_text(re.compile(r"\w"))
+    page.keyboard.press("Escape")
+    last_answer(page)
+    expect(page.locator(".conversation")).to_have_count(1)
+
+
+def test_a_deleted_conversation_does_not_come_back_by_itself(pages: Pages) -> None:
+    page = open_chat(pages, tokens=4)
+    ask(page, QUESTION)
+    page.locator(".composer-input").fill("A draft of the last moment")
+    _act(page, QUESTION, "Delete")
+    expect(page.get_by_role("heading", name="What shall we build?")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Conversations appear here.")).to_be_visible()
+
+
+def test_what_the_server_refuses_is_told_in_its_words_where_it_belongs(pages: Pages) -> None:
+    page = open_chat(pages, tokens=4)
+    pages.allow("status of 400")
+    open_parameters(page)
+    page.get_by_label("Form of the answer").select_option("regex")
+    page.get_by_label("Definition of the form").fill("(a")
+    say(page, QUESTION)
+    expect(page.locator(".error-box")).to_contain_text("unclosed group")
+    expect(page.locator("#form-fault")).to_contain_text("unclosed group")
+    page.get_by_label("Definition of the form").fill("yes|no")
+    page.get_by_role("button", name="Try again").click()
+    expect(last_answer(page).locator(".answer")).to_have_text(re.compile("yes|no"))
+
+
 def test_conversations_are_searched_renamed_pinned_and_deleted_with_a_way_back(pages: Pages) -> None:
     page = open_chat(pages, tokens=4)
     for question in ("About rivers", "About forests"):

@@ -147,6 +147,8 @@ function createConversation(app, row, tree) {
       return ask(parent);
     },
     stop: () => running?.control.abort(),
+    /** It was deleted: nothing of it is saved any more. */
+    forget: () => (isKept = false),
     /** When no answer is being made any more. */
     settled: () => running?.ended,
     step(id, delta) {

@@ -35,6 +35,7 @@ async function remove(app, id) {
   const open = app.session.open?.get(id);
   open?.stop();
   await open?.settled();
+  open?.forget();
   app.session.open?.delete(id);
   const undo = await store.conversations.remove(id);
   if (location.hash.includes(id)) app.go("chat");

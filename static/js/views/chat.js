@@ -70,6 +70,7 @@ export function mount(root, app, args) {
     const opened = await openConversation(app, id);
     if (!opened) return app.go("chat");
     chat = opened;
+    letGo(app.session.open, chat);
     leaveChat = chat.watch((what) => {
       if (what === "tree" && !chat.isEmpty && location.hash.indexOf(chat.row.id) < 0 && chat.isBusy) adopt();
       show(what);
@@ -116,6 +117,11 @@ export function mount(root, app, args) {
       panel.leave();
     },
   };
+}
+
+/** Conversations that are neither shown nor being answered are found again in the store. */
+function letGo(open, shown) {
+  for (const [id, conversation] of open) if (conversation !== shown && !conversation.isBusy) open.delete(id);
 }
 
 const draftOf = ({ store }) => store.library.of("draft")[0]?.value ?? "";
