@@ -25,14 +25,17 @@ export function createMarkdown(root, t) {
   const formulas = createFormulas();
   root.classList.add("markdown");
 
-  function work(now = performance.now()) {
+  /** At least one block a call, however late in its frame the call comes: a busy page must not wait for ever. */
+  function work() {
     frame = 0;
+    const now = performance.now();
     const deadline = now + SLICE_MS;
+    const from = settled;
     const blocks = cutBlocks(text, settled, before);
     const last = blocks.at(-1);
     for (const block of blocks) {
       if (block === last && !isFinished(block)) break;
-      if (performance.now() > deadline) return again();
+      if (settled > from && performance.now() > deadline) return again();
       settle(block);
     }
     if (last && last.end > settled && !isFinished(last)) showTail(last, now);
