@@ -48,10 +48,13 @@ def test_the_default_model_has_the_ids_of_llama_cpp(default_model: Path) -> None
     [
         ("qwen3", lambda definition: byte_level_gguf(definition, "qwen2")),
         ("llama3_1", lambda definition: byte_level_gguf(definition, "llama-bpe")),
+        ("gpt4o", lambda definition: byte_level_gguf(definition, "gpt-4o")),
+        ("gptoss", lambda definition: byte_level_gguf(definition, "gpt-4o")),
+        ("deepseek_v3", lambda definition: byte_level_gguf(definition, "deepseek-v3")),
         ("llama2", lambda definition: sentencepiece_gguf(definition, space_prefix=True)),
         ("gemma3", lambda definition: sentencepiece_gguf(definition, space_prefix=False)),
     ],
-    ids=["qwen3", "llama3_1", "llama2", "gemma3"],
+    ids=["qwen3", "llama3_1", "gpt4o", "gptoss", "deepseek_v3", "llama2", "gemma3"],
 )
 def test_an_imported_vocabulary_has_the_ids_and_the_text_of_the_official_tokenizer(
     name: str, to_gguf: ToGguf, tmp_path: Path, pytestconfig: pytest.Config

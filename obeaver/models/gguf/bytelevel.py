@@ -1,80 +1,13 @@
 """Byte-level BPE vocabularies (`tokenizer.ggml.model` = `gpt2`), as the parts of a tokenizer.json.
 
-Such vocabularies differ in how text is cut before merging; `tokenizer.ggml.pre` names the way. The patterns are those
-of the models' own tokenizers, which llama.cpp's `llama-vocab.cpp` has as well.
+Such vocabularies differ in how text is cut before merging: `pre_tokenizers.py` has the ways.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from obeaver.errors import ModelError
-
-# Contractions; letters with at most one sign before them; digits; signs with line ends; line ends; white space that
-# leaves its last character to the word that follows.
-_WORDS: Final = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-    r"|[^\r\n\p{L}\p{N}]?\p{L}+"
-    r"|DIGITS"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+"
-    r"|\s+(?!\S)"
-    r"|\s+"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class PreTokenizer:
-    """What a name in `tokenizer.ggml.pre` stands for.
-
-    Attributes:
-        steps: Cut the text, before the byte-level step.
-        own_pattern: The byte-level step cuts as well, with GPT-2's pattern.
-        normalizer: Applied to the text first, None for none.
-        ignore_merges: A piece that is a token as a whole is not merged from its parts.
-        add_bos: BOS goes first where the file does not say.
-    """
-
-    steps: tuple[Mapping[str, Any], ...] = ()
-    own_pattern: bool = False
-    normalizer: Mapping[str, Any] | None = None
-    ignore_merges: bool = False
-    add_bos: bool = False
-
-
-def _split(digits: str) -> Mapping[str, Any]:
-    pattern = {"Regex": _WORDS.replace("DIGITS", digits)}
-    return {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
-
-
-_SINGLE_DIGITS: Final[Mapping[str, Any]] = {"type": "Digits", "individual_digits": True}
-_LLAMA3: Final = PreTokenizer(steps=(_split(r"\p{N}{1,3}"),), ignore_merges=True, add_bos=True)
-
-PRE_TOKENIZERS: Final[Mapping[str, PreTokenizer]] = MappingProxyType(
-    {
-        "gpt-2": PreTokenizer(own_pattern=True),
-        "smollm": PreTokenizer(steps=(_SINGLE_DIGITS,), own_pattern=True),
-        "qwen2": PreTokenizer(steps=(_split(r"\p{N}"),), normalizer={"type": "NFC"}),
-        "llama-bpe": _LLAMA3,
-        "llama3": _LLAMA3,
-        "llama-v3": _LLAMA3,
-    }
-)
-"""By name; the last two are older names of `llama-bpe`."""
-
-
-def pre_tokenizer(name: object) -> PreTokenizer:
-    """Look a name up.
-
-    Raises:
-        ModelError: There is no such pre-tokenizer here; names it.
-    """
-    found = PRE_TOKENIZERS.get(name) if isinstance(name, str) else None
-    if found is None:
-        known = ", ".join(PRE_TOKENIZERS)
-        raise ModelError(f"the pre-tokenizer {name!r} (tokenizer.ggml.pre) is not supported; known are {known}")
-    return found
+from obeaver.models.gguf.pre_tokenizers import PreTokenizer
 
 
 def byte_level_parts(

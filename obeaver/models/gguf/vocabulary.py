@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from obeaver.errors import ModelError
-from obeaver.models.gguf.bytelevel import PreTokenizer, byte_level_parts, pre_tokenizer
+from obeaver.models.gguf.bytelevel import byte_level_parts
+from obeaver.models.gguf.pre_tokenizers import PreTokenizer, pre_tokenizer
 from obeaver.models.gguf.sentencepiece import SPACE_MARK, sentencepiece_parts
 
 _BYTE_LEVEL: Final = "gpt2"

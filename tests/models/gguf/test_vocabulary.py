@@ -151,7 +151,7 @@ def test_another_vocabulary_without_a_template_gets_none(tmp_path: Path) -> None
     [
         ({}, "tokenizer None"),
         (byte_level_metadata(model="bert"), "tokenizer 'bert'"),
-        (byte_level_metadata(pre="tekken"), "pre-tokenizer 'tekken'"),
+        (byte_level_metadata(pre="klingon"), "pre-tokenizer 'klingon'"),
         (byte_level_metadata(pre=None), "pre-tokenizer None"),
         (byte_level_metadata(tokens=None), r"tokenizer\.ggml\.tokens is missing"),
         (byte_level_metadata(tokens=[]), r"tokenizer\.ggml\.tokens is missing"),
