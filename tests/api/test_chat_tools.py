@@ -403,3 +403,23 @@ async def test_template_variables_cannot_replace_what_the_request_says(serve: An
     async with serve() as served:
         reply = await served.chat(chat_template_kwargs={name: []})
     assert (reply.status, reply.error["param"]) == (400, "chat_template_kwargs")
+
+
+async def test_the_same_tools_make_the_same_prompt_however_a_client_writes_them(serve: Any) -> None:
+    parameters = {"type": "object", "properties": {"x": {"type": "integer"}}}
+    plain = {"type": "function", "function": {"name": "f", "description": "F.", "parameters": parameters}}
+    other = {
+        "id": 7,
+        "function": {"parameters": parameters, "strict": True, "name": "f", "description": "F."},
+        "type": "function",
+    }
+    async with serve(template=PRINTS_TOOLS) as served:
+        prompts = [
+            (await served.post("/v1/tokenize", messages=served.user, tools=[tool], return_token_strs=True)).json()
+            for tool in (plain, other)
+        ]
+    assert "F." in "".join(prompts[0]["token_strs"])
+    assert prompts[0] == prompts[1]
+
+
+PRINTS_TOOLS = "{{ tools | tojson }}{% for message in messages %}{{ message.content }}{% endfor %}"

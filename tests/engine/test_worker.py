@@ -238,7 +238,7 @@ class TestAborts:
 
 class TestRefusals:
     async def test_a_prompt_that_can_never_fit_is_refused_with_both_numbers(self, rig: Rig) -> None:
-        with pytest.raises(ContextLengthExceeded, match=r"600 tokens.*holds 512"):
+        with pytest.raises(ContextLengthExceeded, match=r"length is 512 tokens.*has 600"):
             rig.submit([1] * 600)
 
     async def test_room_is_what_the_context_leaves(self, rig: Rig) -> None:
