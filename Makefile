@@ -6,7 +6,7 @@ MODEL  ?=
 PORT   ?= 18000
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-fast soak check format lint types contracts docs coverage bench conformance deploy-check clean
+.PHONY: help serve test test-fast soak check format lint types contracts docs coverage bench conformance deploy-check screenshots clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ $(VENV)/.installed-deploy: $(VENV)/.installed-dev
 
 deploy-check: $(VENV)/.installed-deploy ## Judge what stands in deploy/, with nginx and Ray Serve run for real
 	$(BIN)/python -m pytest tests/deploy
+
+screenshots: $(VENV)/.installed-dev ## Make the pictures of README and docs (needs Chromium)
+	PYTHONPATH=tests $(BIN)/python tools/screenshots.py
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

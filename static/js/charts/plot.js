@@ -70,7 +70,7 @@ function uplotOptions({ series, bare, isTime = false, say, sayX, xLabel, range =
   return {
     width,
     height,
-    padding: bare ? [4, 2, 2, 2] : [8, 8, 0, 0],
+    padding: bare ? [4, 2, 2, 2] : [8, 24, 0, 0],
     legend: { show: false },
     cursor: { show: !bare, drag: { setScale: false }, points: { size: 6 }, y: false },
     select: { show: false },
@@ -107,13 +107,17 @@ const xAxis = (isTime, sayX, xLabel) => ({
   labelSize: xLabel ? 18 : 0,
   grid: { show: false },
   size: 28,
-  ...(isTime ? { space: 70, values: (_plot, times) => times.map((time) => clock(time)) } : {}),
+  ...(isTime ? { space: 70, values: (_plot, times, _axis, _space, stepS) => times.map((time) => clock(time, stepS < 60)) } : {}),
   ...(sayX ? { values: (_plot, values) => values.map((value) => (value === null ? null : sayX(value))) } : {}),
 });
 
 const yAxis = (say) => ({ ...axis, size: 62, space: 36, values: (_plot, values) => values.map((value) => say(value)) });
 
-const clock = (timeS) => new Date(timeS * 1000).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+/** @param {number} timeS @param {boolean} hasSeconds */
+function clock(timeS, hasSeconds) {
+  const parts = { hour: "2-digit", minute: "2-digit", ...(hasSeconds ? { second: "2-digit" } : {}), hourCycle: "h23" };
+  return new Date(timeS * 1000).toLocaleTimeString(document.documentElement.lang, parts);
+}
 
 /** The next number of the form 1, 2 or 5 times a power of ten. */
 function nextRound(max) {

@@ -5,6 +5,9 @@ import { openStream } from "./stream.js";
 /** Requests of the log that the page keeps, as many as the server does. */
 const MOST_REQUESTS = 200;
 
+/** The share of right guesses is that of so many events: a few seconds. */
+const EVENTS_OF_SHARE = 10;
+
 /** The lines show so much. */
 export const SPAN_S = 180;
 
@@ -28,27 +31,29 @@ function createFeed() {
     if (!histories.has(id)) histories.set(id, createHistory(["decode", "prefill", "ahead"], { spanS: SPAN_S, gapS: 5 }));
     return histories.get(id);
   };
-  let before = new Map();
+  const earlier = new Map();
 
   return Object.assign(state, {
     history,
     /** @param {{ time: number, models: any[], requests: any[] }} told One event. */
     onEvent({ time, models, requests }) {
       for (const model of models) {
-        if (model.engine) history(model.id).add(time, pointOf(model, before.get(model.id)));
+        if (!model.engine) continue;
+        const seen = [...(earlier.get(model.id) ?? []), model.lookahead].slice(-EVENTS_OF_SHARE);
+        earlier.set(model.id, seen);
+        history(model.id).add(time, pointOf(model, seen));
       }
-      before = new Map(models.map((model) => [model.id, model]));
       state.set({ models, requests: merged(state.value.requests, requests), fault: null });
     },
     onFault: (fault) => state.set({ ...state.value, fault }),
   });
 }
 
-/** One point of the lines. @param {any} model @param {any} before The same model at the event before. */
-export function pointOf(model, before) {
-  const guessed = model.lookahead.guessed_tokens - (before?.lookahead?.guessed_tokens ?? Infinity);
-  const hit = model.lookahead.hit_tokens - (before?.lookahead?.hit_tokens ?? 0);
-  return { ...model.tokens_per_s, ahead: guessed > 0 ? hit / guessed : null };
+/** One point of the lines. @param {any} model @param {any[]} seen Its `lookahead` at the last events, this one among them. */
+export function pointOf(model, seen) {
+  const guessed = seen.at(-1).guessed_tokens - seen[0].guessed_tokens;
+  const hit = seen.at(-1).hit_tokens - seen[0].hit_tokens;
+  return { ...model.tokens_per_s, ahead: guessed > 0 && hit >= 0 ? hit / guessed : null };
 }
 
 /** The log with new requests in it; a server that was started anew begins to count anew. */

@@ -28,7 +28,7 @@ export function createModelPanel(app, id) {
     isTime: true,
     say: format.percent,
     range: [0, 1],
-    series: [{ label: t("engine.lookahead_hits"), colour: "--data-3", points: true }],
+    series: [{ label: t("engine.lookahead_hits"), colour: "--data-3", fill: true }],
   });
   const body = h(
     "div.engine-body",
@@ -43,7 +43,7 @@ export function createModelPanel(app, id) {
 
   return {
     element,
-    /** @param {any} model @param {any} history @param {number} timeS Of the last event. */
+    /** @param {any} model Of the last event. @param {ReturnType<import("../charts/history.js").createHistory>} history */
     update(model, history) {
       body.hidden = !model.engine;
       absent.hidden = Boolean(model.engine);
@@ -59,7 +59,7 @@ export function createModelPanel(app, id) {
       cache.set(model.prefix_cache.used_bytes, model.prefix_cache.budget_bytes);
       fill(facts, rows(totalRows(model, t, format)));
       const [times, ...columns] = history.data();
-      const shown = { min: Date.now() / 1000 - SPAN_S, max: Date.now() / 1000 };
+      const shown = lastMinutes(times);
       rates.show([times, columns[0], columns[1]], shown);
       ahead.show([times, columns[2]], shown);
     },
@@ -68,6 +68,12 @@ export function createModelPanel(app, id) {
       ahead.destroy();
     },
   };
+}
+
+/** The whole span once there is so much; before, what there is, but a minute at least. */
+function lastMinutes(times) {
+  const now = Date.now() / 1000;
+  return { min: Math.max(now - SPAN_S, Math.min(times[0] ?? now, now - 60)), max: now };
 }
 
 function totalRows({ totals, prefix_cache: cache, lookahead }, t, format) {

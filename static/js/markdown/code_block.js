@@ -24,6 +24,7 @@ export function codeBlock(text, language, t) {
     grow(next, name) {
       if (next.startsWith(leaf.data)) leaf.appendData(next.slice(leaf.data.length));
       else leaf.data = next;
+      language = name;
       label.textContent = name || t("markdown.code");
     },
     async colour() {
