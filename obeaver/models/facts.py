@@ -12,6 +12,7 @@ from typing import Any, Final, TypeGuard
 
 from obeaver.errors import ModelError
 from obeaver.models.dialects import think_markers, tool_dialect
+from obeaver.models.template_choice import template_of
 from obeaver.utf8 import NotUtf8, read_utf8
 
 CONFIG: Final = "genai_config.json"
@@ -20,6 +21,7 @@ _TOKENIZER: Final = "tokenizer.json"
 _TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 _SPECIAL_TOKENS: Final = "special_tokens_map.json"
 _TEMPLATE: Final = "chat_template.jinja"
+_TEMPLATE_OBJECT: Final = "chat_template.json"
 _KV_ELEMENT_BYTES: Final[Mapping[str, int]] = {"int8": 1, "float16": 2, "float32": 4}
 # Sections of a genai_config beside the decoder: with one of them the model is more than one decoder graph.
 _OTHER_PARTS: Final = ("encoder", "vision", "speech", "embedding")
@@ -226,10 +228,9 @@ def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str | None:
     """The file wins over the tokenizer's configuration, as in Hugging Face's own loader."""
     if (folder / _TEMPLATE).exists():
         return _read(folder / _TEMPLATE)
-    value = tokenizer.get("chat_template")
+    value = tokenizer.get("chat_template") or _optional(folder / _TEMPLATE_OBJECT).get("chat_template")
     if isinstance(value, list):  # several by name
-        named = {item.get("name"): item.get("template") for item in value if isinstance(item, dict)}
-        value = named.get("default")
+        value = template_of({str(item.get("name")): item.get("template") for item in value if isinstance(item, dict)})
     if value is not None and not isinstance(value, str):
         raise ModelError(f"{folder / _TOKENIZER_CONFIG}: chat_template must be a string")
     return value

@@ -118,7 +118,10 @@ def test_the_template_file_wins_over_the_configuration(write: Write) -> None:
     [
         ("text", "text"),
         (None, None),
-        ([{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}], "d"),
+        (
+            [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}],
+            "{% if tools %}t{% else %}d{% endif %}",
+        ),
         ([{"name": "tool_use", "template": "t"}], None),
     ],
 )
@@ -269,3 +272,8 @@ def test_a_graph_that_is_a_link_is_the_folder_s_own(write: Write, tmp_path: Path
 def test_a_model_folder_is_known_by_its_configuration(write: Write, tmp_path: Path) -> None:
     assert is_model_folder(write())
     assert not is_model_folder(tmp_path)
+
+
+def test_a_template_may_stand_in_a_file_of_its_own_that_is_json(write: Write) -> None:
+    folder = write(**{"chat_template.json": {"chat_template": "{{ messages }}"}})
+    assert read_facts(folder).chat_template == "{{ messages }}"

@@ -19,7 +19,9 @@ from obeaver.errors import ModelError
 from obeaver.models.gguf.bytelevel import byte_level_parts
 from obeaver.models.gguf.pre_tokenizers import PreTokenizer, pre_tokenizer
 from obeaver.models.gguf.sentencepiece import SPACE_MARK, sentencepiece_parts
+from obeaver.models.template_choice import template_of
 
+_TEMPLATES: Final = "tokenizer.chat_template."
 _BYTE_LEVEL: Final = "gpt2"
 _SENTENCEPIECE: Final = "llama"
 
@@ -158,8 +160,11 @@ class _Metadata:
         return value
 
     def chat_template(self) -> str | None:
-        value = self._pairs.get("tokenizer.chat_template", self._pairs.get("tokenizer.chat_template.default"))
-        return value if isinstance(value, str) else None
+        named = {
+            key.removeprefix(_TEMPLATES): value for key, value in self._pairs.items() if key.startswith(_TEMPLATES)
+        }
+        only = self._pairs.get(_TEMPLATES.removesuffix("."))
+        return template_of(named if only is None else {**named, "default": only})
 
 
 class _Vocabulary:
