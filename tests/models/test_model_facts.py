@@ -122,7 +122,7 @@ def test_the_template_file_wins_over_the_configuration(write: Write) -> None:
             [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}],
             "{% if tools %}t{% else %}d{% endif %}",
         ),
-        ([{"name": "tool_use", "template": "t"}], None),
+        ([{"name": "tool_use", "template": "t"}], "t"),
     ],
 )
 def test_the_template_may_stand_in_the_tokenizer_configuration(write: Write, value: object, template: object) -> None:
