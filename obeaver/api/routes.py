@@ -28,6 +28,7 @@ from obeaver.api.models.listing import ModelsApi, ServedModel
 from obeaver.api.models.model_loading import ModelLoadingApi
 from obeaver.api.models.pulling import PullingApi
 from obeaver.api.models.state import ApiState
+from obeaver.api.ollama.dialect import OLLAMA, OLLAMA_EMBED
 from obeaver.api.system.condition import ChatCondition
 from obeaver.api.system.docs import DocsApi
 from obeaver.api.system.system import SystemApi
@@ -43,10 +44,10 @@ S = TypeVar("S")
 Handlers = Mapping[str, Handler]
 """By the operation's id."""
 
-DIALECTS: Final[tuple[Dialect[ApiState], ...]] = (CHAT, COMPLETIONS, ANTHROPIC)
+DIALECTS: Final[tuple[Dialect[ApiState], ...]] = (CHAT, COMPLETIONS, ANTHROPIC, OLLAMA)
 """How chat models are spoken with."""
 
-EMBEDDING_DIALECTS: Final[tuple[Dialect[EmbedState], ...]] = (EMBEDDINGS,)
+EMBEDDING_DIALECTS: Final[tuple[Dialect[EmbedState], ...]] = (EMBEDDINGS, OLLAMA_EMBED)
 """How embedding models are spoken with."""
 
 RERANK_DIALECTS: Final[tuple[Dialect[EmbedState], ...]] = (RERANK,)

@@ -44,7 +44,7 @@ class PullingApi:
             Forbidden: Clients of this server may not pull.
             Conflict: Another pull is under way.
         """
-        order = self._order(parse("pull_model", await request.json()))
+        order = pull_order(parse("pull_model", await request.json()), self._catalog)
         stream = wants_stream(request)
         return _shown(self._pulls.start(order), stream=stream, status=202)
 
@@ -74,24 +74,31 @@ class PullingApi:
             raise NotFound("There is no such pull; /api/models/pull lists the latest ones.", code="pull_not_found")
         return job
 
-    def _order(self, body: wire.Object) -> PullOrder:
-        asked, name = body["model"], body["name"]
-        if name is not None and not is_name(name.lower()):
-            message = "`name` must be letters, digits, '.', '_' and '-', beginning and ending with a letter or a digit."
-            raise BadRequest(message, param="name", code="invalid_value")
-        if asked.lower().startswith(HUB):
-            _check_address(asked)
-        elif asked.lower() not in self._catalog:
-            raise NotFound(
-                "The catalogue has no such model: /api/models/catalog lists those that it has, and hf:ORG/REPO means "
-                "one of the hub.",
-                param="model",
-                code="model_not_found",
-            )
-        elif name is not None:
-            message = "A model of the catalogue has a name already: only one of the hub can be given one."
-            raise BadRequest(message, param="name", code="invalid_value")
-        return PullOrder(asked, name, body["weights"], body["kv"])
+
+def pull_order(body: wire.Object, catalog: Mapping[str, CatalogEntry]) -> PullOrder:
+    """What a valid body asks for.
+
+    Raises:
+        BadRequest: A name or an address is none.
+        NotFound: The catalogue has no such model.
+    """
+    asked, name = body["model"], body.get("name")
+    if name is not None and not is_name(name.lower()):
+        message = "`name` must be letters, digits, '.', '_' and '-', beginning and ending with a letter or a digit."
+        raise BadRequest(message, param="name", code="invalid_value")
+    if asked.lower().startswith(HUB):
+        _check_address(asked)
+    elif asked.lower() not in catalog:
+        raise NotFound(
+            "The catalogue has no such model: /api/models/catalog lists those that it has, and hf:ORG/REPO means "
+            "one of the hub.",
+            param="model",
+            code="model_not_found",
+        )
+    elif name is not None:
+        message = "A model of the catalogue has a name already: only one of the hub can be given one."
+        raise BadRequest(message, param="name", code="invalid_value")
+    return PullOrder(asked, name, body.get("weights"), body.get("kv"))
 
 
 def _check_address(asked: str) -> None:
