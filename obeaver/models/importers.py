@@ -12,7 +12,7 @@ from obeaver.models.origin import ENCODER, GGUF
 from obeaver.models.progress import Progress
 
 # Raise one when its importer makes another folder of the same source than before.
-VERSIONS: Final[Mapping[str, int]] = {GGUF: 4, ENCODER: 1}
+VERSIONS: Final[Mapping[str, int]] = {GGUF: 5, ENCODER: 1}
 
 USUAL: Final[Mapping[str, tuple[str, str]]] = {GGUF: ("int8", "int8"), ENCODER: ("fp32", "float32")}
 """Formats of weights and KV cache where nothing else is asked for. Encoders keep no keys and values."""
