@@ -20,6 +20,9 @@ _TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?(?:Z|[+-](?
 _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9]|[a-zA-Z0-9-][a-zA-Z0-9](?:[a-zA-Z0-9-]{0,58}[a-zA-Z0-9])?)?"
 
 _HOSTNAME = f"{_LABEL}(?:\\.{_LABEL}){{0,3}}"
+# At most 64 characters before the sign, 63 in a label and 254 in all (RFC 5321); llguidance's own has no such limits.
+_ATOM = "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]{1,20}"
+_EMAIL = f"{_ATOM}(?:\\.{_ATOM}){{0,2}}@{_LABEL}(?:\\.{_LABEL}){{0,2}}"
 _POINTER = "(?:/(?:[^~/\\x{0}-\\x{7}\\x{b}\\x{e}-\\x{1f}\\x{7f}]|~[01])*)*"
 _IN_SEGMENT = "(?:[a-zA-Z0-9._~!$&'()*+,;=@-]|%[0-9a-fA-F]{2})"
 _SEGMENT = f"(?:{_IN_SEGMENT}|:)"
@@ -30,6 +33,8 @@ FORMATS: Final[Mapping[str, str]] = MappingProxyType(
         "date": _DATE,
         "time": _TIME,
         "date-time": f"{_DATE}T{_TIME}",
+        "email": _EMAIL,
+        "idn-email": _EMAIL,
         "hostname": _HOSTNAME,
         "idn-hostname": _HOSTNAME,
         "json-pointer": _POINTER,
@@ -42,8 +47,7 @@ FORMATS: Final[Mapping[str, str]] = MappingProxyType(
 
 OF_LLGUIDANCE: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **{name: name for name in ("duration", "email", "ipv4", "ipv6", "uri", "uuid")},
-        "idn-email": "email",
+        **{name: name for name in ("duration", "ipv4", "ipv6", "uri", "uuid")},
         "iri": "uri",
         "iri-reference": "uri",
     }
