@@ -45,7 +45,7 @@ HEAVY = {
 
 def test_a_model_that_says_it_does_no_harm(pages: Pages) -> None:
     """The model is held to these very words, so this is a real answer from end to end."""
-    page = open_chat(pages, tokens=400)
+    page = open_chat(pages, tokens=2000)  # a sampled spelling of the same words may take many
     open_parameters(page)
     page.get_by_label("Form of the answer").select_option("choice")
     page.get_by_label("Definition of the form").fill("Look: " + " ".join(ATTACKS))

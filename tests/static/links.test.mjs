@@ -10,6 +10,8 @@ const CASES = [
   ["bank.example.", "https://bank.example.thief.example", "bank.example.thief.example"],
   ["ｂank.example", "https://thief.example", "thief.example"],
   ["Version 2.5 of a.py", "https://example.org", "example.org"],
+  ["https://example.org/a.png", "https://example.org/a.png", ""],
+  ["https://bank.example/a.png", "https://thief.example/a.png", "thief.example"],
   ["Version 2.5", "https://example.org", ""],
   ["write to a@bank.example", "mailto:a@thief.example", "thief.example"],
 ];

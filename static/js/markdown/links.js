@@ -25,6 +25,8 @@ export function tameLinks(fragment) {
  */
 export function spoofedHost(words, href) {
   const { protocol, hostname, pathname } = new URL(href);
+  // An address in full may have a file's name in its path, which is no host.
+  if (URL.canParse(words) && new URL(words).hostname === hostname && hostname) return "";
   const host = protocol === "mailto:" ? pathname.split("@").at(-1) : hostname;
   const said = words.normalize("NFKC").match(/[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+/gu) ?? [];
   const named = said.filter((name) => /\.\p{L}{2,}$/u.test(name)).map((name) => canonical(name));
