@@ -33,3 +33,12 @@ def byte_products_overflow(machine: str | None = None, cpu_info: Path = _CPU_INF
         return True
     flags = next((line for line in lines if line.startswith("flags")), "")
     return _VNNI.isdisjoint(flags.split())
+
+
+def few_bit_rows_vary(machine: str | None = None, cpu_info: Path = _CPU_INFO) -> bool:
+    """Whether a row's product with weights of 4 bits depends, in its last bits, on how many rows there are.
+
+    onnxruntime's kernels for processors without VNNI add up one row in another order than several. Seen with 1.32 on a
+    processor that has AVX2 and no more; with VNNI they do not.
+    """
+    return byte_products_overflow(machine, cpu_info)

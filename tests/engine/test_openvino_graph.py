@@ -8,6 +8,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import pytest
+from reference.shared_buffers import exact_options
 from reference.tiny_gguf import TinyGguf
 from support.openvino import needs_openvino
 from support.tiny_decoder import TinyDecoder
@@ -31,7 +32,7 @@ def imported(tmp_path: Path) -> Path:
 
 
 def logits(model: Path | bytes, folder: Path) -> npt.NDArray[np.float32]:
-    options = ort.SessionOptions()
+    options = exact_options()
     options.log_severity_level = 4
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

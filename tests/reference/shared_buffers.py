@@ -7,11 +7,21 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
+
 FloatArray = npt.NDArray[np.float32]
 
 
-def open_session(folder: Path) -> ort.InferenceSession:
+def exact_options() -> ort.SessionOptions:
+    """Options with which sums of products of bytes are right on every processor."""
     options = ort.SessionOptions()
+    if byte_products_overflow():
+        options.add_session_config_entry(EXACT_BYTE_PRODUCTS, "1")
+    return options
+
+
+def open_session(folder: Path) -> ort.InferenceSession:
+    options = exact_options()
     options.intra_op_num_threads = 2
     options.log_severity_level = 3  # the optional input makes a warning
     return ort.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])

@@ -11,7 +11,7 @@ a float32 cache a name in place of a number; the configuration beside the graph 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -25,6 +25,9 @@ _KV_TYPES: Final[Mapping[str, type[np.generic]]] = {**_FLOATS, "tensor(int8)": n
 
 _ATTENTION: Final = "GroupQueryAttention"
 _ATTENTION_BIAS_INPUT: Final = 10
+_FEW_BITS: Final = 4
+_DEFAULT_BITS: Final = 4
+"""Of MatMulNBits, where a node does not say."""
 _SMALL_INPUTS: Final = frozenset({"input_ids", "attention_mask", "position_ids", "logits_from"})
 _REQUIRED_INPUTS: Final = ("input_ids", "attention_mask")
 _PAST: Final = re.compile(r"past_key_values\.(\d+)\.(key|value)")
@@ -116,6 +119,11 @@ def check_operators(nodes: Sequence[Node]) -> None:
             raise CannotRun("its attention takes a bias")
     if not any(node.op_type == _ATTENTION for node in nodes):
         raise CannotRun(f"its graph has no {_ATTENTION}")
+
+
+def has_few_bits(nodes: Iterable[Node]) -> bool:
+    """Whether some of the weights have 4 bits."""
+    return any(node.op_type == "MatMulNBits" and node.ints.get("bits", _DEFAULT_BITS) <= _FEW_BITS for node in nodes)
 
 
 def describe(

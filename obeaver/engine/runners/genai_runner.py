@@ -23,6 +23,7 @@ from obeaver.engine.sessions.placement import Placement
 from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider
 from obeaver.engine.sessions.threads import TELEMETRY_OFF, default_threads
 from obeaver.errors import EngineFailed, ProviderError
+from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
 
 # The cache's element type does not stand in genai_config.json; float32 is the largest in use.
 _KV_ELEMENT_BYTES = 4
@@ -65,7 +66,7 @@ def open_genai_runner(
     try:
         described = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))
         config = og.Config(str(folder))
-        config.overlay(json.dumps(_thread_options(num_threads)))
+        config.overlay(json.dumps(_session_options(num_threads)))
         _use_provider(config, choice, described, num_threads)
         model = og.Model(config)
     except Exception as error:
@@ -233,8 +234,11 @@ def _register(package: str, library: str) -> None:
     og.register_execution_provider_library(package, library)
 
 
-def _thread_options(num_threads: int) -> dict[str, Any]:
-    return {"model": {"decoder": {"session_options": {"intra_op_num_threads": num_threads}}}}
+def _session_options(num_threads: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"intra_op_num_threads": num_threads}
+    if byte_products_overflow():
+        options[EXACT_BYTE_PRODUCTS] = "1"
+    return {"model": {"decoder": {"session_options": options}}}
 
 
 def _kv_bytes_per_token(config: dict[str, Any]) -> int:

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from obeaver.engine.runners.decoder_graph import DecoderGraph, check_operators, describe
+from obeaver.engine.runners.decoder_graph import DecoderGraph, check_operators, describe, has_few_bits
 from obeaver.engine.runners.kv_buffers import KvBuffers
 from obeaver.engine.runners.row_bindings import RowBindings, bind_input, last_output
 from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
@@ -32,7 +32,7 @@ from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provid
 from obeaver.engine.sessions.threads import TELEMETRY_OFF, default_threads
 from obeaver.errors import EngineFailed, ProviderError
 from obeaver.onnx_outline import read_nodes
-from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
+from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow, few_bit_rows_vary
 
 # Errors come back as exceptions with the same text; on stderr they would stand twice.
 _FATAL_ONLY: Final = 4
@@ -111,7 +111,7 @@ def open_ort_runner(
         kv_bytes_per_token=decoder.kv_bytes_per_token,
         max_rows=max_rows,
         can_copy_kv=decoder.decodes_as_prefill or not decoder.has_pruned_head,
-        decodes_as_prefill=decoder.decodes_as_prefill,
+        decodes_as_prefill=decoder.decodes_as_prefill and not (few_bit_rows_vary() and has_few_bits(nodes)),
         gives_all_logits=not decoder.has_pruned_head,
         placement=placement,
     )

@@ -13,6 +13,8 @@ import pytest
 from reference.shared_buffers import Rows, open_session, prefill
 from reference.tiny_gguf import ARCHITECTURES, TinyGguf
 
+from obeaver.processor import few_bit_rows_vary
+
 ImportTiny = Callable[..., Path]
 NUM_TOKENS = 300
 
@@ -29,6 +31,8 @@ def text() -> list[int]:
 
 @pytest.fixture(params=["int8", "int4"])
 def weights(request: pytest.FixtureRequest) -> str:
+    if request.param == "int4" and few_bit_rows_vary():
+        pytest.skip("without VNNI, onnxruntime's products with 4 bits depend on the number of rows in their last bits")
     return str(request.param)
 
 

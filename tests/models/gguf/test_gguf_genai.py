@@ -1,5 +1,6 @@
 """onnxruntime-genai loads what the import writes."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,16 @@ import pytest
 from reference.forward import Reference
 from reference.tiny_gguf import ARCHITECTURES, TinyGguf
 
+from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
+
 ImportTiny = Callable[..., Path]
 
 
 def greedy(folder: Path, prompt: list[int], count: int) -> list[int]:
-    model = og.Model(str(folder))
+    config = og.Config(str(folder))
+    if byte_products_overflow():
+        config.overlay(json.dumps({"model": {"decoder": {"session_options": {EXACT_BYTE_PRODUCTS: "1"}}}}))
+    model = og.Model(config)
     params = og.GeneratorParams(model)
     params.set_search_options(max_length=len(prompt) + count, min_length=len(prompt) + count, do_sample=False)
     generator = og.Generator(model, params)
