@@ -29,6 +29,7 @@ from obeaver.api.models.model_loading import ModelLoadingApi
 from obeaver.api.models.pulling import PullingApi
 from obeaver.api.models.state import ApiState
 from obeaver.api.ollama.dialect import OLLAMA, OLLAMA_EMBED
+from obeaver.api.responses.dialect import RESPONSES
 from obeaver.api.system.condition import ChatCondition
 from obeaver.api.system.docs import DocsApi
 from obeaver.api.system.system import SystemApi
@@ -44,7 +45,7 @@ S = TypeVar("S")
 Handlers = Mapping[str, Handler]
 """By the operation's id."""
 
-DIALECTS: Final[tuple[Dialect[ApiState], ...]] = (CHAT, COMPLETIONS, ANTHROPIC, OLLAMA)
+DIALECTS: Final[tuple[Dialect[ApiState], ...]] = (CHAT, RESPONSES, COMPLETIONS, ANTHROPIC, OLLAMA)
 """How chat models are spoken with."""
 
 EMBEDDING_DIALECTS: Final[tuple[Dialect[EmbedState], ...]] = (EMBEDDINGS, OLLAMA_EMBED)

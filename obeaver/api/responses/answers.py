@@ -1,0 +1,154 @@
+"""A generation as a Responses client gets it: one response, or named and numbered events that add up to it."""
+
+import itertools
+
+from obeaver.api.contract.wire import Object
+from obeaver.api.core.answer_stream import StreamWriter
+from obeaver.api.core.blocks import Block, BlockBegun, BlockDelta, BlockEnded, BlockEvent, Blocks
+from obeaver.api.core.generation import Generation
+from obeaver.api.core.head import Head
+from obeaver.api.core.outputs import Ended, Output
+from obeaver.api.core.usage import Usage
+from obeaver.api.responses import wire
+from obeaver.errors import ApiError
+from obeaver.web import sse
+
+
+class Answer:
+    """The items of one response, as they come.
+
+    Args:
+        head: Id, time and model.
+        echo: What the response says of its request.
+
+    Attributes:
+        items: Those that have ended.
+    """
+
+    def __init__(self, head: Head, echo: Object) -> None:
+        self._head = head
+        self._echo = echo
+        self._blocks = Blocks()
+        self.items: list[Object] = []
+        self._status: wire.Status = "in_progress"
+
+    def take(self, output: Output) -> list[BlockEvent]:
+        """What a piece of output begins, adds and ends. What the limit has cut is incomplete, and so is its item."""
+        if isinstance(output, Ended):
+            self._status = "incomplete" if output.finish_reason == "length" else "completed"
+        events = self._blocks.of(output)
+        for event in events:
+            if isinstance(event, BlockEnded):
+                status: wire.Status = "incomplete" if self._status == "incomplete" else "completed"
+                self.items.append(wire.item(self._head, event.block, event.text, status))
+        return events
+
+    def response(self, usage: Usage | None = None) -> Object:
+        """The response as it stands; with its usage, once it has ended."""
+        return wire.response(self._head, self._echo, self._status, self.items, usage)
+
+    def failed(self, error: ApiError) -> Object:
+        """What there is of the response, and why there is no more."""
+        failure = {"code": "server_error", "message": error.message}
+        return wire.response(self._head, self._echo, "failed", self.items, None) | {"error": failure}
+
+    def begun(self, block: Block) -> Object:
+        """The item of a block that has just begun."""
+        return wire.item(self._head, block, None, "in_progress")
+
+
+async def whole_response(generation: Generation, head: Head, echo: Object) -> Object:
+    """Wait for the whole answer.
+
+    Args:
+        generation: Submitted, not iterated yet.
+        head: Id, time and model.
+        echo: What the response says of its request.
+
+    Raises:
+        ApiError: The engine failed.
+    """
+    answer = Answer(head, echo)
+    async for batch in generation:
+        for output in batch:
+            answer.take(output)
+    return answer.response(generation.usage)
+
+
+class ResponseEvents(StreamWriter):
+    """Events of a response.
+
+    Args:
+        head: Id, time and model.
+        echo: What the response says of its request.
+    """
+
+    def __init__(self, head: Head, echo: Object) -> None:
+        self._head = head
+        self._answer = Answer(head, echo)
+        self._numbers = itertools.count()
+
+    def begin(self) -> bytes:
+        """The response without its output."""
+        response = self._answer.response()
+        return self._event("created", response=response) + self._event("in_progress", response=response)
+
+    def of(self, output: Output) -> bytes:
+        """What begins, adds to and ends items."""
+        return b"".join(map(self._block, self._answer.take(output)))
+
+    def end(self, usage: Usage) -> bytes:
+        """The whole response."""
+        response = self._answer.response(usage)
+        return self._event(response["status"], response=response)
+
+    def failed(self, error: ApiError) -> bytes:
+        """What there is of the response."""
+        return self._event("failed", response=self._answer.failed(error))
+
+    def _block(self, event: BlockEvent) -> bytes:
+        match event:
+            case BlockBegun(block):
+                return self._begun(block)
+            case BlockDelta(block, text):
+                return self._delta(block, text)
+            case BlockEnded(block, text):
+                return self._ended(block, text)
+
+    def _begun(self, block: Block) -> bytes:
+        added = self._event("output_item.added", output_index=block.index, item=self._answer.begun(block))
+        if block.kind == "call":
+            return added
+        return added + self._of_part(block, "content_part.added", part=wire.part(block.kind, ""))
+
+    def _delta(self, block: Block, text: str) -> bytes:
+        match block.kind:
+            case "call":
+                return self._of_item(block, "function_call_arguments.delta", delta=text)
+            case "reasoning":
+                return self._of_part(block, "reasoning_text.delta", delta=text)
+        return self._of_part(block, "output_text.delta", delta=text, logprobs=[])
+
+    def _ended(self, block: Block, text: str) -> bytes:
+        match block.kind:
+            case "call":
+                whole = self._of_item(block, "function_call_arguments.done", name=block.name, arguments=text)
+            case "reasoning":
+                whole = self._of_part(block, "reasoning_text.done", text=text)
+            case "text":
+                whole = self._of_part(block, "output_text.done", text=text, logprobs=[])
+        if block.kind != "call":
+            whole += self._of_part(block, "content_part.done", part=wire.part(block.kind, text))
+        item = self._answer.items[block.index]
+        return whole + self._event("output_item.done", output_index=block.index, item=item)
+
+    def _of_part(self, block: Block, event: str, /, **fields: object) -> bytes:
+        return self._of_item(block, event, content_index=0, **fields)
+
+    def _of_item(self, block: Block, event: str, /, **fields: object) -> bytes:
+        place = {"item_id": wire.item_id(self._head, block), "output_index": block.index}
+        return self._event(event, **place, **fields)
+
+    def _event(self, event: str, /, **fields: object) -> bytes:
+        kind = f"response.{event}"
+        return sse.event({"type": kind, "sequence_number": next(self._numbers), **fields}, kind)
