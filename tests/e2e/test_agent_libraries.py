@@ -94,15 +94,15 @@ def test_langchain_goes_through_two_turns_with_tools(langchain: Any, weather: An
     assert len(history) >= 8
 
 
-@pytest.fixture
-async def agents_model(server: ServerProcess) -> AsyncIterator[Any]:
-    """The Agents SDK's model on our server, over chat completions."""
+@pytest.fixture(params=["OpenAIResponsesModel", "OpenAIChatCompletionsModel"])
+async def agents_model(server: ServerProcess, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """The Agents SDK's model on our server: over Responses, which is its default, and over chat completions."""
     import agents
     import openai
 
     agents.set_tracing_disabled(True)  # nothing leaves the machine
     async with openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="unused", max_retries=0, timeout=120) as client:
-        yield agents.OpenAIChatCompletionsModel(model="any", openai_client=client)
+        yield getattr(agents, request.param)(model="any", openai_client=client)
 
 
 async def test_an_agent_gets_a_structured_answer(agents_model: Any) -> None:
