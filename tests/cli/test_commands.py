@@ -149,7 +149,7 @@ def test_an_unknown_user_is_a_plain_name(desk: Desk) -> None:
     ("content", "reason"),
     [
         (b"{", "is not a conversation"),
-        (b"\xff", "is not a conversation"),
+        (b"\xff", "is not UTF-8 text"),
         (b"[]", "is not a conversation"),
         (b"{}", "is not a conversation"),
         (b'{"messages": []}', "`messages`"),
