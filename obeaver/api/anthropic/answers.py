@@ -1,12 +1,11 @@
 """A generation as Anthropic's clients get it: one message, or named events that add up to it."""
 
-import json
 from collections.abc import Iterable
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from obeaver.api.contract import wire
 from obeaver.api.core.answer_stream import StreamWriter
-from obeaver.api.core.blocks import Block, BlockBegun, BlockDelta, BlockEnded, BlockEvent, Blocks
+from obeaver.api.core.blocks import Block, BlockBegun, BlockDelta, BlockEnded, BlockEvent, Blocks, arguments_object
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.head import Head
 from obeaver.api.core.outputs import Ended, Output
@@ -105,7 +104,7 @@ def _whole_block(ended: BlockEnded) -> wire.Object:
     block = _empty_block(ended.block)
     match ended.block.kind:
         case "call":
-            return block | {"input": _input(ended.text)}
+            return block | {"input": arguments_object(ended.text)}
         case "text":
             return block | {"text": ended.text}
     return block | {"thinking": ended.text}
@@ -119,15 +118,6 @@ def _empty_block(block: Block) -> wire.Object:
             return {"type": "text", "text": ""}
     # Nothing is signed here, and clients want the field.
     return {"type": "thinking", "thinking": "", "signature": ""}
-
-
-def _input(arguments: str) -> Any:
-    """The object of a call's arguments; what the limit has cut is no JSON, and has none."""
-    try:
-        value = json.loads(arguments)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _block_event(event: BlockEvent) -> wire.Object:

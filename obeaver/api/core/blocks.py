@@ -4,8 +4,9 @@ Dialects that name their parts (items, content blocks) say when one begins and w
 only what comes; a block has ended when another one begins, or the choice has.
 """
 
+import json
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from obeaver.api.core.outputs import Ended, Output
 from obeaver.text.events import ContentDelta, ReasoningDelta, ToolCallArguments, ToolCallStart
@@ -107,3 +108,12 @@ def _kind(event: ContentDelta | ReasoningDelta | ToolCallArguments) -> BlockKind
             return "reasoning"
         case ToolCallArguments():
             return "call"
+
+
+def arguments_object(text: str) -> dict[str, Any]:
+    """The object that a call's arguments are; what the limit has cut is no JSON, and has none."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,6 +1,5 @@
 """A generation as Ollama's clients get it: one object, or lines that add up to it."""
 
-import json
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from obeaver.api.contract import wire
 from obeaver.api.core.answer_stream import StreamWriter
-from obeaver.api.core.blocks import BlockDelta, BlockEnded, BlockEvent, Blocks
+from obeaver.api.core.blocks import BlockDelta, BlockEnded, BlockEvent, Blocks, arguments_object
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.outputs import Ended, Output
 from obeaver.api.core.usage import Usage
@@ -150,18 +149,9 @@ def fields_of(event: BlockEvent) -> dict[str, Any]:
         case BlockDelta(block, text) if block.kind == "reasoning":
             return {"thinking": text}
         case BlockEnded(block, text) if block.kind == "call":
-            call = {"id": block.call_id, "function": {"name": block.name, "arguments": _arguments(text)}}
+            call = {"id": block.call_id, "function": {"name": block.name, "arguments": arguments_object(text)}}
             return {"tool_calls": [call]}
     return {}
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    """The object of a call's arguments; what the limit has cut is no JSON, and has none."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _add(said: dict[str, Any], fields: dict[str, Any]) -> None:
