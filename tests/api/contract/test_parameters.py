@@ -14,7 +14,7 @@ import pytest
 
 from obeaver.api.contract.validation import request_schema
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHOWN: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("parameters.json").read_text("utf-8"))
 PATHS = {"chat_completion": "/v1/chat/completions", "completion": "/v1/completions"}
 BODIES: dict[str, dict[str, Any]] = {

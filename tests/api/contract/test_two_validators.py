@@ -3,7 +3,6 @@ served though it is wrong.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -14,7 +13,6 @@ from jsonschema import Draft202012Validator
 
 from obeaver.api.contract.validation import request_schema
 
-HERE = Path(__file__).parent
 REQUESTS = {
     "chat_completion": {
         "messages": [

@@ -31,7 +31,7 @@ def test_every_schema_is_valid_json_schema(name: str) -> None:
 
 
 def test_no_two_rooms_have_a_document_or_an_answer_of_the_same_name() -> None:
-    files = [path.stem for path in (Path(__file__).parents[2] / "obeaver/api").rglob("*.json")]
+    files = [path.stem for path in (Path(__file__).parents[3] / "obeaver/api").rglob("*.json")]
     assert sorted(files) == SCHEMAS
     answers = [name for file in files if file.endswith("answers") for name in request_schema(file).document["$defs"]]
     titles = [request_schema(file).document["title"] for file in files]
