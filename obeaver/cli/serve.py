@@ -17,7 +17,7 @@ import uvicorn
 
 from obeaver.cli.browser import open_browser
 from obeaver.cli.http_protocol import HttpProtocol
-from obeaver.cli.stored import chat_model, encoder_model
+from obeaver.cli.stored import better_than_default, chat_model, encoder_model
 from obeaver.config import DASHBOARD_PORT, DEFAULT_MODEL, EMBED_PORT, Settings, load_settings
 from obeaver.engine.sessions.providers import choose_provider
 from obeaver.errors import CommandError
@@ -49,7 +49,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         CommandError: Wrong settings, a port in use, no model, a model that does not load.
     """
     settings = load_settings(vars(arguments), os.environ)
-    return _serve(settings, lambda: _compose_chat(settings, arguments.models or [DEFAULT_MODEL]))
+    return _serve(settings, lambda: _compose_chat(settings, arguments.models))
 
 
 def run_dashboard(arguments: argparse.Namespace) -> int:
@@ -75,7 +75,9 @@ def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
 def _compose_chat(settings: Settings, models: Sequence[str]) -> "Application":
     from obeaver.app.chat import chat_application
 
-    return chat_application(settings, *_chat_models(settings, models))
+    if not models:
+        logger.info("%s", better_than_default("serve"))
+    return chat_application(settings, *_chat_models(settings, models or [DEFAULT_MODEL]))
 
 
 def _compose_dashboard(settings: Settings, models: Sequence[str]) -> "Application":

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from obeaver.config import Settings
+from obeaver.config import DEFAULT_MODEL, Settings
 from obeaver.errors import ModelError
 
 if TYPE_CHECKING:
@@ -53,6 +53,23 @@ def encoder_model(asked: str, settings: Settings, store: "Store", weights: str |
     if is_model_folder(stored.folder) and not is_encoder_folder(stored.folder):
         raise ModelError(_other_kind(asked, _CHAT))
     return stored
+
+
+def better_than_default(command: str) -> str:
+    """One line on the default model, with the command for one that fits this machine and answers better."""
+    from obeaver.app.memory import available_bytes
+    from obeaver.cli.models.listing import entry_size_text
+    from obeaver.models.catalog import load_catalog
+    from obeaver.models.recommended import recommended
+
+    better = recommended(load_catalog(), available_bytes())
+    hint = (
+        "obeaver models lists larger ones"
+        if better is None
+        else f"one that fits this machine and answers better: obeaver {command} {better.name} "
+        f"({entry_size_text(better)} to fetch)"
+    )
+    return f"{DEFAULT_MODEL} is a small model for trying things out; {hint}"
 
 
 def _require_kind(asked: str, *, chat: bool) -> None:

@@ -14,9 +14,12 @@ from reference.tiny_gguf import TinyGguf
 from support.hub_server import COMMIT, HubServer, Repo, hub_server
 from support.server_process import serve
 
-from obeaver.models.store import Store
+from obeaver.models.gguf.importer import import_gguf
+from obeaver.models.progress import SilentProgress
+from obeaver.models.store import Store, StoredModel
 
 REPO, FILE = "HuggingFaceTB/SmolLM2-360M-Instruct-GGUF", "smollm2-360m-instruct-q8_0.gguf"
+PHI = "microsoft/Phi-4-mini-instruct-onnx"
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 
 
@@ -64,6 +67,35 @@ def test_serve_fetches_a_catalogue_name_that_is_not_there_and_the_second_time_as
     listed = json.loads(obeaver("models", "--json", hub=hub, home=home).stdout)
     assert [found["name"] for found in listed["installed"]] == ["smollm2-360m"]
     assert "smollm2-360m" not in {entry["name"] for entry in listed["available"]}
+
+
+def test_phi_4_mini_is_the_folder_for_a_processor_of_its_publisher(hub: HubServer, tmp_path: Path) -> None:
+    source = TinyGguf("phi3", chat_template=TEMPLATE).write(tmp_path / "tiny.gguf")
+    (folder := tmp_path / "folder").mkdir()
+    import_gguf(source, folder, weights="int4", kv="float32", name="tiny", progress=SilentProgress())
+    (folder / "obeaver.json").unlink()
+    made = {path.name: path.read_bytes() for path in folder.iterdir()}
+    place = "cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4"
+    others = {f"gpu/gpu-int4-rtn-block-32/{name}": b"another" for name in made}
+    hub.repos[PHI] = Repo({**others, **{f"{place}/{name}": content for name, content in made.items()}})
+    with serve("Phi-4-mini", **environ(hub, tmp_path / "home")) as server:
+        [model] = httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]
+        assert model["id"] == "phi-4-mini"
+        assert greedy(server.url)
+    assert not hub.gets("/gpu/")
+    shown = json.loads(obeaver("show", "phi-4-mini", "--json", hub=hub, home=tmp_path / "home").stdout)
+    assert (shown["architecture"], shown["origin"]["address"]) == ("phi3", f"hf:{PHI}@{COMMIT}:{place}")
+
+
+@pytest.mark.real
+def test_a_start_with_the_default_model_names_a_better_one(
+    hub: HubServer, default_entry: StoredModel, default_store: Store
+) -> None:
+    assert default_entry.name == "smollm2-135m"
+    with serve(**environ(hub, default_store.home)) as server:
+        [hint] = [line for line in server.log if "small model" in line]
+    assert "smollm2-135m is a small model for trying things out; " in hint
+    assert "obeaver serve qwen3-" in hint or "obeaver models lists larger ones" in hint
 
 
 @pytest.mark.parametrize(

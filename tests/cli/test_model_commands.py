@@ -15,6 +15,7 @@ from support.tmux import terminal
 from obeaver.models.catalog import load_catalog
 from obeaver.models.store import Store
 
+PHIS = "phi-3.5-mini or phi-4-mini or phi-3-mini-4k"
 WHERE = "obeaver models lists all; or give a path"
 
 
@@ -71,6 +72,19 @@ def test_models_as_json_has_every_fact_of_the_table(store: Store) -> None:
     assert (tiny["name"], tiny["kind"], tiny["weights"], tiny["kv"]) == ("tiny", "chat", "int8", "float32")
     assert (tiny["context_length"], tiny["provider"], tiny["problem"], tiny["in_use_by"]) == (128, "cpu", None, [])
     assert [entry["name"] for entry in listed["available"]] == list(load_catalog())
+    memory = listed["memory"]
+    assert 0 < memory["free_bytes"] <= memory["total_bytes"]
+    for entry in listed["available"]:
+        assert entry["fits"] == (entry["memory_bytes"] <= memory["total_bytes"])
+        assert entry["fits_now"] == (entry["memory_bytes"] <= memory["free_bytes"])
+
+
+def test_models_says_which_of_them_fit(store: Store) -> None:
+    heading, *rows = obeaver("models", home=store.home).out.partition("\navailable")[2].splitlines()[1:]
+    at = heading.index("FITS")
+    fitting = {row.split()[0]: row[at : at + 7].strip() for row in rows if row.startswith(("smollm2", "qwen3", "gpt"))}
+    assert fitting["smollm2-135m"] == "yes"
+    assert set(fitting.values()) <= {"yes", "not now", "no"}
 
 
 def test_models_in_an_empty_store_says_so_and_makes_no_folder(tmp_path: Path) -> None:
@@ -119,8 +133,8 @@ def test_show_tells_of_a_model_that_is_not_installed(store: Store) -> None:
     [
         ("broken", "obeaver: broken is damaged (model.onnx is missing): obeaver rm broken\n"),
         (
-            "mistral-7b-v03",
-            f"obeaver: there is no model named 'mistral-7b-v03': did you mean mistral-7b-v0.3? {WHERE}\n",
+            "phi-35-mini",
+            f"obeaver: there is no model named 'phi-35-mini': did you mean {PHIS}? {WHERE}\n",
         ),
         ("./none", "obeaver: there is no file or folder ./none\n"),
     ],

@@ -11,6 +11,7 @@ from obeaver.models.encoder.architecture import FAMILIES
 from obeaver.models.gguf.families import ARCHITECTURES
 from obeaver.models.names import checked_name
 from obeaver.models.progress import SilentProgress
+from obeaver.models.recommended import recommended
 
 SCHEMA = json.loads(BUNDLED.with_name("catalog.schema.json").read_text(encoding="utf-8"))
 DATA = json.loads(BUNDLED.read_text(encoding="utf-8"))
@@ -139,3 +140,17 @@ def test_a_source_that_cannot_be_held_to_what_it_says_is_refused(source: dict[st
     assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(
         {"models": [{**DATA["models"][0], "sources": [source]}]}
     )
+
+
+def test_names_that_people_know_are_there() -> None:
+    known = {"phi-4-mini", "gemma-3-1b", "gpt-oss-20b", "qwen3-30b-a3b", "mistral-small-3.2", "granite-3.3-2b"}
+    assert known | {"smollm3-3b"} <= load_catalog().keys()
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "name"),
+    [(1_000_000_000, None), (1_500_000_000, "qwen3-0.6b"), (3_000_000_000, "qwen3-1.7b"), (64_000_000_000, "qwen3-4b")],
+)
+def test_the_largest_of_the_recommended_models_that_fits_is_recommended(free_bytes: int, name: str | None) -> None:
+    found = recommended(load_catalog(), free_bytes)
+    assert (found and found.name) == name

@@ -14,7 +14,7 @@ from obeaver.cli.chat.lines import given, piped_text, typed_lines
 from obeaver.cli.chat.sampling_flags import given_sampling
 from obeaver.cli.chat.transcript import Transcript
 from obeaver.cli.chat.words import Asked, split_words
-from obeaver.cli.stored import chat_model
+from obeaver.cli.stored import better_than_default, chat_model
 from obeaver.cli.terminal import Terminal
 from obeaver.config import DEFAULT_MODEL, Settings, load_settings
 from obeaver.errors import BadRequest, CommandError
@@ -54,6 +54,8 @@ def _run(arguments: argparse.Namespace) -> None:
     stored = chat_model(asked.model or DEFAULT_MODEL, settings, store)
     terminal = Terminal(sys.stdout, sys.stderr, os.environ)
     if not question:
+        if asked.model is None:
+            terminal.note(better_than_default("run"))
         terminal.note(f"loading {stored.name} …")
     with store.use(stored), asyncio.Runner() as runner, _loaded(runner, stored, settings) as model:
         from obeaver.cli.chat.chat import Chat

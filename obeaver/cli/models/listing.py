@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from obeaver.cli.table import Column, screen_width, table_lines
 from obeaver.config import load_settings
@@ -27,10 +27,18 @@ _AVAILABLE: Final = (
     Column("KIND", rank=1),
     Column("DOWNLOAD", right=True),
     Column("MEMORY", right=True, rank=3),
+    Column("FITS", rank=1),
     Column("CONTEXT", right=True, rank=2),
     Column("LICENCE", rank=4, can_cut=True),
     Column("DESCRIPTION", rank=5, can_cut=True),
 )
+
+
+class _Memory(NamedTuple):
+    """Of this machine, or of its container."""
+
+    free_bytes: int
+    total_bytes: int
 
 
 def run_models(arguments: argparse.Namespace) -> int:
@@ -39,17 +47,20 @@ def run_models(arguments: argparse.Namespace) -> int:
     Raises:
         CommandError: Wrong settings.
     """
+    from obeaver.app.memory import available_bytes, machine_bytes
     from obeaver.models.catalog import load_catalog
     from obeaver.models.inventory import available_models, installed_models
     from obeaver.models.store import Store
 
+    room = _Memory(available_bytes(), machine_bytes())
     store, catalog = Store(load_settings(vars(arguments), os.environ).home), load_catalog()
     installed, available = installed_models(store, catalog), available_models(store, catalog)
     if arguments.json:
         listed = {
             "home": str(store.home),
             "installed": [installed_json(model) for model in installed],
-            "available": [entry_json(entry) for entry in available],
+            "memory": {"total_bytes": room.total_bytes, "free_bytes": room.free_bytes},
+            "available": [{**entry_json(entry), **_fits_json(entry, room)} for entry in available],
         }
         print(json.dumps(listed, indent=2))
         return 0
@@ -61,7 +72,8 @@ def run_models(arguments: argparse.Namespace) -> int:
         print(f"nothing is installed in {store.home}")
     if available:
         print("\navailable (obeaver pull NAME; serve and run fetch by themselves):")
-        print(*table_lines(_AVAILABLE, [_available_row(entry) for entry in available], width), sep="\n")
+        print(*table_lines(_AVAILABLE, [_available_row(entry, room) for entry in available], width), sep="\n")
+        print(f"\nmemory: {size_text(room.total_bytes)} here, {size_text(room.free_bytes)} of it free")
     return 0
 
 
@@ -102,6 +114,14 @@ def entry_json(entry: "CatalogEntry") -> dict[str, Any]:
     }
 
 
+def _fits_json(entry: "CatalogEntry", room: _Memory) -> dict[str, bool]:
+    """As `/api/models/catalog` says it."""
+    return {
+        "fits": entry.memory_bytes <= room.total_bytes,
+        "fits_now": entry.memory_bytes <= room.free_bytes,
+    }
+
+
 def entry_size_text(entry: "CatalogEntry") -> str:
     """What there is to fetch; `~` before what was not verified."""
     return f"{'~' if entry.approximate else ''}{size_text(entry.size_bytes)}"
@@ -129,12 +149,19 @@ def _installed_row(model: "Installed") -> Sequence[str]:
     )
 
 
-def _available_row(entry: "CatalogEntry") -> Sequence[str]:
+def _fits_text(entry: "CatalogEntry", room: _Memory) -> str:
+    if entry.memory_bytes <= room.free_bytes:
+        return "yes"
+    return "not now" if entry.memory_bytes <= room.total_bytes else "no"
+
+
+def _available_row(entry: "CatalogEntry", room: _Memory) -> Sequence[str]:
     return (
         entry.name,
         entry.kind,
         entry_size_text(entry),
         size_text(entry.memory_bytes),
+        _fits_text(entry, room),
         str(entry.context),
         entry.licence,
         entry.description,
