@@ -60,9 +60,9 @@ class Chat:
         Raises:
             RuntimeError: The engine has failed.
         """
-        status = await _status_of(self._application, "/health", self._settings.host)
+        status = await _status_of(self._application, "/health/live", self._settings.host)
         if status >= 500:
-            raise RuntimeError(f"/health answers {status}")
+            raise RuntimeError(f"/health/live answers {status}")
 
 
 async def _status_of(app: ASGIApp, path: str, host: str) -> int:

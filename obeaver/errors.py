@@ -17,7 +17,7 @@
     │   ├── InternalError             500  our fault; the message holds no detail
     │   │   ├── EngineFailed          500  a step of the engine failed
     │   │   └── ModelLoadFailed       500  a model could not be loaded; the message says why
-    │   └── Unavailable               503  not ready, unhealthy, or draining
+    │   └── Unavailable               503  not ready, unhealthy, or draining; with `Retry-After`
     │       └── ModelNotLoaded        503  no model is loaded yet
     ├── CommandError                  ends a command: one line on stderr, exit status 1
     │   ├── ModelError                a model folder or file is broken or unsupported
@@ -196,11 +196,28 @@ class ModelLoadFailed(InternalError):
 
 
 class Unavailable(ApiError):
-    """Not ready, unhealthy, or shutting down."""
+    """Not ready, unhealthy, or shutting down.
+
+    Args:
+        message: As for every error.
+        code: As for every error.
+        headers: Beside `Retry-After`.
+        retry_after_s: Whole seconds for that header.
+    """
 
     status = 503
     type = "server_error"
     default_code = "unavailable"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry_after_s: int = 1,
+    ) -> None:
+        super().__init__(message, code=code, headers={"Retry-After": str(retry_after_s), **(headers or {})})
 
 
 class ModelNotLoaded(Unavailable):

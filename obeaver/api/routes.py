@@ -130,6 +130,8 @@ def _shared_handlers(
         "retrieveModel": models.retrieve,
         "root": system.root,
         "health": system.health,
+        "live": system.live,
+        "ready": system.ready,
         "systemMemory": system.memory,
         "metrics": system.metrics,
         "openapi": docs.openapi,

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 from obeaver.app.keys import api_keys
 from obeaver.config import Settings
-from obeaver.web.access import DEFAULT_OPEN_PATHS, ApiKey, HostCheck
+from obeaver.web.access import DEFAULT_OPEN_PATHS, PROBES, ApiKey, HostCheck
 from obeaver.web.cors import Cors
 from obeaver.web.http10 import WholeForHttp10
 from obeaver.web.in_flight import Drain, InFlight
@@ -74,7 +74,7 @@ class Application:
         app: ASGIApp = router
         if keys := api_keys(settings):
             app = ApiKey(app, keys=keys, open_paths=self._open_paths)
-        app = Drain(app, in_flight=self._in_flight)
+        app = Drain(app, in_flight=self._in_flight, watching=(*PROBES, "/metrics"))
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
         app = ErrorBoundary(app, shape_of=router.error_shape)
         app = Cors(app, origins=settings.cors_origin, shape_of=router.error_shape)

@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("obeaver")
 
-_FORCE_AFTER_S = 5.0
+_FORCE_AFTER_S = 5
 """Grace after the application's own limit, for answers that are just being written."""
+
+_LAST_WORDS_S = 2
+"""After a second signal: for the events that tell clients that their answers were cut."""
 
 
 def run_serve_embed(arguments: argparse.Namespace) -> int:
@@ -147,7 +150,7 @@ def _run(application: "Application", settings: Settings, listener: socket.socket
         access_log=False,
         server_header=False,
         lifespan="on",
-        timeout_graceful_shutdown=int(settings.shutdown_timeout_s + _FORCE_AFTER_S),
+        timeout_graceful_shutdown=_FORCE_AFTER_S,
         backlog=2048,
         ssl_certfile=settings.tls_cert or None,
         ssl_keyfile=settings.tls_key or None,
@@ -175,14 +178,15 @@ def _load_certificate(config: uvicorn.Config, settings: Settings) -> None:
 class Server(uvicorn.Server):
     """uvicorn, with obeaver's manners at start and end.
 
-    A first SIGINT or SIGTERM stops accepting and lets running answers end within the limit; a second SIGINT does not
-    wait. Either way the exit status is 0: being told to stop is not a failure.
+    A first SIGINT or SIGTERM lets running answers end within the limit, while newcomers are told to go elsewhere; a
+    second one ends those answers at once. Either way the exit status is 0: being told to stop is not a failure.
     """
 
     def __init__(self, config: uvicorn.Config, application: "Application", url: str) -> None:
         super().__init__(config)
         self._application = application
         self._url = url
+        self._hurry = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Load the model (the application's lifespan), then accept."""
@@ -192,20 +196,39 @@ class Server(uvicorn.Server):
             open_browser(self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain: refuse new requests, let running ones end, then abort them with an error event."""
+        """Drain: refuse new requests, let running ones end, then abort them with an error event.
+
+        The port stays open meanwhile: a newcomer gets a 503 that says when to come back, and no connection refused.
+        """
         logger.info("stopping: running answers may go on for %g s", self._application.settings.shutdown_timeout_s)
-        drain = asyncio.create_task(self._application.drain())
+        ending = asyncio.create_task(self._end(sockets))
+        hurried = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({ending, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        if self._hurry.is_set():
+            await asyncio.wait({ending}, timeout=_LAST_WORDS_S)
+            # The engine may be in the middle of a long step: an ordinary end would wait for its thread.
+            logging.shutdown()
+            os._exit(0)
+        hurried.cancel()
+        await ending
+
+    async def _end(self, sockets: list[socket.socket] | None) -> None:
+        await self._application.drain()
         await super().shutdown(sockets)
-        await drain
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Handle the two signals while serving, without raising them again afterwards as uvicorn does."""
+        loop = asyncio.get_running_loop()
 
-        def handle(signum: int, frame: FrameType | None) -> None:
+        def hurry() -> None:
+            self._hurry.set()
+            self._application.stop_draining()
+
+        def handle(_signum: int, _frame: FrameType | None) -> None:
             if self.should_exit:
-                self._application.stop_draining()
-            self.handle_exit(signum, frame)
+                loop.call_soon_threadsafe(hurry)
+            self.should_exit = True
 
         before = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:

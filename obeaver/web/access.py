@@ -11,8 +11,11 @@ from obeaver.web.types import ASGIApp, Receive, Scope, Send
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:/?#@\[\],]+))(?::\d{0,5})?")
 
-DEFAULT_OPEN_PATHS = ("/", "/health")
-"""What a probe reads before it has a key: that there is a server, and whether it is well."""
+PROBES = ("/health", "/health/live", "/health/ready")
+"""What supervisors ask: how the server is, whether it can go on, whether it answers now."""
+
+DEFAULT_OPEN_PATHS = ("/", *PROBES)
+"""What is read before there is a key: that there is a server, and whether it is well."""
 
 
 class HostCheck:

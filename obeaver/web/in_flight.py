@@ -1,7 +1,7 @@
 """Stopping with grace: who is being answered, refusing newcomers, an end for those who take too long."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from obeaver.errors import Unavailable
@@ -86,11 +86,13 @@ class Drain:
     Args:
         app: The next layer.
         in_flight: The count; who owns it starts the drain.
+        watching: Paths of those who only ask how the server is. They are told to the last, and nobody waits for them.
     """
 
-    def __init__(self, app: ASGIApp, *, in_flight: InFlight) -> None:
+    def __init__(self, app: ASGIApp, *, in_flight: InFlight, watching: Iterable[str] = ()) -> None:
         self._app = app
         self._in_flight = in_flight
+        self._watching = frozenset(watching)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on.
@@ -98,6 +100,9 @@ class Drain:
         Raises:
             Unavailable: code `shutting_down`: the server is stopping, or stopped before the answer's end.
         """
+        if scope["path"] in self._watching:
+            await self._app(scope, receive, send)
+            return
         if self._in_flight.draining:
             raise _stopping()
         async with self._in_flight.track():

@@ -115,6 +115,29 @@ def test_a_stream_that_outlasts_the_shutdown_limit_gets_an_error_event(default_m
         assert server.process.wait(30) == 0
 
 
+def test_while_a_server_drains_newcomers_are_sent_away_and_a_second_signal_ends_it_at_once(default_model: Path) -> None:
+    with serve(str(default_model), "--offline", "--shutdown-timeout", "600") as server:
+        endless = STORY | {"max_tokens": 6000, "ignore_eos": True}
+        with httpx.stream("POST", server.url + "/v1/chat/completions", json=endless, timeout=60) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            server.process.send_signal(signal.SIGTERM)
+            # Each on a connection of its own: the port is open as long as somebody is being answered.
+            while (ready := httpx.get(server.url + "/health/ready", timeout=60)).status_code == 200:
+                time.sleep(0.02)
+            assert ready.json() == {"status": "draining"}
+            assert httpx.get(server.url + "/health/live", timeout=60).status_code == 200
+            refused = httpx.post(server.url + "/v1/chat/completions", json=STORY, timeout=60)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "shutting_down")
+            assert int(refused.headers["retry-after"]) >= 1
+            assert refused.headers["connection"] == "close"
+            server.process.send_signal(signal.SIGTERM)
+            rest = [line for line in lines if line.startswith("data: ")]
+        assert json.loads(rest[-1][6:])["error"]["code"] == "shutting_down"
+        # Far below the 600 s that the first signal gave it.
+        assert server.process.wait(60) == 0
+
+
 def test_a_client_that_leaves_frees_its_place(server: ServerProcess) -> None:
     before = health(server)["requests_aborted"]
     endless = STORY | {"max_tokens": 6000, "ignore_eos": True}

@@ -72,6 +72,17 @@ async def test_newcomers_are_refused_and_their_connection_closed() -> None:
     assert reply.headers["connection"] == "close"
 
 
+async def test_who_only_asks_how_the_server_is_is_told_to_the_last() -> None:
+    in_flight = InFlight()
+    await in_flight.drain(60)
+    app = Drain(TextResponse("draining"), in_flight=in_flight, watching=["/health"])
+
+    assert (await request(app, "GET", "/health")).status == 200
+    with pytest.raises(Unavailable) as refused:
+        await request(app, "GET", "/health/x")
+    assert int(refused.value.headers["Retry-After"]) >= 1
+
+
 async def test_an_answer_may_end_within_the_limit() -> None:
     in_flight, endless = InFlight(), Endless()
     async with exchange(behind(in_flight, endless), http_scope("POST")) as (running, task):

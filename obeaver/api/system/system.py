@@ -64,6 +64,16 @@ class SystemApi:
         answer = {"status": status, **self._condition.details()}
         return JSONResponse(answer, status=200 if status == "ok" else 503)
 
+    async def live(self, _request: Request) -> JSONResponse:
+        """`GET /health/live`: 503 where this process will never answer again, so that a supervisor starts a new one."""
+        status = self._condition.status
+        return JSONResponse({"status": status}, status=503 if status == "unhealthy" else 200)
+
+    async def ready(self, _request: Request) -> JSONResponse:
+        """`GET /health/ready`: 200 if requests are answered, else 503."""
+        status = self._condition.status
+        return JSONResponse({"status": status}, status=200 if status == "ok" else 503)
+
     async def memory(self, _request: Request) -> JSONResponse:
         """`GET /api/system/memory`."""
         reading = await self._reading.get()

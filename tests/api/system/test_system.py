@@ -84,6 +84,23 @@ async def test_health_is_503_while_requests_are_not_answered(serve: Any) -> None
         assert (reply.status, reply.json()["status"]) == (503, "unhealthy")
 
 
+async def probes(app: Any) -> dict[str, tuple[int | None, str]]:
+    replies = {path: await asgi.request(app, "GET", f"/health/{path}") for path in ("live", "ready")}
+    for reply in replies.values():
+        check("Probe", reply.json())
+    return {path: (reply.status, reply.json()["status"]) for path, reply in replies.items()}
+
+
+async def test_a_server_that_drains_is_alive_and_one_whose_engine_is_dead_is_not(serve: Any) -> None:
+    async with serve() as served:
+        assert await probes(served.app) == {"live": (200, "ok"), "ready": (200, "ok")}
+        served.state.models.draining = True
+        assert await probes(served.app) == {"live": (200, "draining"), "ready": (503, "draining")}
+        served.state.models.draining = False
+        await served.worker.close()
+        assert await probes(served.app) == {"live": (503, "unhealthy"), "ready": (503, "unhealthy")}
+
+
 async def test_health_is_503_while_the_first_model_is_on_its_way(tmp_path: Path) -> None:
     script = Script(gate=asyncio.Event())
     async with hosting(tmp_path, {"slow": script}) as served:
