@@ -118,6 +118,18 @@ class Settings:
         metavar="TIME",
         parse=duration,
     )
+    no_store_responses: bool = _option(
+        False, "store no responses of /v1/responses: nothing that was said is written to the disk"
+    )
+    stored_responses_mb: float = _option(
+        256.0, "disk space for stored responses; the oldest go first", metavar="N", minimum=1, parse=megabytes
+    )
+    stored_responses_age_s: float = _option(
+        30 * 86400.0,
+        "how long a response is stored (12h, 90d), 30 days if not given; 0 or never: as long as there is room",
+        metavar="TIME",
+        parse=duration,
+    )
     strict_model: bool = _option(
         False, "answer 404 to a request that names another model, where else the first model answers"
     )

@@ -18,6 +18,7 @@
     │   │   ├── EngineFailed          500  a step of the engine failed
     │   │   └── ModelLoadFailed       500  a model could not be loaded; the message says why
     │   └── Unavailable               503  not ready, unhealthy, or draining; with `Retry-After`
+    │       ├── ArchiveUnavailable    503  stored responses cannot be read or written
     │       └── ModelNotLoaded        503  no model is loaded yet
     ├── CommandError                  ends a command: one line on stderr, exit status 1
     │   ├── ModelError                a model folder or file is broken or unsupported
@@ -218,6 +219,12 @@ class Unavailable(ApiError):
         retry_after_s: int = 1,
     ) -> None:
         super().__init__(message, code=code, headers={"Retry-After": str(retry_after_s), **(headers or {})})
+
+
+class ArchiveUnavailable(Unavailable):
+    """Stored responses cannot be read or written: the disk is full, read-only or damaged."""
+
+    default_code = "archive_unavailable"
 
 
 class ModelNotLoaded(Unavailable):

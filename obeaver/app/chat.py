@@ -15,6 +15,7 @@ from obeaver.api.models.pulls import Pulls
 from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
 from obeaver.app.application import MB, Application
+from obeaver.app.archiving import make_archive
 from obeaver.app.memory import (
     available_bytes,
     give_back,
@@ -76,6 +77,7 @@ def chat_application(
         library=ChatLibrary(store, known=models),
         monitor=Monitor(),
         pulls=Pulls(pull_command(settings)),
+        archive=make_archive(settings),
         stream_keep_alive_s=settings.stream_keep_alive_s,
     )
 
@@ -83,6 +85,8 @@ def chat_application(
     async def life() -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(state.close)
+            if state.archive is not None:
+                stack.push_async_callback(state.archive.close)
             stack.push_async_callback(host.close)
             stack.push_async_callback(state.pulls.close)
             for stored in models:

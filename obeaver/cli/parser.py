@@ -19,6 +19,7 @@ _CHAT_OPTIONS = frozenset(
     {
         *("runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "lookahead"),
         *("keep_alive_s", "strict_model", "stream_keep_alive_s", "allow_pull"),
+        *("no_store_responses", "stored_responses_mb", "stored_responses_age_s"),
     }
 )
 _PAGE_OPTIONS = frozenset({"open"})

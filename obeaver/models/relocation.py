@@ -28,7 +28,9 @@ _ARRIVING: Final = ".arriving"
 _LEAVING: Final = ".leaving"
 # What may be in a folder that a store moves into, beside a store's own.
 _NOT_MOVED: Final = frozenset({_LOCKS, _ARRIVING, _LEAVING, homes.FILE_NAME, f"{homes.LOCK_NAME}.lock"})
-_OF_A_STORE: Final = frozenset({_MODELS, "sources", "downloads", "run_history"}) | _NOT_MOVED
+_OF_A_STORE: Final = frozenset({_MODELS, "sources", "downloads", "run_history", "responses"}) | _NOT_MOVED
+# A database and its log: neither is anything without the other, or with another's.
+_WHOLE: Final = frozenset({"responses"})
 _COPY_BYTES: Final = 1 << 20
 
 
@@ -132,6 +134,10 @@ class _Move:
         """Move what is no model: what is in both places is merged."""
         if not new.exists():
             self._piece(old, new)
+        elif old.name in _WHOLE and _same_files(old, new):  # copied by a move that ended before it removed
+            self._discard(old)
+        elif old.name in _WHOLE:
+            self._progress.note(f"{old} stays, because {new} is there already")
         elif old.is_dir() and new.is_dir():
             for path in _children(old):
                 self._merge(path, new / path.name)
@@ -236,6 +242,11 @@ def _same_model(old: Path, new: Path) -> bool:
         return records.read(old).files == records.read(new).files
     except records.Damaged:
         return False
+
+
+def _same_files(old: Path, new: Path) -> bool:
+    names = [path.name for path in _children(old)]
+    return names == [path.name for path in _children(new)] and all(_same_file(old / name, new / name) for name in names)
 
 
 def _same_file(old: Path, new: Path) -> bool:

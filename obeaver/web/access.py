@@ -1,12 +1,13 @@
 """Layers that decide who may call: HostCheck and ApiKey."""
 
+import hashlib
 import hmac
 import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from obeaver.errors import Forbidden, Unauthorized
-from obeaver.web.request import read_headers
+from obeaver.web.request import CALLER_KEY, read_headers
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:/?#@\[\],]+))(?::\d{0,5})?")
@@ -65,7 +66,7 @@ class HostCheck:
 
 
 class ApiKey:
-    """Asks for a key, as `Authorization: Bearer KEY` or as `x-api-key: KEY`.
+    """Asks for a key, as `Authorization: Bearer KEY` or as `x-api-key: KEY`, and tells whose it is: `Request.caller`.
 
     Args:
         app: The next layer.
@@ -75,7 +76,7 @@ class ApiKey:
 
     def __init__(self, app: ASGIApp, *, keys: Iterable[str], open_paths: Iterable[str] = DEFAULT_OPEN_PATHS) -> None:
         self._app = app
-        self._keys = tuple(key.encode() for key in keys)
+        self._keys = {key.encode(): _digest(key.encode()) for key in keys}
         if not all(self._keys) or not self._keys:
             raise ValueError("an empty API key would let everybody in")
         paths = tuple(open_paths)
@@ -88,26 +89,33 @@ class ApiKey:
         Raises:
             Unauthorized: code `invalid_api_key`.
         """
-        if not self._is_open(scope["path"]) and not self._has_key(scope):
+        caller = self._caller(scope)
+        if caller is None and not self._is_open(scope["path"]):
             raise Unauthorized(
                 "No API key, or a wrong one: send it as Authorization: Bearer KEY.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        await self._app(scope, receive, send)
+        await self._app(scope if caller is None else {**scope, CALLER_KEY: caller}, receive, send)
 
     def _is_open(self, path: str) -> bool:
         return path in self._open_paths or path.startswith(self._open_prefixes)
 
-    def _has_key(self, scope: Scope) -> bool:
+    def _caller(self, scope: Scope) -> str | None:
         headers = read_headers(scope)
         scheme, _, token = headers.get("authorization", "").partition(" ")
         bearer = token.strip() if scheme.lower() == "bearer" else ""
         # SDKs send a bearer token even where the user put the real key into the other header.
-        return self._is_key(bearer) or self._is_key(headers.get("x-api-key", ""))
+        return self._caller_with(bearer) or self._caller_with(headers.get("x-api-key", ""))
 
-    def _is_key(self, given: str) -> bool:
+    def _caller_with(self, given: str) -> str | None:
         # In constant time: how long it takes must not tell how many characters were right, nor of which key.
-        return sum(hmac.compare_digest(given.encode("latin-1"), key) for key in self._keys) > 0
+        same = [hmac.compare_digest(given.encode("latin-1"), key) for key in self._keys]
+        return next((digest for digest, is_it in zip(self._keys.values(), same, strict=True) if is_it), None)
+
+
+def _digest(key: bytes) -> str:
+    """A name for who has a key, which may be written down where the key may not."""
+    return hashlib.sha256(b"obeaver caller " + key).hexdigest()[:32]
 
 
 def _plain(name: str) -> str:

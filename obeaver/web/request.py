@@ -17,6 +17,9 @@ INLINE_JSON_BYTES = 65_536
 REQUEST_ID_KEY = "obeaver.request_id"
 """Where the scope holds the request's id."""
 
+CALLER_KEY = "obeaver.caller"
+"""Where the scope holds who calls."""
+
 _JSON_TYPE = re.compile(r"application/(?:[\w.!#$&^-]+\+)?json", re.IGNORECASE)
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii"})
 
@@ -81,6 +84,11 @@ class Request:
     def request_id(self) -> str:
         """The id that the answer's `x-request-id` carries; empty where nothing has set one."""
         return str(self.scope.get(REQUEST_ID_KEY, ""))
+
+    @property
+    def caller(self) -> str:
+        """Who calls: a digest of the API key that it has; empty where none is asked for."""
+        return str(self.scope.get(CALLER_KEY, ""))
 
     @cached_property
     def headers(self) -> Mapping[str, str]:

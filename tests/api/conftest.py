@@ -17,6 +17,7 @@ from support.scripted_model import HELLO, TEMPLATE, Reply, ScriptedRunner, write
 from obeaver.api.models.model_host import ModelHost
 from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
+from obeaver.archive.archive import Archive
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.grammar.grammar import GrammarCompiler
 from obeaver.engine.sessions.placement import Placement
@@ -110,6 +111,7 @@ def serve(tmp_path: Path) -> Serve:
         gives_all_logits: bool = True,
         step_s: float = 0.0,
         placement: Placement | None = None,
+        archive: Archive | None = None,
         **options: int,
     ) -> AsyncIterator[Served]:
         write_model_folder(tmp_path, template, add_bos=add_bos)
@@ -131,6 +133,7 @@ def serve(tmp_path: Path) -> Serve:
             models=host,
             library=ChatLibrary(Store(tmp_path / "home"), known=[stored]),
             monitor=Monitor(lambda: None, lambda: None),
+            archive=archive,
             clock=lambda: 1_800_000_000.9,
         )
         router = Router(routes(state))
@@ -139,6 +142,8 @@ def serve(tmp_path: Path) -> Serve:
             yield Served(app, state, host.model.worker, script.runners[0])
         finally:
             await host.close()
+            if archive is not None:
+                await archive.close()
             state.close()
 
     return serving

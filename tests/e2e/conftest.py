@@ -17,7 +17,8 @@ from obeaver.models.store import Store
 def server(default_model: Path) -> Iterator[ServerProcess]:
     """`obeaver serve` as users start it."""
     assert default_model.is_dir()
-    with serve("--offline") as running:
+    # Tests write nothing of theirs into the user's own store.
+    with serve("--offline", "--no-store-responses") as running:
         yield running
 
 

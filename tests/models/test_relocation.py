@@ -142,6 +142,25 @@ def test_two_stores_become_one(full: Store, target: Path) -> None:
     assert contents(full.home) == {"run_history": b"Why is the sky blue?\n"}
 
 
+def test_a_database_is_never_mixed_with_another(full: Store, target: Path) -> None:
+    for home, text in ((full.home, b"here"), (target, b"there")):
+        (home / "responses").mkdir(parents=True)
+        (home / "responses" / "responses.sqlite3").write_bytes(text)
+    (full.home / "responses" / "responses.sqlite3-wal").write_bytes(b"log")
+    move_store(full.home, target, progress=SilentProgress())
+    assert contents(target)["responses/responses.sqlite3"] == b"there"
+    assert contents(full.home) == {"responses/responses.sqlite3": b"here", "responses/responses.sqlite3-wal": b"log"}
+
+
+def test_a_database_that_was_copied_and_not_yet_removed_is_there_once(full: Store, target: Path) -> None:
+    for home in (full.home, target):
+        (home / "responses").mkdir(parents=True)
+        (home / "responses" / "responses.sqlite3").write_bytes(b"same")
+    move_store(full.home, target, progress=SilentProgress())
+    assert contents(target)["responses/responses.sqlite3"] == b"same"
+    assert not (full.home / "responses").exists()
+
+
 def test_different_models_of_one_name_are_refused_before_anything_moves(full: Store, target: Path) -> None:
     with Store(target).staging("second") as folder:
         (folder / "model.onnx").write_bytes(b"other weights")

@@ -40,6 +40,8 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
         "invalid_type",
         "invalid_value",
         "missing_required_parameter",
+        "previous_response_not_found",
+        "response_in_progress",
         "unknown_value",
         "unsupported_parameter",
         "unsupported_value",
@@ -47,7 +49,7 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
     Conflict: ("load_in_progress", "pull_in_progress"),
     Forbidden: ("host_not_allowed", "origin_not_allowed", "pull_not_allowed"),
     ModelLoadFailed: ("insufficient_memory",),
-    NotFound: ("model_not_found", "pull_not_found"),
+    NotFound: ("item_not_found", "model_not_found", "pull_not_found", "response_not_found"),
     PayloadTooLarge: ("too_many_values",),
     Unavailable: ("shutting_down",),
 }

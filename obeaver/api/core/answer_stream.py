@@ -27,6 +27,9 @@ class StreamWriter(ABC):
     def of(self, output: Output) -> bytes:
         """A piece of output, or the end of a choice."""
 
+    async def settle(self, usage: Usage, error: ApiError | None) -> None:  # noqa: B027  # most have nothing to do
+        """Do what must be done before a client hears of the end: `end` comes next, or `failed` if there is an error."""
+
     @abstractmethod
     def end(self, usage: Usage) -> bytes:
         """After the end of all choices."""
@@ -75,9 +78,11 @@ class AnswerStream:
             batch = await anext(self._generation)
         except StopAsyncIteration:
             self._ended = True
+            await self._writer.settle(self._generation.usage, None)
             return self._writer.end(self._generation.usage)
         except ApiError as error:
             self._error = error
+            await self._writer.settle(self._generation.usage, error)
             return self._writer.failed(error) or await anext(self)
         return b"".join(map(self._writer.of, batch))
 

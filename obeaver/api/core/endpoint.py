@@ -45,9 +45,7 @@ class Endpoint:
     async def prepare(
         self, request: Request, parse: Callable[[object], A], make: Callable[[LoadedModel, A], T]
     ) -> tuple[A, T]:
-        """What the request asks for, and what is made of it with the model that answers.
-
-        The model is leased until this returns: whoever goes on to its worker does so before the next `await`.
+        """What the request asks for, and what is made of it with the model that answers: `read`, then `made`.
 
         Args:
             request: Its body is read here.
@@ -57,12 +55,29 @@ class Endpoint:
         Raises:
             ApiError: The body is no JSON, there is no model to answer, or whatever `parse` and `make` raise.
         """
+        asked, is_long = await self.read(request, parse)
+        return asked, await self.made(asked, make, in_thread=is_long)
+
+    async def read(self, request: Request, parse: Callable[[object], A]) -> tuple[A, bool]:
+        """What the request asks for, and whether it is too long for the event loop to go through.
+
+        Raises:
+            ApiError: The body is no JSON, or whatever `parse` raises.
+        """
         body = await request.json()
         is_long = len(await request.body()) > INLINE_BYTES
-        asked = await self._done(lambda: parse(body), in_thread=is_long)
+        return await self._done(lambda: parse(body), in_thread=is_long), is_long
+
+    async def made(self, asked: A, make: Callable[[LoadedModel, A], T], *, in_thread: bool) -> T:
+        """What is made of a request with the model that answers.
+
+        The model is leased until this returns: whoever goes on to its worker does so before the next `await`.
+
+        Raises:
+            ApiError: There is no model to answer, or whatever `make` raises.
+        """
         async with self._state.models.lease(asked.model) as model:
-            made = await self._done(lambda: make(model, asked), in_thread=is_long or asked.takes_compiling)
-        return asked, made
+            return await self._done(lambda: make(model, asked), in_thread=in_thread or asked.takes_compiling)
 
     async def _done(self, work: Callable[[], T], *, in_thread: bool) -> T:
         return await self._state.in_text_thread(work) if in_thread else work()

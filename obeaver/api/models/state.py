@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from obeaver.api.models.model_host import ModelHost
 from obeaver.api.models.pulls import Pulls
+from obeaver.archive.archive import Archive
 from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.library import ChatLibrary
 from obeaver.monitor.monitor import Monitor
@@ -39,6 +40,7 @@ class ApiState:
         monitor: Memory of machine and process.
         catalog: Models that can be had by name.
         pulls: Models that are fetched for clients.
+        archive: Stored responses; None where nothing is stored.
         request_log: The latest requests.
         stream_keep_alive_s: Silence in a stream before a comment is sent.
         text_threads: Where long prompts are made; shut down by `close`.
@@ -51,6 +53,7 @@ class ApiState:
     monitor: Monitor
     catalog: Mapping[str, CatalogEntry] = field(default_factory=load_catalog)
     pulls: Pulls = field(default_factory=Pulls)
+    archive: Archive | None = None
     request_log: RequestLog = field(default_factory=RequestLog)
     stream_keep_alive_s: float = 10.0
     text_threads: ThreadPoolExecutor = field(default_factory=_text_threads)

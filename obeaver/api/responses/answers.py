@@ -1,4 +1,7 @@
-"""A generation as a Responses client gets it: one response, or named and numbered events that add up to it."""
+"""A generation as a Responses client gets it: one response, or named and numbered events that add up to it.
+
+A response that is stored is so before a client hears of its end, which may go on with it at once.
+"""
 
 import itertools
 
@@ -10,27 +13,32 @@ from obeaver.api.core.head import Head
 from obeaver.api.core.outputs import Ended, Output
 from obeaver.api.core.usage import Usage
 from obeaver.api.responses import wire
+from obeaver.api.responses.keeping import Keeping
 from obeaver.errors import ApiError
 from obeaver.web import sse
 
 
 class Answer:
-    """The items of one response, as they come.
+    """One response, as it is made.
 
     Args:
         head: Id, time and model.
         echo: What the response says of its request.
+        keeping: Where it is stored when it has ended; None where it is not.
 
     Attributes:
         items: Those that have ended.
     """
 
-    def __init__(self, head: Head, echo: Object) -> None:
+    def __init__(self, head: Head, echo: Object, keeping: Keeping | None) -> None:
         self._head = head
-        self._echo = echo
+        self._echo = echo | {"store": keeping is not None}
+        self._keeping = keeping
         self._blocks = Blocks()
         self.items: list[Object] = []
         self._status: wire.Status = "in_progress"
+        self._usage: Usage | None = None
+        self._error: ApiError | None = None
 
     def take(self, output: Output) -> list[BlockEvent]:
         """What a piece of output begins, adds and ends. What the limit has cut is incomplete, and so is its item."""
@@ -43,49 +51,59 @@ class Answer:
                 self.items.append(wire.item(self._head, event.block, event.text, status))
         return events
 
-    def response(self, usage: Usage | None = None) -> Object:
-        """The response as it stands; with its usage, once it has ended."""
-        return wire.response(self._head, self._echo, self._status, self.items, usage)
+    async def settle(self, usage: Usage, error: ApiError | None) -> None:
+        """Nothing more comes: store it. Where that cannot be done, the response says that it is not stored.
 
-    def failed(self, error: ApiError) -> Object:
-        """What there is of the response, and why there is no more."""
-        failure = {"code": "server_error", "message": error.message}
-        return wire.response(self._head, self._echo, "failed", self.items, None) | {"error": failure}
+        Args:
+            usage: What it took.
+            error: What ended it, if an error did.
+        """
+        if error is None:
+            self._usage = usage
+        else:
+            self._status, self._error = "failed", error
+        if self._keeping is not None and not await self._keeping.keep(self.response()):
+            self._echo["store"] = False
+
+    def response(self) -> Object:
+        """The response as it stands."""
+        return wire.response(self._head, self._echo, self._status, self.items, self._usage, self._error)
 
     def begun(self, block: Block) -> Object:
         """The item of a block that has just begun."""
         return wire.item(self._head, block, None, "in_progress")
 
+    def item_id(self, block: Block) -> str:
+        """The id of a block's item."""
+        return wire.item_id(self._head, block)
 
-async def whole_response(generation: Generation, head: Head, echo: Object) -> Object:
-    """Wait for the whole answer.
+
+async def whole_response(generation: Generation, answer: Answer) -> Object:
+    """Wait for the whole answer, and store it.
 
     Args:
         generation: Submitted, not iterated yet.
-        head: Id, time and model.
-        echo: What the response says of its request.
+        answer: What it becomes.
 
     Raises:
         ApiError: The engine failed.
     """
-    answer = Answer(head, echo)
     async for batch in generation:
         for output in batch:
             answer.take(output)
-    return answer.response(generation.usage)
+    await answer.settle(generation.usage, None)
+    return answer.response()
 
 
 class ResponseEvents(StreamWriter):
     """Events of a response.
 
     Args:
-        head: Id, time and model.
-        echo: What the response says of its request.
+        answer: What the events add up to.
     """
 
-    def __init__(self, head: Head, echo: Object) -> None:
-        self._head = head
-        self._answer = Answer(head, echo)
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
         self._numbers = itertools.count()
 
     def begin(self) -> bytes:
@@ -97,14 +115,18 @@ class ResponseEvents(StreamWriter):
         """What begins, adds to and ends items."""
         return b"".join(map(self._block, self._answer.take(output)))
 
-    def end(self, usage: Usage) -> bytes:
+    async def settle(self, usage: Usage, error: ApiError | None) -> None:
+        """Store the response: who hears of its end may go on with it."""
+        await self._answer.settle(usage, error)
+
+    def end(self, _usage: Usage) -> bytes:
         """The whole response."""
-        response = self._answer.response(usage)
+        response = self._answer.response()
         return self._event(response["status"], response=response)
 
-    def failed(self, error: ApiError) -> bytes:
-        """What there is of the response."""
-        return self._event("failed", response=self._answer.failed(error))
+    def failed(self, _error: ApiError) -> bytes:
+        """What there is of the response, and why there is no more."""
+        return self._event("failed", response=self._answer.response())
 
     def _block(self, event: BlockEvent) -> bytes:
         match event:
@@ -146,7 +168,7 @@ class ResponseEvents(StreamWriter):
         return self._of_item(block, event, content_index=0, **fields)
 
     def _of_item(self, block: Block, event: str, /, **fields: object) -> bytes:
-        place = {"item_id": wire.item_id(self._head, block), "output_index": block.index}
+        place = {"item_id": self._answer.item_id(block), "output_index": block.index}
         return self._event(event, **place, **fields)
 
     def _event(self, event: str, /, **fields: object) -> bytes:

@@ -7,12 +7,22 @@ from obeaver.api.core.dialect import Dialect
 from obeaver.api.models.state import ApiState
 from obeaver.api.responses.endpoint import ResponsesApi
 from obeaver.api.responses.error_shape import ResponsesErrors
-from obeaver.errors import ContextLengthExceeded, TemplateFailed
+from obeaver.api.responses.stored import StoredResponsesApi
+from obeaver.errors import ArchiveUnavailable, BadRequest, ContextLengthExceeded, NotFound, TemplateFailed
 from obeaver.web.router import Handler
 
 
 def _handlers(state: ApiState) -> Mapping[str, Handler]:
-    return {"createResponse": ResponsesApi(state).create}
+    stored = StoredResponsesApi(state)
+    return {
+        "createResponse": ResponsesApi(state).create,
+        "retrieveResponse": stored.retrieve,
+        "deleteResponse": stored.delete,
+        "listInputItems": stored.input_items,
+    }
+
+
+_STORED_ERRORS = (NotFound, ArchiveUnavailable)
 
 
 RESPONSES = Dialect(
@@ -25,8 +35,46 @@ RESPONSES = Dialect(
             request="response_request",
             response="Response",
             event="ResponseEvent",
-            errors=(*BODY_ERRORS, ContextLengthExceeded, TemplateFailed, *CHOICE_ERRORS, *ENGINE_ERRORS),
+            errors=(
+                *BODY_ERRORS,
+                ContextLengthExceeded,
+                TemplateFailed,
+                *CHOICE_ERRORS,
+                *ENGINE_ERRORS,
+                ArchiveUnavailable,
+            ),
             example='{"input": "Why is the sky blue?", "max_output_tokens": 64}',
+        ),
+        Operation(
+            id="retrieveResponse",
+            method="GET",
+            path="/v1/responses/{id}",
+            summary="A stored response",
+            response="Response",
+            query=(("stream", "Refused where it is true: a response that has ended comes whole."),),
+            errors=(BadRequest, *_STORED_ERRORS),
+        ),
+        Operation(
+            id="deleteResponse",
+            method="DELETE",
+            path="/v1/responses/{id}",
+            summary="Remove a stored response, from the disk as well",
+            response="ResponseDeleted",
+            errors=_STORED_ERRORS,
+        ),
+        Operation(
+            id="listInputItems",
+            method="GET",
+            path="/v1/responses/{id}/input_items",
+            summary="The conversation that a stored response answers, a page of it",
+            response="ResponseItemList",
+            query=(
+                ("limit", "Most items of the page, 1 to 100; 20 if not given."),
+                ("order", "`desc`, the latest first, if not given; or `asc`."),
+                ("after", "Id of an item: those that follow it in this order."),
+                ("before", "Id of an item: those that stand before it in this order."),
+            ),
+            errors=(BadRequest, *_STORED_ERRORS),
         ),
     ),
     handlers=_handlers,

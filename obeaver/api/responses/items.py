@@ -1,28 +1,24 @@
-"""Items of a Responses request: rules that depend on their type, and the core's messages made of them."""
+"""Items of a Responses request: rules that depend on their type, and the one form that they are kept in.
+
+The form is that of OpenAI's items: parts where a text may stand alone, and nothing that is not known here.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from obeaver.api.core.conversation import (
-    AssistantMessage,
-    Call,
-    Message,
-    Part,
-    SystemMessage,
-    ToolResult,
-    UserMessage,
-    text_parts,
-)
 from obeaver.errors import BadRequest
 
-Item = dict[str, Any]
+Item = Mapping[str, Any]
+
+REFERENCE: Final = "item_reference"
+"""The type of an item that stands for a stored one."""
 
 REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "message": ("role", "content"),
     "function_call": ("call_id", "name", "arguments"),
     "function_call_output": ("call_id", "output"),
     "reasoning": (),
+    REFERENCE: ("id",),
 }
 """What an item of each type must have."""
 
@@ -35,9 +31,17 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Where a part of each type may stand: in messages of these roles, in the `output` of a call, or in `reasoning`."""
 
+THOUGHTS: Final[Mapping[str, str]] = {"summary": "summary_text", "content": "reasoning_text"}
+"""What `reasoning` has, and of which parts."""
 
-def parse_items(instructions: str | None, given: str | Sequence[Item]) -> tuple[Message, ...]:
-    """The messages of a request that its schema accepts.
+STATUSES: Final = ("completed", "incomplete", "in_progress")
+"""How an item may stand."""
+
+
+def parse_items(given: str | Sequence[Item]) -> tuple[Item, ...]:
+    """The `input` of a request that its schema accepts, as items in the form that they are kept in.
+
+    References stay what they are. An item has an `id` if the client gave it one.
 
     Raises:
         BadRequest: Names the first item that is incomplete, or whose part is out of place.
@@ -45,8 +49,7 @@ def parse_items(instructions: str | None, given: str | Sequence[Item]) -> tuple[
     items = [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else given
     for index, item in enumerate(items):
         _check(item, f"input[{index}]")
-    first = (SystemMessage(text_parts(instructions)),) if instructions else ()
-    return *first, *_messages(items)
+    return tuple(map(_kept, items))
 
 
 def _check(item: Item, path: str) -> None:
@@ -77,64 +80,38 @@ def _require(value: Mapping[str, Any], name: str, path: str) -> None:
         raise BadRequest(f"`{where}` is required here.", param=where, code="missing_required_parameter")
 
 
-@dataclass(slots=True)
-class _Turn:
-    """What one assistant thought, said and called, item by item."""
-
-    thoughts: list[str] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-
-    def is_whole(self) -> bool:
-        """Whether what is said or thought next is another turn's: while calls wait for their outputs, it is not."""
-        return bool(self.parts) and not self.calls
-
-    def message(self) -> AssistantMessage:
-        return AssistantMessage(tuple(self.parts), "".join(self.thoughts), tuple(self.calls))
-
-
-def _messages(items: Sequence[Item]) -> list[Message]:
-    """Neighbouring items of an assistant's are one turn, as chat templates have it."""
-    messages: list[Message] = []
-    turn: _Turn | None = None
-    for item in items:
-        is_call = item["type"] == "function_call"
-        if turn is not None and (not _is_assistants(item) or (turn.is_whole() and not is_call)):
-            messages.append(turn.message())
-            turn = None
-        if _is_assistants(item):
-            turn = turn or _Turn()
-            _add(turn, item)
-        else:
-            messages.append(_message(item))
-    return messages if turn is None else [*messages, turn.message()]
-
-
-def _is_assistants(item: Item) -> bool:
-    return item["type"] in ("reasoning", "function_call") or item.get("role") == "assistant"
-
-
-def _add(turn: _Turn, item: Item) -> None:
-    match item["type"]:
-        case "reasoning":
-            turn.thoughts += [part.text for part in _parts(item.get("content") or item.get("summary") or ())]
+def _kept(item: Item) -> Item:
+    named = {"id": item["id"]} if "id" in item else {}
+    kind = item["type"]
+    status = item.get("status")
+    known = {"type": kind, "status": status if status in STATUSES else "completed"}
+    match kind:
+        case "message":
+            role = item["role"]
+            part_kind = "output_text" if role == "assistant" else "input_text"
+            return named | known | {"role": role, "content": _parts(item["content"], part_kind)}
         case "function_call":
-            turn.calls.append(Call(item["call_id"], item["name"], item["arguments"]))
-        case _:
-            turn.parts += _parts(item["content"])
+            return named | known | {name: item[name] for name in REQUIRED[kind]}
+        case "function_call_output":
+            output = item["output"]
+            kept = output if isinstance(output, str) else _parts(output, "input_text")
+            return named | known | {"call_id": item["call_id"], "output": kept}
+        case "reasoning":
+            thoughts = {name: _parts(item.get(name, ()), part) for name, part in THOUGHTS.items()}
+            return named | known | thoughts
+    return item
 
 
-def _message(item: Item) -> Message:
-    if item["type"] == "function_call_output":
-        return ToolResult(item["call_id"], _parts(item["output"]))
-    parts = _parts(item["content"])
-    return UserMessage(parts) if item["role"] == "user" else SystemMessage(parts)
-
-
-def _parts(content: str | Sequence[Item]) -> tuple[Part, ...]:
+def _parts(content: str | Sequence[Item], kind: str) -> list[Item]:
+    """Parts of one kind; refusals alone stay what they are."""
     if isinstance(content, str):
-        return text_parts(content) if content else ()
-    return text_parts(*(part[_text_name(part["type"])] for part in content))
+        return [_part(kind, content)] if content else []
+    return [dict(part) if part["type"] == "refusal" else _part(kind, part["text"]) for part in content]
+
+
+def _part(kind: str, text: str) -> Item:
+    more: Item = {"annotations": [], "logprobs": []} if kind == "output_text" else {}
+    return {"type": kind, "text": text, **more}
 
 
 def _text_name(kind: str) -> str:

@@ -7,6 +7,7 @@ from obeaver.api.contract.wire import Object
 from obeaver.api.core.blocks import Block, BlockKind
 from obeaver.api.core.head import Head
 from obeaver.api.core.usage import Usage
+from obeaver.errors import ApiError
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete", "failed"]
 
@@ -14,7 +15,9 @@ ITEM_PREFIXES: Final[dict[BlockKind, str]] = {"reasoning": "rs_", "text": "msg_"
 """What the ids of items begin with."""
 
 
-def response(head: Head, echo: Object, status: Status, output: Sequence[Object], usage: Usage | None) -> Object:
+def response(
+    head: Head, echo: Object, status: Status, output: Sequence[Object], usage: Usage | None, error: ApiError | None
+) -> Object:
     """A response as it stands.
 
     Args:
@@ -23,13 +26,14 @@ def response(head: Head, echo: Object, status: Status, output: Sequence[Object],
         status: How it stands.
         output: Its items so far.
         usage: None until it has ended.
+        error: Why it failed, if it did.
     """
     return {
         "id": head.id,
         "object": "response",
         "created_at": head.created,
         "status": status,
-        "error": None,
+        "error": None if error is None else {"code": "server_error", "message": error.message},
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
         "model": head.model,
         "output": list(output),

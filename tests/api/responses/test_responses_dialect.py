@@ -291,7 +291,7 @@ def test_what_is_not_said_has_the_defaults_of_every_dialect() -> None:
     assert (asked.model, asked.stream, asked.conversation.form) == ("", False, None)
 
 
-async def test_a_response_repeats_its_request_and_stores_nothing(serve: Any) -> None:
+async def test_a_response_repeats_its_request_and_is_not_stored_where_nothing_is(serve: Any) -> None:
     given = {
         "instructions": "Be brief.",
         "max_output_tokens": 9,

@@ -1,0 +1,1 @@
+"""What was answered and is kept: stored responses in SQLite."""
