@@ -6,6 +6,7 @@ bounds what they can do and cost. What comes from the request never acts as a co
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -39,6 +40,10 @@ _FAILURES: Final = (
 _MAX_REASON: Final = 300
 _AUTO: Final = ToolChoice()
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_MARK: Final = re.compile("[\ufdd0-\ufdef\ufffe\uffff\ue000-\uf8ff]")
+_ESCAPE: Final = re.compile(r"\\u[0-9a-f]{4}")
+_ESCAPE_CHARS: Final = 6
+_SLICE: Final = 65_536
 # Strings under these keys are compared by templates and chosen by the API, so their edges stay as they are.
 _FIXED_WORDS: Final = frozenset({"role", "type"})
 
@@ -236,12 +241,27 @@ def _marks() -> Iterator[str]:
         yield from map(chr, range(first, last + 1))
 
 
-def _free_mark(texts: Sequence[str]) -> str:
+def _free_mark(texts: Iterable[str]) -> str:
     """A character that is in none of the texts, neither as it is nor escaped as JSON."""
+    used = {mark for text in texts for mark in _found_marks(text)}
     for mark in _marks():
-        if not any(mark in text or _escaped(mark) in text for text in texts):
+        if mark not in used:
             return mark
     raise TemplateFailed("the conversation uses all of Unicode's private characters")
+
+
+def _found_marks(text: str) -> Iterator[str]:
+    """Marks in a text, and what looks like an escaped one."""
+    if not text.isascii():
+        yield from _found(_MARK, text)
+    if "\\u" in text:
+        yield from (chr(int(escape[2:], 16)) for escape in _found(_ESCAPE, text))
+
+
+def _found(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    """What a pattern finds; between two slices other threads get their turn."""
+    for start in range(0, len(text), _SLICE):
+        yield from pattern.findall(text, max(0, start - _ESCAPE_CHARS), start + _SLICE)
 
 
 def _escaped(mark: str) -> str:

@@ -16,6 +16,7 @@ import tokenizers
 
 from obeaver.errors import ModelError
 from obeaver.text.prompt import ControlTokens, Piece, RenderedPrompt
+from obeaver.text.prompt_size import HONEST_CHARS_PER_TOKEN, SAFETY, TooManyTokens, pieces_of, size_bound
 from obeaver.text.stop_strings import StopTokens, stop_tokens
 from obeaver.text.token_bytes import TokenTable, token_table
 from obeaver.utf8 import NotUtf8, read_utf8
@@ -77,6 +78,7 @@ class Tokenizer:
         bos_id: The token that begins a text; None where the files name none.
         add_bos: Whether it goes before every prompt.
         control_tokens: The strings that act as control tokens.
+        size_bound: What a text's size tells of its tokens; None for nothing.
     """
 
     def __init__(self, json_path: Path, config: Mapping[str, Any]) -> None:
@@ -84,7 +86,8 @@ class Tokenizer:
         self.json_path = json_path
         definition = _read(json_path)
         self._inner = _load(json_path, definition)
-        self._decoder = _read_object(json_path).get("decoder")
+        described = _object_of(json_path, definition)
+        self._decoder = described.get("decoder")
         vocab = self._inner.get_vocab(with_added_tokens=True)
         added = self._inner.get_added_tokens_decoder()
         control = {token_id: token for token_id, token in added.items() if token.special}
@@ -97,6 +100,7 @@ class Tokenizer:
         self._added_ids = {token.content: token_id for token_id, token in added.items()}
         self._added = ControlTokens(self._added_ids)
         self._table = token_table(vocab, {key: token.content for key, token in added.items()}, self._decoder)
+        self.size_bound = size_bound(described, self._table.rows) if self._table else None
         self.vocab_size = max(vocab.values(), default=-1) + 1
         self.bos_id = self._find_bos(config.get("bos_token"))
         self.add_bos = self.bos_id is not None and self._adds_bos(config.get("add_bos_token"))
@@ -114,18 +118,34 @@ class Tokenizer:
                 config |= _read_object(folder / name)
         return cls(folder / TOKENIZER_FILE, config)
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        """The ids of a text, nothing put before or after it.
+    def encode(self, text: str, *, special: bool = False, limit: int | None = None) -> list[int]:
+        """The ids of a text, nothing put before or after it. Other threads run on meanwhile.
 
         Args:
             text: Any text; what cannot be written as UTF-8 counts as U+FFFD.
             special: Control tokens in the text act as such; else they are plain text.
-        """
-        return self._encode_pieces(self._splitter.split(text)) if special else self._encode_plain(text)
+            limit: As in `encode_prompt`.
 
-    def encode_prompt(self, prompt: RenderedPrompt) -> list[int]:
-        """The ids of a prompt; BOS stands first, once, where the model wants it."""
-        ids = self._encode_pieces(prompt.pieces)
+        Raises:
+            TooManyTokens: As in `encode_prompt`.
+        """
+        if limit is not None:
+            self._refuse_size([text], limit)
+        pieces = self._splitter.split(text) if special else [Piece(text, is_control=False)]
+        return self._encode_pieces(pieces, limit)
+
+    def encode_prompt(self, prompt: RenderedPrompt, *, limit: int | None = None) -> list[int]:
+        """The ids of a prompt; BOS stands first, once, where the model wants it.
+
+        Args:
+            prompt: Any.
+            limit: Of no use with more tokens than this. A prompt that has more may be refused without being tokenised,
+                or else has all its ids.
+
+        Raises:
+            TooManyTokens: The prompt has more than `limit`, for certain.
+        """
+        ids = self._encode_pieces(prompt.pieces, limit)
         if self.add_bos and self.bos_id is not None and ids[:1] != [self.bos_id]:
             return [self.bos_id, *ids]
         return ids
@@ -203,20 +223,41 @@ class Tokenizer:
             raise ModelError(f"{self.json_path}: a decoder of type {kind!r} is not supported")
         return self._table
 
-    def _encode_plain(self, text: str) -> list[int]:
-        try:
-            return self._inner.encode(text, add_special_tokens=False).ids
-        except TypeError:  # surrogates, which JSON's escapes can bring in
-            return self._inner.encode(_without_surrogates(text), add_special_tokens=False).ids
-
-    def _encode_pieces(self, pieces: Iterable[Piece]) -> list[int]:
+    def _encode_pieces(self, pieces: Iterable[Piece], limit: int | None = None) -> list[int]:
+        trimmed = list(self._trimmed(list(pieces)))
+        texts = [piece.text for piece in trimmed if not piece.is_control]
+        if limit is not None:
+            self._refuse_size(texts, limit)
+            self._refuse_count(texts, limit)
+        encodings = iter(self._encoded(texts))
         ids: list[int] = []
-        for piece in self._trimmed(list(pieces)):
+        for piece in trimmed:
             if piece.is_control:
                 ids.append(self._control_ids[piece.text])
             else:
-                ids += self._encode_plain(piece.text)
+                ids += next(encodings).ids
         return ids
+
+    def _encoded(self, texts: list[str]) -> list[tokenizers.Encoding]:
+        # `encode` would hold the interpreter's lock throughout, and takes twice as long for long texts.
+        try:
+            return self._inner.encode_batch_fast(texts, add_special_tokens=False)
+        except TypeError:  # surrogates, which JSON's escapes can bring in
+            return self._inner.encode_batch_fast(_writable(texts), add_special_tokens=False)
+
+    def _refuse_size(self, texts: Sequence[str], limit: int) -> None:
+        if self.size_bound is not None and self.size_bound.exceeds(texts, limit):
+            raise TooManyTokens(self.size_bound.fewest_tokens(texts))
+
+    def _refuse_count(self, texts: Sequence[str], limit: int) -> None:
+        if sum(map(len, texts)) <= HONEST_CHARS_PER_TOKEN * limit:
+            return
+        num_tokens = 0
+        for text in texts:
+            for piece in pieces_of(text):
+                num_tokens += len(self._encoded([piece])[0])
+                if num_tokens > SAFETY * limit:
+                    raise TooManyTokens(num_tokens // SAFETY)
 
     def _trimmed(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
         """Some vocabularies let control tokens swallow the white space beside them."""
@@ -272,8 +313,12 @@ def _read(path: Path) -> str:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
+    return _object_of(path, _read(path))
+
+
+def _object_of(path: Path, text: str) -> dict[str, Any]:
     try:
-        data = json.loads(_read(path))
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from error
     if not isinstance(data, dict):

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obeaver.errors import BadRequest, PayloadTooLarge
@@ -26,6 +26,26 @@ JSON_VALUES = st.recursive(
 @given(JSON_VALUES)
 def test_what_is_encoded_decodes_to_itself(value: object) -> None:
     assert decode(encode(value)) == value
+
+
+MANY = [0] * 40_000
+"""Beside so many values, a body is parsed in another way."""
+
+
+@settings(max_examples=20)
+@given(JSON_VALUES)
+def test_a_body_of_many_values_is_read_as_others_are(value: object) -> None:
+    assert decode(encode([value, MANY])) == [value, MANY]
+    assert decode(json.dumps([value, MANY], indent=1).encode()) == [value, MANY]
+
+
+@pytest.mark.parametrize("text", ["NaN", "1e999", "[1,]", '{"a" 1}', '"\\ud800"', "1" * 5000, "tru", '"', "[", '{"a":'])
+def test_a_body_of_many_values_is_refused_as_others_are(text: str) -> None:
+    with pytest.raises(BadRequest) as alone:
+        decode(f"[{text}]".encode())
+    with pytest.raises(BadRequest) as among_many:
+        decode(f"[{text},{json.dumps(MANY)}]".encode())
+    assert alone.value.code == among_many.value.code == "invalid_json"
 
 
 @given(JSON_VALUES)

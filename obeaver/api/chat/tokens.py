@@ -1,11 +1,12 @@
 """`POST /v1/tokenize` and `/v1/detokenize`: what a prompt costs, before it is sent."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from obeaver.api.chat.request import parse_chat_request
 from obeaver.api.contract import wire
 from obeaver.api.contract.validation import parse
+from obeaver.api.core.context_room import within_context
 from obeaver.api.core.conversation import Conversation
 from obeaver.api.core.endpoint import Endpoint
 from obeaver.api.core.prompt import make_prompt
@@ -39,6 +40,10 @@ class TokensApi(Endpoint):
         """
         _, answer = await self.prepare(request, parse_detokenize, detokenized)
         return JSONResponse(answer)
+
+
+COUNTED_CONTEXTS: Final = 8
+"""Whoever asks what a text costs learns it for one that is so many times too long, and no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ def tokenized(model: LoadedModel, asked: TokenizeRequest) -> wire.Object:
     """The tokens of a text or a conversation: those that a completion or a chat answer would begin with.
 
     Raises:
+        ContextLengthExceeded: There are far more than could ever be used.
         TemplateFailed: The template rejects the conversation.
     """
     token_ids = _token_ids(model, asked)
@@ -108,9 +114,13 @@ def tokenized(model: LoadedModel, asked: TokenizeRequest) -> wire.Object:
 
 
 def _token_ids(model: LoadedModel, asked: TokenizeRequest) -> list[int]:
+    limit = COUNTED_CONTEXTS * model.context_length
     if isinstance(asked.prompt, Conversation):
-        return make_prompt(model, asked.prompt).token_ids
-    return encoded(model.tokenizer, asked.prompt, add_special_tokens=asked.add_special_tokens).token_ids
+        return make_prompt(model, asked.prompt, room=limit).token_ids
+    with within_context(limit, at="prompt"):
+        return encoded(
+            model.tokenizer, asked.prompt, limit=limit, add_special_tokens=asked.add_special_tokens
+        ).token_ids
 
 
 def parse_detokenize(body: object) -> DetokenizeRequest:

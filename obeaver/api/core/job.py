@@ -32,6 +32,7 @@ def prepare(model: LoadedModel, conversation: Conversation, sampling: Sampling) 
 
     Raises:
         BadRequest: The model's answers cannot be held to what is asked for.
+        ContextLengthExceeded: The conversation can never fit.
         TemplateFailed: The template rejects the conversation.
     """
     prompt = make_prompt(model, conversation)

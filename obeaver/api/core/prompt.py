@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from obeaver.api.core.context_room import refuse_conversation, within_context
 from obeaver.api.core.conversation import Conversation
 from obeaver.api.core.messages import plain_messages
 from obeaver.api.models.loaded_model import LoadedModel
@@ -24,16 +25,25 @@ class Prompt:
     think_open: bool
 
 
-def make_prompt(model: LoadedModel, conversation: Conversation) -> Prompt:
+def make_prompt(model: LoadedModel, conversation: Conversation, *, room: int | None = None) -> Prompt:
     """Render and tokenise. May take a while for a long conversation; touches nothing of the event loop's.
 
+    Args:
+        model: Its template and its tokenizer.
+        conversation: What was said.
+        room: Tokens that are of use; more are refused as soon as that is known. The context if not given.
+
     Raises:
+        ContextLengthExceeded: The prompt has more tokens than `room`, by its size.
         TemplateFailed: The template rejects the conversation.
     """
+    limit = model.context_length if room is None else room
+    refuse_conversation(model.tokenizer, conversation, limit)
     rendered = render(model.template, conversation)
     markers = model.facts.think_markers
     think_open = markers is not None and rendered.text.rstrip().endswith(markers[0].rstrip())
-    return Prompt(model.tokenizer.encode_prompt(rendered), think_open)
+    with within_context(limit, at=conversation.at):
+        return Prompt(model.tokenizer.encode_prompt(rendered, limit=limit), think_open)
 
 
 def render(template: ChatTemplate, conversation: Conversation) -> RenderedPrompt:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from obeaver.api.core.context_room import within_context
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.errors import BadRequest
 from obeaver.text.tokenizer import Tokenizer
@@ -74,9 +75,11 @@ def text_prompt(model: LoadedModel, given: GivenPrompt) -> TextPrompt:
 
     Raises:
         BadRequest: An id is none of the model's, or a text has no tokens.
+        ContextLengthExceeded: A text can never fit.
     """
     if isinstance(given.value, str):
-        prompt = encoded(model.tokenizer, given.value)
+        with within_context(model.context_length, at=given.at):
+            prompt = encoded(model.tokenizer, given.value, limit=model.context_length)
     else:
         check_ids(model, given.value, given.at)
         prompt = TextPrompt(model.tokenizer.decode(given.value, skip_special=False), given.value)
@@ -85,9 +88,15 @@ def text_prompt(model: LoadedModel, given: GivenPrompt) -> TextPrompt:
     return prompt
 
 
-def encoded(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool = True) -> TextPrompt:
-    """A text with its tokens: control tokens in it act as such, and BOS goes before them where the model wants it."""
-    token_ids = tokenizer.encode(text, special=True)
+def encoded(
+    tokenizer: Tokenizer, text: str, *, limit: int | None = None, add_special_tokens: bool = True
+) -> TextPrompt:
+    """A text with its tokens: control tokens in it act as such, and BOS goes before them where the model wants it.
+
+    Raises:
+        TooManyTokens: It has more than `limit`, by its size.
+    """
+    token_ids = tokenizer.encode(text, special=True, limit=limit)
     bos_ids = [tokenizer.bos_id] if tokenizer.add_bos and tokenizer.bos_id is not None else []
     if not add_special_tokens or token_ids[:1] == bos_ids:
         return TextPrompt(text, token_ids)
