@@ -112,5 +112,9 @@ def build(args: dict[str, Any]) -> Application:
         )
     else:
         options["num_replicas"] = int(args.get("replicas", 1))
-    bound: Application = Chat.options(max_ongoing_requests=int(args.get("max_ongoing", 256)), **options).bind(*models)
+    # Without Ray's types, mypy takes the deployment for the class that was decorated.
+    deployment: Any = Chat
+    bound: Application = deployment.options(max_ongoing_requests=int(args.get("max_ongoing", 256)), **options).bind(
+        *models
+    )
     return bound
