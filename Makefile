@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 MODEL  ?=
 PORT   ?= 18000
+# Tests run in this many processes, each file in one of them. Most of a test of a server is waiting.
+JOBS   ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test test-fast soak check format lint types contracts docs coverage bench conformance deploy-check screenshots clean
@@ -29,11 +32,11 @@ $(VENV)/.installed-clients: $(VENV)/.installed-dev
 serve: $(VENV)/.installed ## Install, fetch the default model, serve it on 127.0.0.1:18000 (MODEL=, PORT=)
 	@exec $(BIN)/python -m obeaver serve $(MODEL) --port $(PORT)
 
-test: $(VENV)/.installed-dev ## Install what tests need and run them all, on real models too
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-dev ## Install what tests need and run them all, on real models too (JOBS=)
+	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev ## Run the tests that need no real model
-	$(BIN)/python -m pytest -m 'not real and not slow'
+	$(PYTEST) -m 'not real and not slow'
 
 check: $(VENV)/.installed-dev format lint types contracts docs coverage ## Format, lint, types, import contracts, docs and tests with coverage
 
@@ -56,7 +59,7 @@ soak: $(VENV)/.installed-dev ## Let the adversary of forms try five thousand pai
 	OBEAVER_FORM_PAIRS=5000 $(BIN)/python -m pytest tests/engine/test_forms_kept.py
 
 coverage: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json
 	$(BIN)/python tests/check_coverage.py .coverage.json
 
 $(VENV)/.installed-bench: $(VENV)/.installed
