@@ -80,3 +80,13 @@ def import_file(page: Page, path: Path) -> None:
         page.get_by_role("menuitem", name="Import from JSON").click()
     chooser.value.set_files(path)
     page.get_by_role("link", name="An import").click()
+
+
+def rendered(turn: Locator) -> Locator:
+    """Bring a turn into view, as it is, and wait until all of its text is rendered.
+
+    It may be moving while texts above it are rendered, so this scrolls without waiting for it to be still.
+    """
+    turn.evaluate("turn => turn.scrollIntoView()")
+    expect(turn.locator(".unrendered")).to_have_count(0)
+    return turn

@@ -1,5 +1,6 @@
 import DOMPurify from "../../vendor/dompurify/purify.js";
 import { fill, h, icon } from "../dom.js";
+import { work } from "./frame_work.js";
 
 /** Longer code is shown without colours: a highlighter's patterns may take long over it. */
 const MAX_COLOURED = 40000;
@@ -10,7 +11,7 @@ let highlighter = null;
  * A block of code with its language and a way to copy it.
  * @param {string} text @param {string} language As the fence names it.
  * @param {(key: string) => string} t
- * @returns {{ element: HTMLElement, grow(text: string, language: string): void, colour(): Promise<void> }}
+ * @returns {{ element: HTMLElement, grow(text: string, language: string): void, colour(): Promise<void> }} `colour` is done when its turn in the page's frames has come.
  */
 export function codeBlock(text, language, t) {
   const leaf = document.createTextNode(text);
@@ -33,10 +34,15 @@ export function codeBlock(text, language, t) {
       highlighter ??= import("../../vendor/highlight/highlight.js");
       const { default: hljs } = await highlighter;
       if (!hljs.getLanguage(language)) return;
-      const { value } = hljs.highlight(source, { language, ignoreIllegals: true });
-      code.replaceChildren(DOMPurify.sanitize(value, { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], RETURN_DOM_FRAGMENT: true }));
+      work(() => colourNow(hljs, code, source, language));
     },
   };
+}
+
+function colourNow(hljs, code, source, language) {
+  const { value } = hljs.highlight(source, { language, ignoreIllegals: true });
+  code.replaceChildren(DOMPurify.sanitize(value, { ALLOWED_TAGS: ["span"], ALLOWED_ATTR: ["class"], RETURN_DOM_FRAGMENT: true }));
+  return false;
 }
 
 async function copyCode(button, code, t) {

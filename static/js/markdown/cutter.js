@@ -29,8 +29,10 @@ const SEPARATOR = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]
  * @param {Block | null} before The block that ends at `from`, which a long list or table may go on with.
  * @returns {Block[]} The last one may still grow if the text does.
  */
-export function cutBlocks(text, from = 0, before = null) {
-  const blocks = [];
+export const cutBlocks = (text, from = 0, before = null) => [...eachBlock(text, from, before)];
+
+/** The same, each block when it is asked for. */
+export function* eachBlock(text, from = 0, before = null) {
   let at = from;
   let last = before;
   while (at < text.length) {
@@ -40,10 +42,9 @@ export function cutBlocks(text, from = 0, before = null) {
       continue;
     }
     last = takeBlock(text, at, last);
-    blocks.push(last);
     at = last.end;
+    yield last;
   }
-  return blocks;
 }
 
 function takeBlock(text, at, last) {

@@ -1,15 +1,16 @@
 import { h } from "../dom.js";
 import { codeBlock } from "./code_block.js";
-import { cutBlocks } from "./cutter.js";
+import { eachBlock } from "./cutter.js";
+import { drop, work } from "./frame_work.js";
 import { heal } from "./heal.js";
 import { createFormulas } from "./math.js";
 import { renderBlock } from "./render.js";
 
-/** Time in ms that one call may spend on blocks; what is left is done in the next frames. */
-const SLICE_MS = 7;
-
 /**
  * Markdown that may grow: finished blocks are rendered once and never again, only the last one is rendered anew.
+ *
+ * A text that is whole from the beginning and takes longer than a frame is shown as it was written until all of it is rendered:
+ * a page that grew by a few blocks a frame would move under its reader, and a browser would lay it out each time.
  * @param {HTMLElement} root Empty, and owned by this from now on.
  * @param {(key: string) => string} t
  */
@@ -22,24 +23,28 @@ export function createMarkdown(root, t) {
   let restAt = 0;
   let frame = 0;
   let waiting = [];
+  /** The blocks behind what is settled, cut as they are needed. */
+  let blocks = null;
+  /** Where blocks go: the root, or what will be put there when it is complete. @type {ParentNode & Node} */
+  let host = root;
   const formulas = createFormulas();
   root.classList.add("markdown");
 
   /** At least one block a call, however late in its frame the call comes: a busy page must not wait for ever. */
-  function work() {
-    frame = 0;
-    const now = performance.now();
-    const deadline = now + SLICE_MS;
-    const from = settled;
-    const blocks = cutBlocks(text, settled, before);
-    const last = blocks.at(-1);
-    for (const block of blocks) {
-      if (block === last && !isFinished(block)) break;
-      if (settled > from && performance.now() > deadline) return again();
+  function step(deadline) {
+    blocks ??= markLast(eachBlock(text, settled, before));
+    for (let next = blocks.next(); !next.done; next = blocks.next()) {
+      const { block, isLast } = next.value;
+      if (isLast && !isFinished(block)) {
+        blocks = null;
+        showTail(block);
+        return false;
+      }
       settle(block);
+      if (performance.now() > deadline) return true;
     }
-    if (last && last.end > settled && !isFinished(last)) showTail(last, now);
-    else if (whole) finish();
+    if (whole) finish();
+    return false;
   }
 
   function begin() {
@@ -47,7 +52,14 @@ export function createMarkdown(root, t) {
     settled = 0;
     before = null;
     tail = null;
+    host = root;
     root.replaceChildren();
+  }
+
+  /** @param {string} next */
+  function take(next) {
+    if (next !== text) blocks = null;
+    text = next;
   }
 
   const isFinished = (block) => whole || (block.kind === "fence" && block.closed);
@@ -55,7 +67,7 @@ export function createMarkdown(root, t) {
   function settle(block) {
     clearTail(block);
     if (block.kind === "fence") settleFence(block);
-    else place(renderBlock(block.text), block, root);
+    else place(renderBlock(block.text), block, host);
     settled = block.end;
     before = block;
   }
@@ -64,23 +76,23 @@ export function createMarkdown(root, t) {
     const code = tail?.code ?? codeBlock("", fenceParts(block).language, t);
     const { body, language } = fenceParts(block);
     code.grow(body, language);
-    if (!tail?.code) root.append(code.element);
+    if (!tail?.code) host.append(code.element);
     tail = null;
     code.colour();
   }
 
   /** The unfinished block. One that is dear to render is rendered less often. */
-  function showTail(block, now) {
+  function showTail(block) {
     if (block.kind === "fence") return growFence(block);
-    if (now < restAt && tail) return again();
     const begun = performance.now();
+    if (begun < restAt && tail) return later();
     clearTail(block);
     const slot = h("div.tail");
     tail = { slot };
     root.append(slot);
     place(renderBlock(heal(block.text, block.kind)), { ...block, tail: true }, slot);
     const cost = performance.now() - begun;
-    restAt = cost > 4 ? now + cost * 6 : 0;
+    restAt = cost > 4 ? begun + cost * 6 : 0;
   }
 
   function growFence(block) {
@@ -106,9 +118,8 @@ export function createMarkdown(root, t) {
       table.replaceWith(frameOfTable);
       frameOfTable.append(table);
     }
-    const host = root.querySelector(":scope > :nth-last-child(1 of :not(.tail))");
     if (!block.tail) formulas.add(fragment);
-    if (block.joins && !block.tail && host) join(host, fragment);
+    if (block.joins && !block.tail && host.lastElementChild) join(host.lastElementChild, fragment);
     else parent.append(fragment);
   }
 
@@ -119,11 +130,16 @@ export function createMarkdown(root, t) {
     if (!block.tail) made.colour();
   }
 
-  function again() {
-    frame ||= requestAnimationFrame(work);
+  function later() {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      work(step);
+    });
   }
 
   function finish() {
+    if (host !== root) root.replaceChildren(host);
+    host = root;
     if (tail?.code) {
       tail.code.colour();
       tail = null;
@@ -136,19 +152,34 @@ export function createMarkdown(root, t) {
     grow(next) {
       // What was whole goes on: its last block may be another one now.
       if (whole) begin();
-      text = next;
-      if (!frame) work();
+      take(next);
+      work(step);
     },
     /** Shows the whole text, in slices. @param {string} next @returns {Promise<void>} when all of it stands. */
     finish(next) {
-      text = next;
+      if (!root.hasChildNodes()) host = document.createDocumentFragment();
+      take(next);
       whole = true;
       const done = new Promise((resolve) => waiting.push(resolve));
-      if (!frame) work();
+      work(step);
+      if (host !== root && !root.hasChildNodes()) root.append(h("div.plain-text.unrendered", {}, text));
       return done;
     },
-    stop: () => cancelAnimationFrame(frame),
+    stop() {
+      drop(step);
+      cancelAnimationFrame(frame);
+    },
   };
+}
+
+/** @param {Iterable<object>} blocks */
+function* markLast(blocks) {
+  let held = null;
+  for (const block of blocks) {
+    if (held) yield { block: held, isLast: false };
+    held = block;
+  }
+  if (held) yield { block: held, isLast: true };
 }
 
 /** Rows or items after which a table or list goes on in a new one: a browser lays a table out as a whole. */

@@ -1,5 +1,7 @@
 /** Formulas: how they are found in Markdown, and how they are set. KaTeX is fetched when the first one is shown. */
 
+import { work } from "./frame_work.js";
+
 const escape = (text) => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 /** A dollar opens before a sign that is no space and closes behind one, and no digit follows: prices stay prices. */
@@ -33,7 +35,6 @@ let katex = null;
 
 /** Formulas that are set in one answer at most; the rest stay as they were written. */
 const MAX_FORMULAS = 2000;
-const SLICE_MS = 6;
 
 /**
  * Sets formulas where the text that made them stands until then, a few of them a frame.
@@ -42,18 +43,17 @@ const SLICE_MS = 6;
 export function createFormulas() {
   const queue = [];
   let count = 0;
-  let isRunning = false;
+  let render = null;
 
-  async function run() {
-    isRunning = true;
+  function step(deadline) {
+    while (queue.length && performance.now() < deadline) setFormula(render, queue.shift());
+    return queue.length > 0;
+  }
+
+  async function begin() {
     katex ??= loadKatex();
-    const { render } = await katex;
-    while (queue.length) {
-      const deadline = performance.now() + SLICE_MS;
-      while (queue.length && performance.now() < deadline) setFormula(render, queue.shift());
-      if (queue.length) await new Promise((resolve) => requestAnimationFrame(resolve));
-    }
-    isRunning = false;
+    ({ render } = await katex);
+    work(step);
   }
 
   return {
@@ -61,7 +61,7 @@ export function createFormulas() {
       const found = [...root.querySelectorAll("code.math-inline, code.math-block")].slice(0, MAX_FORMULAS - count);
       count += found.length;
       queue.push(...found);
-      if (queue.length && !isRunning) run();
+      if (found.length) begin();
     },
   };
 }
