@@ -29,6 +29,7 @@ class Application:
         on_drain: Called when it begins to stop.
         open_paths: What is answered without the API key, as `ApiKey` has it.
         log: Keeps the latest requests, for those who watch.
+        in_flight: Counts what it waits for when it stops.
     """
 
     def __init__(
@@ -40,12 +41,13 @@ class Application:
         on_drain: Callable[[], None],
         open_paths: Iterable[str] = DEFAULT_OPEN_PATHS,
         log: RequestLog | None = None,
+        in_flight: InFlight | None = None,
     ) -> None:
         self.settings = settings
         self._on_drain = on_drain
         self._open_paths = tuple(open_paths)
         self._log = log
-        self._in_flight = InFlight()
+        self._in_flight = in_flight or InFlight()
         self._lifespan = Lifespan(self._layers(routes), life)
 
     @property

@@ -45,6 +45,8 @@ from obeaver.monitor.monitor import Monitor
 from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.tokenizer import Tokenizer
 from obeaver.web.access import DEFAULT_OPEN_PATHS
+from obeaver.web.background import BackgroundWork
+from obeaver.web.in_flight import InFlight
 from obeaver.web.router import Route
 
 logger = logging.getLogger("obeaver")
@@ -72,12 +74,14 @@ def chat_application(
     keep_together()
     store = Store(settings.home)
     host = ModelHost(ChatLoader(settings, store), keep_alive_s=settings.keep_alive_s, strict=settings.strict_model)
+    in_flight = InFlight()
     state = ApiState(
         models=host,
         library=ChatLibrary(store, known=models),
         monitor=Monitor(),
         pulls=Pulls(pull_command(settings)),
         archive=make_archive(settings),
+        background=BackgroundWork(in_flight),
         stream_keep_alive_s=settings.stream_keep_alive_s,
     )
 
@@ -88,6 +92,7 @@ def chat_application(
             if state.archive is not None:
                 stack.push_async_callback(state.archive.close)
             stack.push_async_callback(host.close)
+            stack.push_async_callback(state.background.close)
             stack.push_async_callback(state.pulls.close)
             for stored in models:
                 await host.hold(stored)
@@ -98,7 +103,13 @@ def chat_application(
         state.pulls.cancel()
 
     return Application(
-        settings, make_routes(state), life, on_drain=on_drain, open_paths=open_paths, log=state.request_log
+        settings,
+        make_routes(state),
+        life,
+        on_drain=on_drain,
+        open_paths=open_paths,
+        log=state.request_log,
+        in_flight=in_flight,
     )
 
 

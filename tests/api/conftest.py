@@ -141,6 +141,7 @@ def serve(tmp_path: Path) -> Serve:
         try:
             yield Served(app, state, host.model.worker, script.runners[0])
         finally:
+            await state.background.close()
             await host.close()
             if archive is not None:
                 await archive.close()

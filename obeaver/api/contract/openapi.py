@@ -40,6 +40,7 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
         "invalid_type",
         "invalid_value",
         "missing_required_parameter",
+        "not_in_background",
         "previous_response_not_found",
         "response_in_progress",
         "unknown_value",

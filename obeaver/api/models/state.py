@@ -14,6 +14,8 @@ from obeaver.archive.archive import Archive
 from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.library import ChatLibrary
 from obeaver.monitor.monitor import Monitor
+from obeaver.web.background import BackgroundWork
+from obeaver.web.in_flight import InFlight
 from obeaver.web.request_log import RequestLog
 
 T = TypeVar("T")
@@ -41,6 +43,7 @@ class ApiState:
         catalog: Models that can be had by name.
         pulls: Models that are fetched for clients.
         archive: Stored responses; None where nothing is stored.
+        background: What goes on when its request has been answered.
         request_log: The latest requests.
         stream_keep_alive_s: Silence in a stream before a comment is sent.
         text_threads: Where long prompts are made; shut down by `close`.
@@ -54,6 +57,7 @@ class ApiState:
     catalog: Mapping[str, CatalogEntry] = field(default_factory=load_catalog)
     pulls: Pulls = field(default_factory=Pulls)
     archive: Archive | None = None
+    background: BackgroundWork = field(default_factory=lambda: BackgroundWork(InFlight()))
     request_log: RequestLog = field(default_factory=RequestLog)
     stream_keep_alive_s: float = 10.0
     text_threads: ThreadPoolExecutor = field(default_factory=_text_threads)

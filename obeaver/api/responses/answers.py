@@ -14,7 +14,7 @@ from obeaver.api.core.outputs import Ended, Output
 from obeaver.api.core.usage import Usage
 from obeaver.api.responses import wire
 from obeaver.api.responses.keeping import Keeping
-from obeaver.errors import ApiError
+from obeaver.errors import ApiError, InternalError
 from obeaver.web import sse
 
 
@@ -36,18 +36,33 @@ class Answer:
         self._keeping = keeping
         self._blocks = Blocks()
         self.items: list[Object] = []
-        self._status: wire.Status = "in_progress"
+        self._status: wire.Status = "queued" if echo["background"] else "in_progress"
+        self._cancelled = False
         self._usage: Usage | None = None
         self._error: ApiError | None = None
 
+    @property
+    def is_queued(self) -> bool:
+        """Whether nothing has come of the model yet, and nobody waits."""
+        return self._status == "queued"
+
+    def start(self) -> None:
+        """The model has begun."""
+        self._status = "in_progress"
+
+    def cancel(self) -> None:
+        """Nobody wants the rest: what comes next is the end."""
+        self._cancelled = True
+
     def take(self, output: Output) -> list[BlockEvent]:
-        """What a piece of output begins, adds and ends. What the limit has cut is incomplete, and so is its item."""
+        """What a piece of output begins, adds and ends. What was cut short is incomplete, and so is its item."""
         if isinstance(output, Ended):
-            self._status = "incomplete" if output.finish_reason == "length" else "completed"
+            self._status = self._end(output)
         events = self._blocks.of(output)
         for event in events:
             if isinstance(event, BlockEnded):
-                status: wire.Status = "incomplete" if self._status == "incomplete" else "completed"
+                is_cut = self._status in ("incomplete", "cancelled")
+                status: wire.Status = "incomplete" if is_cut else "completed"
                 self.items.append(wire.item(self._head, event.block, event.text, status))
         return events
 
@@ -64,6 +79,17 @@ class Answer:
             self._status, self._error = "failed", error
         if self._keeping is not None and not await self._keeping.keep(self.response()):
             self._echo["store"] = False
+
+    def _end(self, output: Ended) -> wire.Status:
+        if self._cancelled:
+            return "cancelled"
+        return "incomplete" if output.finish_reason == "length" else "completed"
+
+    async def secure(self) -> bool:
+        """Store it as a failed one, which it is if this server ends now; whether that could be done."""
+        error = InternalError("The server ended before this response did.")
+        failed = wire.response(self._head, self._echo, "failed", (), None, error)
+        return self._keeping is not None and await self._keeping.keep(failed)
 
     def response(self) -> Object:
         """The response as it stands."""
@@ -109,20 +135,26 @@ class ResponseEvents(StreamWriter):
     def begin(self) -> bytes:
         """The response without its output."""
         response = self._answer.response()
-        return self._event("created", response=response) + self._event("in_progress", response=response)
+        state = "queued" if self._answer.is_queued else "in_progress"
+        return self._event("created", response=response) + self._event(state, response=response)
 
     def of(self, output: Output) -> bytes:
         """What begins, adds to and ends items."""
-        return b"".join(map(self._block, self._answer.take(output)))
+        begun = b""
+        if self._answer.is_queued:
+            self._answer.start()
+            begun = self._event("in_progress", response=self._answer.response())
+        return begun + b"".join(map(self._block, self._answer.take(output)))
 
     async def settle(self, usage: Usage, error: ApiError | None) -> None:
         """Store the response: who hears of its end may go on with it."""
         await self._answer.settle(usage, error)
 
     def end(self, _usage: Usage) -> bytes:
-        """The whole response."""
+        """The whole response. One that was cancelled has no event of its own: it is incomplete, its status says why."""
         response = self._answer.response()
-        return self._event(response["status"], response=response)
+        event = "incomplete" if response["status"] == "cancelled" else response["status"]
+        return self._event(event, response=response)
 
     def failed(self, _error: ApiError) -> bytes:
         """What there is of the response, and why there is no more."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from obeaver.api.contract.operations import BODY_ERRORS, CHOICE_ERRORS, ENGINE_ERRORS, Operation
 from obeaver.api.core.dialect import Dialect
 from obeaver.api.models.state import ApiState
+from obeaver.api.responses.background import BackgroundResponses
 from obeaver.api.responses.endpoint import ResponsesApi
 from obeaver.api.responses.error_shape import ResponsesErrors
 from obeaver.api.responses.stored import StoredResponsesApi
@@ -13,11 +14,13 @@ from obeaver.web.router import Handler
 
 
 def _handlers(state: ApiState) -> Mapping[str, Handler]:
-    stored = StoredResponsesApi(state)
+    background = BackgroundResponses(state.background)
+    stored = StoredResponsesApi(state, background)
     return {
-        "createResponse": ResponsesApi(state).create,
+        "createResponse": ResponsesApi(state, background).create,
         "retrieveResponse": stored.retrieve,
         "deleteResponse": stored.delete,
+        "cancelResponse": stored.cancel,
         "listInputItems": stored.input_items,
     }
 
@@ -49,9 +52,21 @@ RESPONSES = Dialect(
             id="retrieveResponse",
             method="GET",
             path="/v1/responses/{id}",
-            summary="A stored response",
+            summary="A stored response, or one that is being made in the background",
             response="Response",
-            query=(("stream", "Refused where it is true: a response that has ended comes whole."),),
+            event="ResponseEvent",
+            query=(
+                ("stream", "`true`: the events of one that is made in the background, or was just now."),
+                ("starting_after", "With `stream`: the events after the one of this `sequence_number`."),
+            ),
+            errors=(BadRequest, *_STORED_ERRORS),
+        ),
+        Operation(
+            id="cancelResponse",
+            method="POST",
+            path="/v1/responses/{id}/cancel",
+            summary="End a response that is made in the background; one that has ended stays as it is",
+            response="Response",
             errors=(BadRequest, *_STORED_ERRORS),
         ),
         Operation(

@@ -9,10 +9,7 @@ from obeaver.archive.archive import Archive
 from obeaver.archive.stored_response import StoredItem
 from obeaver.errors import BadRequest, NotFound
 
-UNDER_WAY: Final = ("queued", "in_progress")
-"""How a response stands that has not ended."""
-
-_NOT_STORED: Final = "this server stores no responses (--no-store-responses); send the whole conversation as `input`"
+NOT_STORED: Final = "this server stores no responses (--no-store-responses); send the whole conversation as `input`"
 
 
 async def recalled(asked: ResponsesRequest, archive: Archive | None, owner: str) -> ResponsesRequest:
@@ -24,7 +21,7 @@ async def recalled(asked: ResponsesRequest, archive: Archive | None, owner: str)
         owner: Who asks.
 
     Raises:
-        BadRequest: There is no such response, or it has not ended, or nothing is stored here.
+        BadRequest: There is no such response, or nothing is stored here.
         NotFound: There is no such item.
         ArchiveUnavailable: Nothing can be looked up.
     """
@@ -36,14 +33,11 @@ async def _history(asked: ResponsesRequest, archive: Archive | None, owner: str)
     if asked.previous_response_id is None:
         return ()
     if archive is None:
-        raise BadRequest(f"`{param}` is not supported: {_NOT_STORED}.", param=param, code="unsupported_parameter")
+        raise BadRequest(f"`{param}` is not supported: {NOT_STORED}.", param=param, code="unsupported_parameter")
     previous = await archive.get(asked.previous_response_id, owner)
     if previous is None:
         message = f"`{param}` is the id of no stored response: it was not stored, was removed, or is too old."
         raise BadRequest(message, param=param, code="previous_response_not_found")
-    if previous.document["status"] in UNDER_WAY:
-        message = f"The response of `{param}` is still being made: wait for its end, or cancel it."
-        raise BadRequest(message, param=param, code="response_in_progress")
     return *previous.inputs, *previous.output
 
 
@@ -62,7 +56,7 @@ def _resolved(index: int, item: StoredItem, found: dict[str, StoredItem], archiv
         return found[item.id]
     if archive is None:
         param = f"input[{index}].type"
-        raise BadRequest(f"`{param}` is not supported: {_NOT_STORED}.", param=param, code="unsupported_value")
+        raise BadRequest(f"`{param}` is not supported: {NOT_STORED}.", param=param, code="unsupported_value")
     param = f"input[{index}].id"
     message = f"`{param}` is the id of no stored item: it was not stored, was removed, or is too old."
     raise NotFound(message, param=param, code="item_not_found")

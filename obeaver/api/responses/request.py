@@ -17,6 +17,7 @@ from obeaver.archive.stored_response import StoredItem
 from obeaver.errors import BadRequest
 
 SAID_BACK: Final = (
+    "background",
     "instructions",
     "max_output_tokens",
     "max_tool_calls",
@@ -46,6 +47,8 @@ class ResponsesRequest:
         sampling: How to answer.
         stream: Whether the answer comes as a stream.
         store: Whether the response is to be stored.
+        background: Whether it is made while nobody waits for it.
+        truncates: Whether the oldest items may be dropped where all of them are too long.
         previous_response_id: The stored response that it goes on with; None for none.
         echo: What the response says of its request.
     """
@@ -59,6 +62,8 @@ class ResponsesRequest:
     sampling: Sampling
     stream: bool
     store: bool
+    background: bool
+    truncates: bool
     previous_response_id: str | None
     echo: wire.Object
 
@@ -97,6 +102,8 @@ def parse_responses_request(body: object) -> ResponsesRequest:
         sampling=sampling_of(request, max_tokens=request["max_output_tokens"]),
         stream=request["stream"],
         store=request["store"],
+        background=request["background"],
+        truncates=request["truncation"] == "auto",
         previous_response_id=request["previous_response_id"],
         echo=_echo(request),
     )
@@ -121,7 +128,6 @@ def _echo(request: Mapping[str, Any]) -> wire.Object:
     text, reasoning = request["text"] or {}, request["reasoning"] or {}
     return {
         **{name: request[name] for name in SAID_BACK},
-        "background": False,
         "metadata": request["metadata"] or {},
         "reasoning": {name: reasoning.get(name) for name in ("effort", "summary")},
         "service_tier": "default",

@@ -9,7 +9,7 @@ from obeaver.api.core.head import Head
 from obeaver.api.core.usage import Usage
 from obeaver.errors import ApiError
 
-Status: TypeAlias = Literal["in_progress", "completed", "incomplete", "failed"]
+Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", "cancelled", "failed"]
 
 ITEM_PREFIXES: Final[dict[BlockKind, str]] = {"reasoning": "rs_", "text": "msg_", "call": "fc_"}
 """What the ids of items begin with."""
