@@ -18,7 +18,7 @@ FENCES = {
     "tokenizers": ("text/tokenizer", "models/sample_text"),
     "jinja2": ("text/chat_template",),
     "uvicorn": ("cli/serve", "cli/http_protocol"),
-    "onnx": ("models/gguf/", "engine/sessions/openvino_graph", "models/encoder/"),
+    "onnx": ("models/gguf/", "engine/sessions/openvino_graph", "models/encoder/", "models/embedder/"),
     "gguf": ("models/gguf/",),
     "huggingface_hub": ("models/sources/hub_repo", "models/hub_status"),
     "httpx2": ("models/sources/transfer", "models/sources/web_file"),

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,8 @@ def open_encoder(facts: EncoderFacts, threads: int | None, provider: str = AUTO)
     recipe = VectorRecipe(facts.pooling, [_dense(layer) for layer in facts.dense])
     try:
         if facts.kind == RERANKER:
-            return open_scoring_session(graph, threads=threads, provider=choice)
+            scores = replace(recipe, normalised=False) if facts.dense else None
+            return open_scoring_session(graph, scores, threads=threads, provider=choice)
         return open_embedding_session(graph, recipe, threads=threads, provider=choice)
     except CannotRun as reason:
         raise ModelError(f"{facts.name} cannot be run: {reason}") from None

@@ -105,6 +105,8 @@ def _add_serve_embed(commands: Any) -> None:
         (
             "obeaver serve-embed",
             "obeaver serve-embed all-minilm-l6-v2 --weights int8",
+            "obeaver serve-embed qwen3-embedding-0.6b",
+            "obeaver serve-embed ~/Downloads/bge-m3-FP16.gguf",
             "obeaver serve-embed ~/models/my-sentence-transformer --port 8081",
         ),
     )
@@ -146,7 +148,7 @@ def _add_embedding_model(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=DEFAULT_EMBEDDING_MODEL,
         metavar="MODEL",
-        help=f"a catalogue name or a model folder (default: {DEFAULT_EMBEDDING_MODEL})",
+        help=f"a catalogue name, a model folder or a GGUF file (default: {DEFAULT_EMBEDDING_MODEL})",
     )
     parser.add_argument("--weights", choices=("fp32", "int8"), default=None, help=_WEIGHTS_HELP)
 

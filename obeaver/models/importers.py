@@ -8,13 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
+from obeaver.models.encoder.architecture import DECODERS
+from obeaver.models.encoder.layout import model_type
 from obeaver.models.origin import ENCODER, GGUF
 from obeaver.models.progress import Progress
 
 # Raise one when its importer makes another folder of the same source than before.
 VERSIONS: Final[Mapping[str, int]] = {GGUF: 5, ENCODER: 1}
 
-USUAL: Final[Mapping[str, tuple[str, str]]] = {GGUF: ("int8", "int8"), ENCODER: ("fp32", "float32")}
+EXACT: Final = ("fp32", "float32")
+"""Formats of models that make vectors, which are kept and compared with those of other programs."""
+
+USUAL: Final[Mapping[str, tuple[str, str]]] = {GGUF: ("int8", "int8"), ENCODER: EXACT}
 """Formats of weights and KV cache where nothing else is asked for. Encoders keep no keys and values."""
 
 # Bytes of the result for each byte of the source, at most. A GGUF file has at least 4.5 bits a weight (Q4_0 and its
@@ -33,14 +38,24 @@ class Importer(Protocol):
 
 def import_source(source: Path, target: Path, *, weights: str, kv: str, name: str, progress: Progress) -> None:
     """The importer for this kind of source, loaded when there is something to import."""
-    if source.is_dir():
+    if source.is_dir() and model_type(source) not in DECODERS:
         from obeaver.models.encoder.importer import import_encoder
 
         import_encoder(source, target, weights=weights, name=name, progress=progress)
-        return
-    from obeaver.models.gguf import import_gguf
+    elif source.is_dir() or _is_embedder(source):
+        from obeaver.models.embedder.importer import import_embedder
 
-    import_gguf(source, target, weights=weights, kv=kv, name=name, progress=progress)
+        import_embedder(source, target, weights=weights, name=name, progress=progress)
+    else:
+        from obeaver.models.gguf import import_gguf
+
+        import_gguf(source, target, weights=weights, kv=kv, name=name, progress=progress)
+
+
+def _is_embedder(file: Path) -> bool:
+    from obeaver.models.embedder.kind import is_embedder_file
+
+    return is_embedder_file(file)
 
 
 def import_bytes(form: str, source_bytes: int, weights: str) -> int:

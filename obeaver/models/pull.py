@@ -13,7 +13,7 @@ from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.encoder.layout import CONFIG as ENCODER_CONFIG
 from obeaver.models.encoder.layout import find_graph, is_encoder_folder, require_importable, source_files
 from obeaver.models.facts import CONFIG, is_model_folder
-from obeaver.models.importers import USUAL, Importer, import_source
+from obeaver.models.importers import EXACT, USUAL, Importer, import_source
 from obeaver.models.kept_source import form_of, source_of
 from obeaver.models.names import checked_name, is_name, unknown_model
 from obeaver.models.obtain import Obtainer, is_current
@@ -25,7 +25,7 @@ from obeaver.models.sources.local import LocalSource, open_local, open_local_fol
 from obeaver.models.sources.source import Source
 from obeaver.models.sources.web_file import WebFile
 from obeaver.models.store import Store, StoredModel
-from obeaver.models.wanted import Wanted, name_of_format
+from obeaver.models.wanted import Formats, Wanted, name_of_format
 
 _MAGIC: Final = b"GGUF"
 
@@ -38,6 +38,7 @@ def ensure_model(
     name: str | None = None,
     weights: str | None = None,
     kv: str | None = None,
+    usual: Formats | None = None,
     offline: bool = False,
     catalog: Mapping[str, CatalogEntry] | None = None,
     importer: Importer = import_source,
@@ -52,6 +53,7 @@ def ensure_model(
         name: What the model is to be called, where an address is asked for; made from what is fetched if not given.
         weights: Format of the weights where an import is needed; the catalogue's or the usual one if not given.
         kv: Format of the KV cache, likewise.
+        usual: Formats of an import from an address where neither is given; those of its form if not given.
         offline: Never fetch.
         catalog: Models that can be fetched by name; the bundled catalogue if not given.
         importer: What turns a source into a folder.
@@ -64,7 +66,7 @@ def ensure_model(
     known = load_catalog() if catalog is None else catalog
     obtainer = Obtainer(store, progress, importer, offline, reserved=known.keys())
     if is_address(asked):
-        return obtainer.get(Wanted(asked, (_remote(asked),), _free_name(name, known), weights, kv))
+        return obtainer.get(Wanted(asked, (_remote(asked),), _free_name(name, known), weights, kv, usual))
     if name is not None:
         raise ModelError(f"{asked} has a name already: only what comes from an address can be given one")
     if (lower := asked.lower()) in known:
@@ -135,12 +137,15 @@ def _of_catalog(entry: CatalogEntry, weights: str | None, kv: str | None) -> Wan
 
 
 def _of_file(file: Path, name: str | None, weights: str | None, kv: str | None, obtainer: Obtainer) -> Wanted:
+    from obeaver.models.embedder.kind import is_embedder_file  # here: it loads what reads GGUF files
+
     _require_gguf(file)
     local = open_local(file, obtainer.store.home / "sources" / "known", progress=obtainer.progress)
     source = LocalSource(local.path, GGUF, local.sha256, local.size_bytes)
-    wanted = Wanted(str(file), (source,), None, weights, kv)
-    name = name_of_format(source.name, wanted.formats(GGUF), USUAL[GGUF]) if name is None else checked_name(name)
-    return Wanted(str(file), (source,), name, weights, kv)
+    usual = EXACT if is_embedder_file(file) else USUAL[GGUF]
+    wanted = Wanted(str(file), (source,), None, weights, kv, usual)
+    name = name_of_format(source.name, wanted.formats(GGUF), usual) if name is None else checked_name(name)
+    return Wanted(str(file), (source,), name, weights, kv, usual)
 
 
 def _from_folder(path: Path, weights: str | None, obtainer: Obtainer) -> StoredModel:

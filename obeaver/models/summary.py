@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from obeaver.errors import ModelError
-from obeaver.models.encoder.architecture import FAMILIES
-from obeaver.models.encoder.layout import EncoderFacts, is_encoder_folder, read_encoder_facts
+from obeaver.models.encoder.layout import EncoderFacts, is_encoder_folder, is_importable, read_encoder_facts
 from obeaver.models.facts import CONFIG, PROVENANCE, ModelFacts, is_model_folder, read_facts, read_json_object
 from obeaver.onnx_outline import Node, read_input_types, read_nodes
 
@@ -87,7 +86,7 @@ def summarise(folder: Path) -> ModelSummary:
     if not is_encoder_folder(folder):
         raise ModelError(f"{folder} is not a model folder: it has no {CONFIG}")
     facts = read_encoder_facts(folder)
-    if facts.graph is None and facts.architecture not in FAMILIES:
+    if facts.graph is None and not is_importable(folder):
         raise ModelError(
             f"{folder} holds weights of the architecture {facts.architecture!r} and no ONNX graph: "
             "`obeaver convert` makes a model of them"

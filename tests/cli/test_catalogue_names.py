@@ -9,16 +9,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from reference.tiny_gguf import TinyGguf
+from support.decoder_embedder import END_ID, reference_vector, write_checkpoint, write_gguf
 from support.hub_server import COMMIT, HubServer, Repo, hub_server
 from support.server_process import serve
 
 from obeaver.models.gguf.importer import import_gguf
+from obeaver.models.importers import import_source
 from obeaver.models.progress import SilentProgress
 from obeaver.models.store import Store, StoredModel
+from obeaver.text.tokenizer import Tokenizer
 
 REPO, FILE = "HuggingFaceTB/SmolLM2-360M-Instruct-GGUF", "smollm2-360m-instruct-q8_0.gguf"
+EMBEDDER = "Qwen3-Embedding-0.6B"
+INSTRUCTION = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
 PHI = "microsoft/Phi-4-mini-instruct-onnx"
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 
@@ -85,6 +91,45 @@ def test_phi_4_mini_is_the_folder_for_a_processor_of_its_publisher(hub: HubServe
     assert not hub.gets("/gpu/")
     shown = json.loads(obeaver("show", "phi-4-mini", "--json", hub=hub, home=tmp_path / "home").stdout)
     assert (shown["architecture"], shown["origin"]["address"]) == ("phi3", f"hf:{PHI}@{COMMIT}:{place}")
+
+
+def test_qwen3_embedding_is_its_publishers_checkpoint_with_prompts_and_end_token(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    gguf = write_gguf(tmp_path / f"{EMBEDDER}.gguf")
+    (made := tmp_path / "made").mkdir()
+    import_source(gguf, made, weights="fp32", kv="float32", name="tiny", progress=SilentProgress())
+    folder = write_checkpoint(tmp_path / "checkpoint", gguf, made)
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    hub.repos[f"Qwen/{EMBEDDER}"] = Repo({**files, "README.md": b"# Qwen3 Embedding"})
+    with serve(EMBEDDER, command="serve-embed", **environ(hub, tmp_path / "home")) as server:
+        body = {"input": ["Beavers build dams."], "input_type": "query"}
+        answer = httpx.post(f"{server.url}/v1/embeddings", json=body, timeout=60).json()
+    tokenizer = Tokenizer.from_folder(made)
+    ids = [*tokenizer.encode(INSTRUCTION + "Beavers build dams."), END_ID]
+    assert (answer["model"], answer["usage"]["prompt_tokens"]) == ("qwen3-embedding-0.6b", len(ids))
+    np.testing.assert_allclose(answer["data"][0]["embedding"], reference_vector(gguf, ids), atol=1e-5)
+    shown = json.loads(obeaver("show", EMBEDDER, "--json", hub=hub, home=tmp_path / "home").stdout)
+    assert (shown["kind"], shown["weights"], shown["pooling"]) == ("embedding", "fp32", ["lasttoken"])
+    assert shown["origin"]["address"] == f"hf:Qwen/{EMBEDDER}@{COMMIT}"
+
+
+def test_a_gguf_file_is_served_by_the_command_for_its_kind_and_the_other_says_so(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    embedder, chat = write_gguf(tmp_path / "mine.gguf"), TinyGguf(chat_template=TEMPLATE).write(tmp_path / "chat.gguf")
+    for command, file, kind, other in (
+        ("serve", embedder, "an embedding model", "serve-embed"),
+        ("serve-embed", chat, "a chat model", "serve"),
+    ):
+        done = obeaver(command, str(file), "--port", "0", hub=hub, home=tmp_path / "home")
+        assert (done.returncode, done.stderr) == (1, f"obeaver: {file} is {kind}: obeaver {other} {file}\n")
+    with serve(str(embedder), command="serve-embed", **environ(hub, tmp_path / "home")) as server:
+        assert httpx.post(f"{server.url}/v1/embeddings", json={"input": "the"}, timeout=60).status_code == 200
+    [stored] = Store(tmp_path / "home").list()
+    assert stored.name.startswith("mine-")
+    assert stored.recipe is not None
+    assert stored.recipe.weights == "fp32"
 
 
 @pytest.mark.real

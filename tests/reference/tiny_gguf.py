@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gguf import GGMLQuantizationType
 
 FloatArray = npt.NDArray[np.float32]
-Value = int | float | str | bool | list[int] | list[bool]
+Value = int | float | str | bool | list[int] | list[bool] | list[str]
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 DENSE = (
@@ -74,6 +74,7 @@ class TinyGguf:
         vectors: Further tensors by name.
         without: Tensors to leave out.
         chat_template: Of the tokenizer; None for a model that has none.
+        tokenizer: Further keys of the tokenizer, without their prefix.
     """
 
     architecture: str = "llama"
@@ -95,6 +96,7 @@ class TinyGguf:
     without: tuple[str, ...] = ()
     seed: int = 0
     chat_template: str | None = None
+    tokenizer: Mapping[str, Value] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
         """Write the file; returns its path."""
@@ -103,6 +105,8 @@ class TinyGguf:
             _add(writer, f"{self.architecture}.{key}", value)
         writer.add_license("apache-2.0")
         _add_tokenizer(writer, self.tokens or self.vocab)
+        for key, value in self.tokenizer.items():
+            _add(writer, f"tokenizer.{key}", value)
         if self.chat_template is not None:
             writer.add_chat_template(self.chat_template)
         for name, tensor, kind in self._tensors():

@@ -9,6 +9,7 @@ from obeaver.api.contract import wire
 from obeaver.api.contract.validation import parse
 from obeaver.api.encoders.endpoint import Encoded, EncoderEndpoint, usage_object
 from obeaver.api.encoders.inputs import Inputs, fitting
+from obeaver.api.encoders.prompted_pairs import prompted_pairs
 from obeaver.api.encoders.state import LoadedEncoder
 from obeaver.errors import BadRequest
 from obeaver.web.request import Request
@@ -74,9 +75,13 @@ def _read(model: LoadedEncoder, asked: RerankRequest) -> Inputs:
     (query,) = model.tokenizer.encode_inputs([(asked.query, "")])
     # One token of the document is the least that can be judged.
     fitting([query], ["query"], limit - 1)
-    pairs = [(asked.query, document) for document in asked.documents]
-    inputs = model.tokenizer.encode_inputs(pairs, limit=limit if asked.truncate else None)
-    return fitting(inputs, [f"documents[{index}]" for index in range(len(pairs))], limit)
+    cut = limit if asked.truncate else None
+    if model.facts.pair is not None:
+        inputs = prompted_pairs(model.tokenizer, model.facts.pair, asked.query, asked.documents, limit=cut)
+    else:
+        pairs = [(asked.query, document) for document in asked.documents]
+        inputs = model.tokenizer.encode_inputs(pairs, limit=cut)
+    return fitting(inputs, [f"documents[{index}]" for index in range(len(inputs))], limit)
 
 
 def _answer(encoded: Encoded[RerankRequest]) -> wire.Object:

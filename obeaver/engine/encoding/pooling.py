@@ -62,13 +62,15 @@ class VectorRecipe:
     Attributes:
         pooling: Modes whose results are joined, in this order; see `POOLINGS`.
         dense: Layers after it.
+        normalised: Vectors are brought to length 1; scores are not.
     """
 
     pooling: Sequence[str] = ("mean_tokens",)
     dense: Sequence[DenseLayer] = field(default=())
+    normalised: bool = True
 
     def vectors(self, hidden: FloatArray, mask: IntArray) -> FloatArray:
-        """Vectors of length 1.
+        """Vectors of length 1, or scores.
 
         Args:
             hidden: [rows, tokens, size], or [rows, size] from a graph that pools by itself.
@@ -80,7 +82,7 @@ class VectorRecipe:
         pooled = hidden if hidden.ndim == 2 else pool(hidden, mask, self.pooling)
         for layer in self.dense:
             pooled = layer(pooled)
-        return normalised(pooled)
+        return normalised(pooled) if self.normalised else pooled
 
 
 def pool(hidden: FloatArray, mask: IntArray, modes: Sequence[str]) -> FloatArray:

@@ -30,6 +30,8 @@ import onnxruntime as ort  # reads the environment when it is loaded
 PREFERRED_OUTPUTS: Final = ("sentence_embedding", "last_hidden_state", "token_embeddings")
 _TEXT_INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 _PAST: Final = "past_key_values."
+_PRESENT: Final = "present."
+_BY_TOKEN: Final = 3
 _TYPES: Final = {
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
@@ -42,6 +44,10 @@ _SHARED_SCALE_OPS: Final = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeM
 MAX_BATCH_TOKENS: Final = 512
 """Above some hundred tokens a core's arithmetic is saturated; a larger batch only makes everybody wait longer."""
 MAX_ROWS: Final = 64
+PIECE_TOKENS: Final = 512
+"""A decoder reads a longer text in pieces of so many tokens: attention's scores of a text of 32,000 tokens in one piece
+would take 60 GB."""
+
 # Errors come back as exceptions with the same text; on stderr they would stand twice.
 _FATAL_ONLY: Final = 4
 
@@ -86,6 +92,7 @@ class EmbeddingSession:
         self._output = output
         self._recipe = recipe
         self._text_inputs, self._other_inputs = _inputs(session)
+        self._presents = _presents(session, output, self._other_inputs)
         # A run also warms the session up, and shows at once whether it runs at all.
         self.size = self.compute([TokenisedText([0])]).shape[1]
 
@@ -99,14 +106,35 @@ class EmbeddingSession:
             [texts, dimensions], or [texts, labels].
         """
         columns = _columns(texts, with_positions="position_ids" in self._text_inputs)
-        feed = {name: columns[name].astype(dtype, copy=False) for name, dtype in self._text_inputs.items()}
-        for item in self._other_inputs:
-            feed[item.name] = item.empty(len(texts))
-        output = self._session.run([self._output], feed)[0].astype(np.float32, copy=False)
+        past = {item.name: item.empty(len(texts)) for item in self._other_inputs}
+        output = self._run_pieces(columns, past) if self._is_long(texts) else self._run(columns, past)[0]
         if self._recipe is None:
             scores: FloatArray = output.reshape(len(texts), -1)
             return scores
         return self._recipe.vectors(output, _counted(texts, columns["attention_mask"]))
+
+    def _is_long(self, texts: Sequence[TokenisedText]) -> bool:
+        return bool(self._presents) and len(texts) == 1 and len(texts[0].ids) > PIECE_TOKENS
+
+    def _run(
+        self, columns: Mapping[str, IntArray], past: Mapping[str, npt.NDArray[Any]], *more: str
+    ) -> list[npt.NDArray[Any]]:
+        """The output for some tokens, and further outputs."""
+        feed = {name: columns[name].astype(dtype, copy=False) for name, dtype in self._text_inputs.items()}
+        output, *others = self._session.run([self._output, *more], {**feed, **past})
+        return [output.astype(np.float32, copy=False), *others]
+
+    def _run_pieces(self, columns: Mapping[str, IntArray], past: Mapping[str, npt.NDArray[Any]]) -> FloatArray:
+        """The same for one long text, piece by piece over the keys and values of those before."""
+        length, outputs = columns["input_ids"].shape[1], []
+        for start in range(0, length, PIECE_TOKENS):
+            end = min(start + PIECE_TOKENS, length)
+            piece = {name: values[:, start:end] for name, values in columns.items()}
+            piece["attention_mask"] = columns["attention_mask"][:, :end]
+            output, *presents = self._run(piece, past, *self._presents.values())
+            past = dict(zip(self._presents, presents, strict=True))
+            outputs.append(output)
+        return np.concatenate(outputs, axis=1)
 
 
 def open_embedding_session(
@@ -122,15 +150,25 @@ def open_embedding_session(
 
 
 def open_scoring_session(
-    graph: Path, *, threads: int | None = None, provider: ProviderChoice | None = None
+    graph: Path,
+    recipe: VectorRecipe | None = None,
+    *,
+    threads: int | None = None,
+    provider: ProviderChoice | None = None,
 ) -> EmbeddingSession:
     """Load a cross-encoder, which gives scores for a pair of texts.
+
+    Args:
+        graph: The ONNX file.
+        recipe: How the scores are made of a graph's hidden states; None where the graph makes them.
+        threads: As for `open_embedding_session`.
+        provider: Likewise.
 
     Raises:
         ProviderError: The provider takes nothing of the graph.
         CannotRun: As for `open_embedding_session`.
     """
-    return _opened(graph, threads, provider, _score_output, None)
+    return _opened(graph, threads, provider, _score_output if recipe is None else _vector_output, recipe)
 
 
 def _opened(
@@ -187,6 +225,14 @@ def _inputs(session: Any) -> tuple[Mapping[str, npt.DTypeLike], list[_Input]]:
     if "input_ids" not in text:
         raise CannotRun("it has no input_ids")
     return text, others
+
+
+def _presents(session: Any, output: str, others: Sequence[_Input]) -> Mapping[str, str]:
+    """The output that continues each input of the past; empty where a text cannot be read in pieces."""
+    ranks = {item.name: len(item.shape) for item in session.get_outputs()}
+    found = {item.name: item.name.replace(_PAST, _PRESENT) for item in others}
+    can_continue = all(name.startswith(_PAST) and present in ranks for name, present in found.items())
+    return found if can_continue and ranks[output] == _BY_TOKEN else {}
 
 
 def _vector_output(session: Any) -> str:

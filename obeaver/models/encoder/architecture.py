@@ -59,6 +59,18 @@ FAMILIES: Final[Mapping[str, Names]] = {
     "camembert": Names(prefix="roberta.", **_BERT_LAYER),
     "distilbert": _DISTILBERT,
 }
+DECODERS: Final[Mapping[str, str]] = {
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "llama": "qwen2",
+    "mistral": "qwen2",
+    "gemma3_text": "gemma3",
+}
+"""Decoders whose safetensors can be imported as a model of vectors, with GGUF's name of the computation."""
+
+IMPORTABLE: Final = (*FAMILIES, *DECODERS)
+"""Values of `model_type` whose safetensors can be imported."""
+
 # DistilBERT's configuration has names of its own.
 _SIZES: Final = {
     "hidden_size": ("hidden_size", "dim"),
@@ -112,7 +124,7 @@ def read_architecture(config: Mapping[str, Any]) -> EncoderArchitecture:
     family = str(config.get("model_type"))
     if family not in FAMILIES:
         raise ModelError(
-            f"safetensors of the architecture {family!r} cannot be imported (known: {', '.join(FAMILIES)}); "
+            f"safetensors of the architecture {family!r} cannot be imported (known: {', '.join(IMPORTABLE)}); "
             "a folder that holds an ONNX export can be served"
         )
     position_type = config.get("position_embedding_type", "absolute")

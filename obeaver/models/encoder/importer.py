@@ -3,7 +3,10 @@
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from obeaver import __version__
 from obeaver.errors import ModelError
@@ -39,9 +42,9 @@ def import_encoder(source: Path, target: Path, *, weights: str, name: str, progr
     try:
         with progress.stage("convert", facts.size_bytes) as stage:
             _write_graph(read_architecture(config), source, target, weights)
-            _copy(source, target)
+            copy_files(source, target)
             stage.advance(facts.size_bytes)
-        _write_provenance(target, facts.kind, weights, name)
+        write_provenance(target, facts.kind, weights, name)
     except OSError as error:
         raise ModelError(f"{target}: cannot be written: {error.strerror or error}") from error
 
@@ -53,15 +56,28 @@ def _write_graph(model: EncoderArchitecture, source: Path, target: Path, weights
     (target / GRAPH_FILE).write_bytes(graph.SerializeToString())
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_files(source: Path, target: Path) -> None:
+    """Copy what goes into an imported folder as it is."""
     for path in copied_files(source):
         place = target / path.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
 
 
-def _write_provenance(target: Path, kind: str, weights: str, name: str) -> None:
+def write_provenance(
+    target: Path, kind: str, weights: str, name: str, more: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Write obeaver.json, which makes the folder complete.
+
+    Args:
+        target: The folder.
+        kind: `embedding` or `reranker`.
+        weights: Their format.
+        name: Of the model.
+        more: What else the record says.
+    """
     facts = {
+        **more,
         "name": name,
         "kind": kind,
         "weights": weights,

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from obeaver.errors import ModelError
-from obeaver.models.encoder.architecture import is_classifier, read_architecture
+from obeaver.models.encoder.architecture import DECODERS, FAMILIES, is_classifier, read_architecture
+from obeaver.models.encoder.known import KnownModel, known_model
 from obeaver.models.encoder.safetensors import SHARD_INDEX, SINGLE_FILE, weight_files
 from obeaver.utf8 import NotUtf8, read_utf8
 
 CONFIG: Final = "config.json"
 TOKENIZER: Final = "tokenizer.json"
 PROVENANCE: Final = "obeaver.json"
-_MODULES: Final = "modules.json"
+MODULES: Final = "modules.json"
 _SENTENCE_CONFIGS: Final = ("sentence_bert_config.json", "sentence_roberta_config.json", "sentence_xlnet_config.json")
-_PROMPTS: Final = "config_sentence_transformers.json"
+PROMPTS: Final = "config_sentence_transformers.json"
 _TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 
 DEFAULT_WEIGHTS: Final = "fp32"
@@ -111,6 +112,7 @@ class EncoderFacts:
         weights: Format of the weights, where the folder says it: `int8`, `fp32`.
         licence: Where the folder says it.
         fidelity: What the import measured against the source's own weights, where it did.
+        pair: Of a reranker that reads query and document as one prompt: that prompt, with `{query}` and `{document}`.
     """
 
     name: str
@@ -131,6 +133,7 @@ class EncoderFacts:
     weights: str | None
     licence: str | None
     fidelity: Mapping[str, Any] | None
+    pair: str | None
 
 
 def is_encoder_folder(folder: Path) -> bool:
@@ -138,13 +141,41 @@ def is_encoder_folder(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and (find_graph(folder) is not None or bool(weight_files(folder)))
 
 
+def model_type(folder: Path) -> str:
+    """What `config.json` calls the architecture.
+
+    Raises:
+        ModelError: There is no such file, or it is broken.
+    """
+    return str(_required(folder / CONFIG).get("model_type", "unknown"))
+
+
 def require_importable(folder: Path) -> None:
     """See that the folder's safetensors are of an architecture that can be imported.
 
     Raises:
-        ModelError: They are not; names it.
+        ModelError: They are not, or are those of a decoder that writes text; names it.
     """
+    if is_importable(folder):
+        return
+    if model_type(folder) in DECODERS:
+        raise ModelError(
+            f"{folder} holds a {model_type(folder)} model as it was trained, which writes text: "
+            f"obeaver convert {folder} makes a model of it"
+        )
     read_architecture(_required(folder / CONFIG))
+
+
+def is_importable(folder: Path) -> bool:
+    """Whether the folder's safetensors can become a model of vectors or scores.
+
+    A decoder's can where the folder says how its vectors are made, or where its name is known.
+    """
+    kind = model_type(folder)
+    if kind not in DECODERS:
+        return kind in FAMILIES
+    says = any((folder / name).is_file() for name in (MODULES, f"1_Pooling/{CONFIG}"))
+    return says or known_model(folder.resolve().name, _required(folder / CONFIG).get("_name_or_path")) is not None
 
 
 def read_encoder_facts(folder: Path) -> EncoderFacts:
@@ -157,14 +188,14 @@ def read_encoder_facts(folder: Path) -> EncoderFacts:
     modules = _modules(folder)
     provenance = _optional(folder / PROVENANCE)
     sentence = next((_optional(folder / name) for name in _SENTENCE_CONFIGS if (folder / name).exists()), {})
-    prompts = _optional(folder / _PROMPTS)
     positions = _max_context(config)
     architecture = str(config.get("model_type", "unknown"))
-    pooling = _pooling(folder, modules, architecture)
+    known = known_model(provenance.get("name"), folder.resolve().name, config.get("_name_or_path"))
+    pooling = _pooling(folder, modules, architecture, known)
     return EncoderFacts(
         name=str(provenance.get("name") or folder.resolve().name),
         folder=folder,
-        kind=RERANKER if is_classifier(config) else EMBEDDING,
+        kind=str(provenance.get("kind") or (RERANKER if is_classifier(config) else EMBEDDING)),
         architecture=architecture,
         graph=find_graph(folder),
         context_length=_context(positions, sentence, _optional(folder / _TOKENIZER_CONFIG)),
@@ -174,12 +205,13 @@ def read_encoder_facts(folder: Path) -> EncoderFacts:
         pools_prompt=pooling.counts_prompt,
         dense=tuple(_dense(folder / str(module["path"])) for module in modules if _kind(module) == "Dense"),
         lower_case=sentence.get("do_lower_case") is True,
-        prompts={str(name): str(text) for name, text in (prompts.get("prompts") or {}).items()},
-        default_prompt=prompts.get("default_prompt_name"),
+        prompts=_prompts(folder, known),
+        default_prompt=_optional(folder / PROMPTS).get("default_prompt_name"),
         size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         weights=provenance.get("weights"),
         licence=provenance.get("licence"),
         fidelity=provenance.get("fidelity"),
+        pair=provenance.get("pair"),
     )
 
 
@@ -214,10 +246,20 @@ class _Pooling:
     counts_prompt: bool = True
 
 
-def _pooling(folder: Path, modules: Sequence[Mapping[str, Any]], architecture: str) -> _Pooling:
+def _prompts(folder: Path, known: KnownModel | None) -> Mapping[str, str]:
+    if not (folder / PROMPTS).exists():
+        return known.prompts if known is not None else {}
+    said = _required(folder / PROMPTS).get("prompts") or {}
+    return {str(name): str(text) for name, text in said.items()}
+
+
+def _pooling(
+    folder: Path, modules: Sequence[Mapping[str, Any]], architecture: str, known: KnownModel | None
+) -> _Pooling:
     places = [folder / str(module["path"]) for module in modules if _kind(module) == "Pooling"]
     if not places:
         usual = "lasttoken" if architecture in _DECODERS else "mean_tokens"
+        usual = usual if known is None else known.pooling
         places = [folder / "1_Pooling"] if (folder / "1_Pooling" / CONFIG).is_file() else []
         if not places:
             return _Pooling((usual,))
@@ -247,7 +289,7 @@ def _dense(folder: Path) -> DenseFacts:
 
 
 def _modules(folder: Path) -> list[Mapping[str, Any]]:
-    path = folder / _MODULES
+    path = folder / MODULES
     if not path.exists():
         return []
     modules = _json(path)

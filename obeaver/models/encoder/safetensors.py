@@ -4,6 +4,7 @@ The file is mapped into memory, so only what is asked for is read.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -47,16 +48,36 @@ class Tensors:
         """All names."""
         return list(self._where)
 
-    def read(self, name: str) -> FloatArray:
-        """One tensor, as float32.
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one tensor.
+
+        Raises:
+            ModelError: There is no such tensor, or its entry is broken.
+        """
+        file, entry = self._find(name)
+        shape = entry.get("shape")
+        if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
+            raise ModelError(f"{file.path}: the tensor {name} has no shape")
+        return tuple(shape)
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> FloatArray:
+        """One tensor, or some of its rows, as float32.
+
+        Args:
+            name: Its name.
+            start: First row.
+            stop: Row after the last; None is the end.
 
         Raises:
             ModelError: There is no such tensor, or it holds no floats.
         """
+        file, entry = self._find(name)
+        return file.read(name, entry, start, stop)
+
+    def _find(self, name: str) -> "tuple[_File, Mapping[str, Any]]":
         if name not in self._where:
             raise ModelError(f"the weights have no tensor {name}")
-        file, entry = self._where[name]
-        return file.read(name, entry)
+        return self._where[name]
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -98,14 +119,19 @@ class _File:
         except (OSError, ValueError, AttributeError) as error:
             raise ModelError(f"{path} cannot be read: {error}") from error
 
-    def read(self, name: str, entry: Mapping[str, Any]) -> FloatArray:
+    def read(self, name: str, entry: Mapping[str, Any], start: int = 0, stop: int | None = None) -> FloatArray:
         try:
-            dtype = _TYPES[entry["dtype"]]
+            dtype = np.dtype(_TYPES[entry["dtype"]]).newbyteorder("<")
             begin, end = (self._start + offset for offset in entry["data_offsets"])
             if end > len(self._data):
                 raise ValueError("it lies outside the file")
-            values = np.frombuffer(self._data[begin:end].tobytes(), np.dtype(dtype).newbyteorder("<"))
-            return _as_float32(values, is_bfloat=entry["dtype"] == "BF16").reshape(entry["shape"])
+            shape = list(entry["shape"])
+            if start or stop is not None:
+                row_bytes = math.prod(shape[1:]) * dtype.itemsize
+                stop = shape[0] if stop is None else stop
+                begin, end, shape[0] = begin + start * row_bytes, begin + stop * row_bytes, stop - start
+            values = np.frombuffer(self._data[begin:end].tobytes(), dtype)
+            return _as_float32(values, is_bfloat=entry["dtype"] == "BF16").reshape(shape)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{self.path}: the tensor {name} cannot be read: {error}") from error
 

@@ -1,4 +1,4 @@
-"""A decoder that a GGUF file holds, in one value: `description.py` reads it, everything else is made from it."""
+"""A model that a GGUF file holds, in one value: `description.py` reads it, everything else is made from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ class LayerKind:
     """What layers of one model may differ in.
 
     Attributes:
-        window: Tokens that attention looks back over, itself included; None is all.
+        window: Tokens that attention looks back over, itself included, or half so many to each side in a model that is
+            not causal; None is all.
         rope: None is no rotary embedding.
     """
 
@@ -71,7 +72,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A decoder-only transformer with grouped-query attention.
+    """A transformer with grouped-query attention, which writes text or makes vectors of it.
 
     Attributes:
         name: GGUF's name of the family.
@@ -90,6 +91,7 @@ class Architecture:
         logit_scale: Logits are multiplied by this.
         temperature: None is none.
         tied_head: The head is the embedding.
+        causal: Each token sees those before it; else all tokens of the text.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Architecture:
     logit_scale: float
     temperature: Temperature | None
     tied_head: bool
+    causal: bool
 
     @property
     def head_width(self) -> int:

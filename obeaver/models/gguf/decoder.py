@@ -67,12 +67,12 @@ def decoder_model(
     inputs = [
         declare("input_ids", TensorProto.INT64, ["batch", "tokens"]),
         declare("attention_mask", TensorProto.INT64, ["batch", "total_tokens"]),
-        *_caches(model, "past_key_values", cache, "past_tokens"),
+        *declared_caches(model, "past_key_values", cache, "past_tokens"),
         declare("logits_from", TensorProto.INT64, [1]),
     ]
     outputs = [
         declare(LOGITS, TensorProto.FLOAT, ["batch", "wanted_tokens", model.vocab_size]),
-        *_caches(model, "present", cache, "total_tokens"),
+        *declared_caches(model, "present", cache, "total_tokens"),
     ]
     default = helper.make_tensor("logits_from", TensorProto.INT64, [1], [0])
     return as_model(nodes, inputs, outputs, [*tensors, default])
@@ -87,7 +87,8 @@ def as_model(
     return helper.make_model(graph, producer_name="obeaver", ir_version=_IR_VERSION, opset_imports=opsets)
 
 
-def _caches(model: Architecture, prefix: str, kind: int, length: str) -> list[ValueInfoProto]:
+def declared_caches(model: Architecture, prefix: str, kind: int, length: str) -> list[ValueInfoProto]:
+    """Keys and values of all layers as inputs or outputs of a graph."""
     shape: list[int | str] = ["batch", model.num_kv_heads, length, model.head_width]
     names = [f"{prefix}.{index}.{which}" for index in range(model.num_layers) for which in ("key", "value")]
     return [declare(name, kind, shape) for name in names]

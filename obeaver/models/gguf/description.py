@@ -9,7 +9,7 @@ from typing import Final
 from obeaver.models.gguf.architecture import Architecture, Experts, LayerKind, Temperature
 from obeaver.models.gguf.families import ARCHITECTURES, FAMILIES, Family, Windows
 from obeaver.models.gguf.keys import Keys
-from obeaver.models.gguf.reader import GgufFile
+from obeaver.models.gguf.reader import TensorFile
 from obeaver.models.gguf.rope import RopeChoice, read_rope
 from obeaver.models.gguf.tensors import check_tensors, matrices_of, vectors_of
 
@@ -22,7 +22,7 @@ _STATE: Final = "keeps a state that every token changes, which a cache of keys a
 _RECURRENT: Final = ("qwen35", "qwen3next", "lfm2", "mamba", "rwkv", "arwkv", "jamba", "falcon-h1", "granitehybrid")
 
 
-def read_architecture(file: GgufFile, context: int | None = None) -> Architecture:
+def read_architecture(file: TensorFile, context: int | None = None) -> Architecture:
     """Describe the model, having checked that the file holds exactly the tensors that it needs.
 
     Args:
@@ -40,7 +40,7 @@ def read_architecture(file: GgufFile, context: int | None = None) -> Architectur
 class _Description:
     """One file's keys, read by the rules of its family."""
 
-    def __init__(self, file: GgufFile, context: int | None) -> None:
+    def __init__(self, file: TensorFile, context: int | None) -> None:
         self._file = file
         self._keys = Keys(file)
         self._family = self._known_family(self._keys.family)
@@ -84,6 +84,7 @@ class _Description:
             logit_scale=family.logit_scale(keys),
             temperature=self._temperature(),
             tied_head="output.weight" not in tensors,
+            causal=keys.flag("attention.causal", default=family.causal),
         )
 
     def _known_family(self, name: str) -> Family:
@@ -134,7 +135,9 @@ class _Description:
     def _layers(self, rope: RopeChoice, count: int) -> tuple[LayerKind, ...]:
         family = self._family
         window, windowed = self._windows(family.windows, count)
-        rotated = not family.rotary_if_tuned or self._keys.flag("rope.scaling.finetuned", default=True)
+        rotated = family.rotary is not None
+        if family.rotary_if_tuned:
+            rotated = self._keys.flag("rope.scaling.finetuned", default=True)
         return tuple(
             LayerKind(
                 window=window if windowed[layer] else None,
@@ -168,7 +171,8 @@ class _Description:
                 raise keys.refusal(f"its {keys.family}.{key} is of {len(flags)} layers, there are {count}")
             return window, [bool(flag) for flag in flags[:count]]
         every = keys.count(key, default=windows.every)
-        return window, [layer % every < every - 1 for layer in range(count)]
+        whole = 0 if windows.whole_first else every - 1
+        return window, [layer % every != whole for layer in range(count)]
 
     def _temperature(self) -> Temperature | None:
         keys = self._keys

@@ -1,4 +1,4 @@
-"""The families of decoders that can be imported from GGUF, as data: whoever adds one adds a row to `FAMILIES`.
+"""The families of models that can be imported from GGUF, as data: whoever adds one adds a row to `FAMILIES`.
 
 A family is GGUF's `general.architecture`. Everything that its models have in common stands in its row; what differs
 from file to file (sizes, biases, stacked matrices, a head of its own, scaling of positions) is read from the file by
@@ -26,12 +26,14 @@ class Windows:
         default: The window where the file names none; 0 is no window.
         base: Of the rotary embedding in these layers, where the file names none; None is that of the others.
         scaled: Whether positions in these layers are scaled as in the others.
+        whole_first: The first of the layers in a row looks over everything, not the last.
     """
 
     every: int | None = None
     default: int = 0
     base: float | None = None
     scaled: bool = True
+    whole_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,20 @@ class Family:
     """What the models of one family have in common. What is not said is as in Llama.
 
     Attributes:
-        rotary: What rotates together: elements 2i and 2i + 1 of a head (`pairs`), or i and i + half (`halves`).
+        rotary: What rotates together: elements 2i and 2i + 1 of a head (`pairs`), or i and i + half (`halves`); None is
+            no rotary embedding.
         halves_if_sections: A file with `rope.dimension_sections`, for images, rotates halves.
         norm: RMSNorm, or LayerNorm.
         before_attention: The norm of attention's input; None is none.
         before_ffn: The norm of the feed-forward network's input; None is none.
         after_attention: A norm of what attention adds; None is none.
         after_ffn: A norm of what the feed-forward network adds; None is none.
+        after_layer: A norm of the sum of a layer's input and what it adds, which the next layer adds to, as does
+            `before_ffn` within the layer (BERT's order); None is none, and a norm `output_norm` after all layers.
+        first_norm: Whether the first layer has the norm of attention's input, too.
+        causal: Each token sees those before it, where the file does not say otherwise; else all tokens of the text,
+            and windows reach to both sides, half of them to each.
+        embeds: Its models make vectors of texts, and write none.
         qk_norm: Queries and keys pass a norm of their own: each head before rotation (in some families only in models
             that have its weights), each head after it, or all heads as one; None is none.
         parallel: Attention and feed-forward network read the same input, and both are added.
@@ -65,16 +74,20 @@ class Family:
         logit_cap: The same for logits.
     """
 
-    rotary: Literal["pairs", "halves"] = "pairs"
+    rotary: Literal["pairs", "halves"] | None = "pairs"
     halves_if_sections: bool = False
     norm: Literal["rms", "layer"] = "rms"
     before_attention: str | None = "attn_norm"
     before_ffn: str | None = "ffn_norm"
     after_attention: str | None = None
     after_ffn: str | None = None
+    after_layer: str | None = None
+    first_norm: bool = True
+    causal: bool = True
+    embeds: bool = False
     qk_norm: Literal["head", "head if any", "rotated head", "all heads"] | None = None
     parallel: bool = False
-    activation: Literal["silu", "gelu", "clamped swiglu"] = "silu"
+    activation: Literal["silu", "gelu", "exact gelu", "clamped swiglu"] = "silu"
     gated: bool = True
     experts: str | None = None
     sinks: bool = False
@@ -106,6 +119,27 @@ def _root_of_width(keys: Keys) -> float:
 
 
 _NORMED_SUMS: Final = Family(after_attention="post_attention_norm", after_ffn="post_ffw_norm")
+_GEMMA3: Final = replace(
+    _NORMED_SUMS,
+    rotary="halves",
+    qk_norm="head",
+    activation="gelu",
+    windows=Windows(every=6, base=10000.0, scaled=False),
+    embedding_scale=_root_of_width,
+    attention_scale=_gemma_scale(62),
+    logit_cap=lambda keys: keys.optional("final_logit_softcapping"),
+)
+_BERT: Final = Family(
+    rotary=None,
+    norm="layer",
+    before_attention=None,
+    before_ffn="attn_output_norm",
+    after_layer="layer_output_norm",
+    causal=False,
+    embeds=True,
+    activation="exact gelu",
+    gated=False,
+)
 
 FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
     {
@@ -161,16 +195,7 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
             attention_cap=lambda keys: keys.factor("attn_logit_softcapping", default=50.0),
             logit_cap=lambda keys: keys.factor("final_logit_softcapping", default=30.0),
         ),
-        "gemma3": replace(
-            _NORMED_SUMS,
-            rotary="halves",
-            qk_norm="head",
-            activation="gelu",
-            windows=Windows(every=6, base=10000.0, scaled=False),
-            embedding_scale=_root_of_width,
-            attention_scale=_gemma_scale(62),
-            logit_cap=lambda keys: keys.optional("final_logit_softcapping"),
-        ),
+        "gemma3": _GEMMA3,
         "gpt-oss": Family(
             rotary="halves",
             before_ffn="post_attention_norm",
@@ -178,6 +203,18 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
             experts="expert_feed_forward_length",
             sinks=True,
             windows=Windows(every=2),
+        ),
+        "gemma-embedding": replace(_GEMMA3, causal=False, embeds=True),
+        "bert": _BERT,
+        "nomic-bert": replace(_BERT, rotary="halves", activation="silu", gated=True),
+        "modern-bert": Family(
+            rotary="halves",
+            norm="layer",
+            first_norm=False,
+            causal=False,
+            embeds=True,
+            activation="exact gelu",
+            windows=Windows(every=3, whole_first=True),
         ),
     }
 )

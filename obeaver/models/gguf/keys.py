@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from obeaver.errors import ModelError
-from obeaver.models.gguf.reader import GgufFile
+from obeaver.models.gguf.reader import TensorFile
 
 # Far above any model's.
 _MOST: Final = 1 << 31
@@ -21,7 +21,7 @@ class Keys:
         family: The value of `general.architecture`, which is the prefix of the keys.
     """
 
-    def __init__(self, file: GgufFile) -> None:
+    def __init__(self, file: TensorFile) -> None:
         self._file = file
         self._pairs: Mapping[str, object] = file.metadata
         name = self._pairs.get("general.architecture")

@@ -17,6 +17,7 @@ from obeaver.models.gguf.rope import Rope, rope_tables
 _ACTIVATIONS: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "silu": ("QuickGelu", {"alpha": 1.0}),
     "gelu": ("FastGelu", {}),
+    "exact gelu": ("Gelu", {}),
 }
 # A kernel's attribute is a float32: a scale this near to the usual one is the usual one.
 _SAME_SCALE: Final = 1e-6
@@ -32,6 +33,7 @@ class AttentionInputs:
         positions: Of the tokens that are computed, [batch, tokens] int64; empty where nothing reads them.
         temperatures: What queries are multiplied by, [batch, tokens, 1]; empty for no such thing.
         tables: Cosines and sines of each rotary embedding.
+        biases: Of attention's scores in a model that is not causal, by window: [1, 1, tokens, tokens].
     """
 
     last_index: str
@@ -39,6 +41,7 @@ class AttentionInputs:
     positions: str
     temperatures: str
     tables: Mapping[Rope, tuple[str, str]]
+    biases: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -72,6 +75,8 @@ class DecoderLayers:
         if family.parallel:
             return self.nodes.one(f"{prefix}.added", "Add", attended, self._feed_forward(prefix, x)), residual
         x, residual = norms.add_norm(self._name(prefix, family.before_ffn), attended, residual)
+        if family.after_layer is not None:
+            residual = x
         return norms.norm(self._name(prefix, family.after_ffn), self._feed_forward(prefix, x)), residual
 
     @property
@@ -81,9 +86,12 @@ class DecoderLayers:
 
     def first_norm(self, index: int) -> str | None:
         """Name of the norm before a layer, or after the last; None where there is none."""
+        family = self.model.family
+        if family.after_layer is not None:
+            return f"blk.{index - 1}.{family.after_layer}" if index else None
         if index == self.model.num_layers:
             return "output_norm"
-        return self._name(f"blk.{index}", self.model.family.before_attention)
+        return self._name(f"blk.{index}", family.before_attention) if index or family.first_norm else None
 
     def _name(self, prefix: str, norm: str | None) -> str | None:
         return None if norm is None else f"{prefix}.{norm}"
@@ -93,7 +101,7 @@ class DecoderLayers:
         names = [f"{prefix}.attn_{which}" for which in "qkv"]
         packed = self.parameters.linear(self.nodes, f"{prefix}.qkv", x, names)
         qkv = self._prepared(index, packed) if self._splits_qkv else [packed, "", ""]
-        attended = self._group_query_attention(index, qkv, index if cache is None else cache)
+        attended = self.attend(index, qkv, index if cache is None else cache)
         return self.parameters.linear(self.nodes, f"{prefix}.attn_output", attended, [f"{prefix}.attn_output"])
 
     @property
@@ -128,14 +136,22 @@ class DecoderLayers:
         inputs = [x, self.attention_inputs.positions, *self.attention_inputs.tables[rope]]
         return self.nodes.one(f"blk.{index}.rotated_{which}", "RotaryEmbedding", *inputs, domain=MICROSOFT)
 
-    def _group_query_attention(self, index: int, qkv: Sequence[str], cache: int) -> str:
+    def attend(self, index: int, qkv: Sequence[str], cache: int) -> str:
+        """Attention of one layer.
+
+        Args:
+            index: Which.
+            qkv: Queries, keys and values [batch, tokens, size], or all in one tensor and two empty names.
+            cache: Number of the cache.
+        """
         model, shared, kind = self.model, self.attention_inputs, self.model.layers[index]
         rope = None if self._rotates_before_norm else kind.rope
-        past = [f"past_key_values.{cache}.key", f"past_key_values.{cache}.value"]
+        past, present = self._caches("past_key_values", cache), self._caches("present", cache)
         tables = ["", ""] if rope is None else list(shared.tables[rope])
         sinks = self.parameters.vector(f"blk.{index}.attn_sinks.weight") if model.family.sinks else ""
-        inputs = [*qkv, *past, shared.last_index, shared.total_length, *tables, "", "", sinks]
-        attributes: dict[str, Any] = {}
+        bias = shared.biases.get(kind.window or 0, "")
+        inputs = [*qkv, *past, shared.last_index, shared.total_length, *tables, "", bias, sinks]
+        attributes: dict[str, Any] = {"local_window_size": kind.window or -1} if model.causal else {"causal": 0}
         if self.kv_scales:
             scales = self.kv_scales[index]
             key = self.parameters.array(f"blk.{index}.k_scale", scales.key)
@@ -153,15 +169,18 @@ class DecoderLayers:
             name,
             "GroupQueryAttention",
             inputs,
-            [name, f"present.{cache}.key", f"present.{cache}.value"],
+            [name, *present],
             domain=MICROSOFT,
             num_heads=model.num_heads,
             kv_num_heads=model.num_kv_heads,
             do_rotary=int(rope is not None),
-            local_window_size=kind.window or -1,
             **attributes,
         )
         return name
+
+    def _caches(self, prefix: str, number: int) -> list[str]:
+        """Names of keys and values; empty where every token sees the whole text, so that none can be kept for later."""
+        return [f"{prefix}.{number}.key", f"{prefix}.{number}.value"] if self.model.causal else ["", ""]
 
     def _feed_forward(self, prefix: str, x: str) -> str:
         model, nodes = self.model, self.nodes

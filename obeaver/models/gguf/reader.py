@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,9 @@ SUPPORTED_TYPES: Final = frozenset(
     )
 )
 """All that the package `gguf` can turn into float32."""
+
+FLOAT32: Final = GGMLQuantizationType.F32
+"""How tensors of other formats are told of, which are read as float32."""
 
 _VERSIONS: Final = (2, 3)
 _DEFAULT_ALIGNMENT: Final = 32
@@ -72,6 +75,25 @@ class TensorInfo:
     def num_rows(self) -> int:
         """Product of all dimensions but the innermost."""
         return math.prod(self.shape[:-1])
+
+
+class TensorFile(Protocol):
+    """What holds a model: its keys and tensors under GGUF's names, whatever the format on disk."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        """Key-value pairs."""
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Tensors by name."""
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> FloatArray:
+        """See `GgufFile.read`."""
 
 
 class GgufFile:

@@ -7,13 +7,18 @@ from typing import Final
 from obeaver.errors import ModelError
 from obeaver.models.gguf.architecture import Architecture, Experts, Matrix
 from obeaver.models.gguf.families import Family
-from obeaver.models.gguf.reader import SUPPORTED_TYPES, GgufFile, TensorInfo
+from obeaver.models.gguf.reader import SUPPORTED_TYPES, TensorFile, TensorInfo
 
 _FIRST: Final = "blk.0."
 ROUTER: Final = "ffn_gate_inp"
 EXPERT_GATE: Final = "ffn_gate_exps"
 EXPERT_UP: Final = "ffn_up_exps"
 EXPERT_DOWN: Final = "ffn_down_exps"
+POSITIONS: Final = "position_embd"
+SEGMENTS: Final = "token_types"
+EMBEDDING_NORM: Final = "token_embd_norm"
+POOLED: Final = ("dense_2", "dense_3", "cls", "cls.output")
+"""Layers behind pooling, in this order."""
 
 
 def matrices_of(
@@ -80,7 +85,8 @@ def vectors_of(
 ) -> Mapping[str, tuple[int, ...]]:
     """Shapes of a layer's norms and biases. Which biases there are, the first layer says."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for norm in (family.before_attention, family.before_ffn, family.after_attention, family.after_ffn):
+    norms = (family.before_attention, family.before_ffn, family.after_attention, family.after_ffn, family.after_layer)
+    for norm in norms:
         if norm is not None:
             shapes[f"{norm}.weight"] = shapes[f"{norm}.bias"] = (hidden_size,)
     for which, heads in (("q", num_heads), ("k", num_kv_heads)):
@@ -104,9 +110,11 @@ def vectors_of(
 def expected_shapes(model: Architecture, tensors: Mapping[str, TensorInfo]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor that the file must have, with its shape."""
     yield "token_embd.weight", (model.vocab_size, model.hidden_size)
-    yield "output_norm.weight", (model.hidden_size,)
+    if model.family.after_layer is None:
+        yield "output_norm.weight", (model.hidden_size,)
     if "output_norm.bias" in tensors:
         yield "output_norm.bias", (model.hidden_size,)
+    yield from _embedder_shapes(model.hidden_size, tensors)
     if not model.tied_head:
         yield "output.weight", (model.vocab_size, model.hidden_size)
     if "output.bias" in tensors:
@@ -116,7 +124,25 @@ def expected_shapes(model: Architecture, tensors: Mapping[str, TensorInfo]) -> I
             yield rope.factors, (rope.width // 2,)
     for layer in range(model.num_layers):
         for name, shape in _layer_shapes(model, tensors):
-            yield f"blk.{layer}.{name}", shape
+            if layer or model.family.first_norm or name != f"{model.family.before_attention}.weight":
+                yield f"blk.{layer}.{name}", shape
+
+
+def _embedder_shapes(hidden_size: int, tensors: Mapping[str, TensorInfo]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """What stands before the layers of some models that make vectors, and behind pooling."""
+    for name in (POSITIONS, SEGMENTS):
+        if (info := tensors.get(f"{name}.weight")) is not None:
+            yield info.name, (info.shape[0], hidden_size)
+    for name in (f"{EMBEDDING_NORM}.weight", f"{EMBEDDING_NORM}.bias"):
+        if name in tensors:
+            yield name, (hidden_size,)
+    width = hidden_size
+    for name in POOLED:
+        if (info := tensors.get(f"{name}.weight")) is not None:
+            yield info.name, (info.shape[0], width)
+            width = info.shape[0]
+            if f"{name}.bias" in tensors:
+                yield f"{name}.bias", (width,)
 
 
 def _layer_shapes(model: Architecture, tensors: Mapping[str, TensorInfo]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -143,7 +169,7 @@ def _rows(matrices: Mapping[str, Matrix], tensor: str) -> int:
     return sum(matrix.rows for matrix in matrices.values() if matrix.tensor == tensor)
 
 
-def check_tensors(file: GgufFile, model: Architecture) -> None:
+def check_tensors(file: TensorFile, model: Architecture) -> None:
     """Check that the file holds exactly the tensors that the model needs.
 
     Raises:
@@ -163,7 +189,7 @@ def _other_factors(model: Architecture) -> set[str]:
     return pair if any(rope.factors in pair for rope in model.ropes) else set()
 
 
-def _check_tensor(file: GgufFile, name: str, shape: tuple[int, ...]) -> None:
+def _check_tensor(file: TensorFile, name: str, shape: tuple[int, ...]) -> None:
     info = file.tensors.get(name)
     if info is None:
         raise ModelError(f"{file.path}: the tensor {name} is missing")

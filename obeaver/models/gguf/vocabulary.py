@@ -45,6 +45,9 @@ _END_TOKENS: Final = frozenset(
 # What a SentencePiece file means that does not name them; llama.cpp's defaults.
 _SENTENCEPIECE_IDS: Final[Mapping[str, int]] = {"unknown": 0, "bos": 1, "eos": 2}
 
+Frame = tuple[str, int]
+"""A token that stands before or behind a text, and its id."""
+
 _CHATML_TOKENS: Final = frozenset({"<|im_start|>", "<|im_end|>"})
 _CHATML: Final = (
     "{% for message in messages %}"
@@ -90,7 +93,7 @@ class TokenizerFacts:
     chat_template: str | None = None
 
 
-def write_tokenizer(metadata: Mapping[str, object], target: Path) -> TokenizerFacts:
+def write_tokenizer(metadata: Mapping[str, object], target: Path, end_token: str | None = None) -> TokenizerFacts:
     """Write the tokenizer's three JSON files and, where there is a template, chat_template.jinja.
 
     A file without a template gets ChatML if its vocabulary has ChatML's tokens, else none.
@@ -98,11 +101,12 @@ def write_tokenizer(metadata: Mapping[str, object], target: Path) -> TokenizerFa
     Args:
         metadata: A GGUF's key-value pairs.
         target: An existing folder.
+        end_token: Stands behind each text that is encoded with the tokens around it; None for none.
 
     Raises:
         ModelError: The vocabulary is incomplete, contradicts itself, or is of a kind not known here; says which.
     """
-    vocabulary = _Vocabulary(_Metadata(metadata))
+    vocabulary = _Vocabulary(_Metadata(metadata), end_token)
     facts = vocabulary.facts()
     config = {
         "tokenizer_class": vocabulary.transformers_class,
@@ -170,8 +174,9 @@ class _Metadata:
 class _Vocabulary:
     """The metadata, checked, and what follows from them."""
 
-    def __init__(self, metadata: _Metadata) -> None:
+    def __init__(self, metadata: _Metadata, end_token: str | None) -> None:
         self._metadata = metadata
+        self._end_token = end_token
         self._pre = _pre_tokenizer(metadata)
         self._tokens = metadata.strings("tokens")
         self._ids = _ids(self._tokens)
@@ -203,10 +208,10 @@ class _Vocabulary:
         """The whole tokenizer.json."""
         parts = self._sentencepiece_parts() if self._pre is None else self._byte_level_parts(self._pre)
         facts = self.facts()
-        if facts.add_bos:
-            parts["post_processor"] = _bos_processor(
-                parts["post_processor"], facts.special_tokens["bos_token"], facts.bos_id
-            )
+        begin = (
+            (facts.special_tokens["bos_token"], facts.bos_id) if facts.add_bos and facts.bos_id is not None else None
+        )
+        parts["post_processor"] = framed(parts["post_processor"], begin, self._end())
         return {
             "version": "1.0",
             "truncation": None,
@@ -214,6 +219,14 @@ class _Vocabulary:
             "added_tokens": self._added_tokens(),
             **parts,
         }
+
+    def _end(self) -> Frame | None:
+        """What stands behind each text."""
+        if self._end_token is None:
+            return None
+        if self._end_token not in self._ids:
+            raise ModelError(f"tokenizer.ggml.tokens has no {self._end_token}, which has to stand behind each text")
+        return self._end_token, self._ids[self._end_token]
 
     def _byte_level_parts(self, pre: PreTokenizer) -> dict[str, Any]:
         prefix = self._metadata.flag("add_space_prefix", default=False)
@@ -307,14 +320,22 @@ def _added_token(index: int, text: str, *, special: bool) -> dict[str, Any]:
     }
 
 
-def _bos_processor(before: Any, bos: str, bos_id: int | None) -> dict[str, Any]:
-    """Puts BOS before a text, after what else there is to do."""
-    token, text = {"SpecialToken": {"id": bos, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
-    second = [{"SpecialToken": {"id": bos, "type_id": 1}}, {"Sequence": {"id": "B", "type_id": 1}}]
+def framed(before: Any, begin: Frame | None, end: Frame | None) -> Any:
+    """A post-processor that puts tokens around a text, after what else there is to do."""
+    tokens = dict(frame for frame in (begin, end) if frame is not None)
+    if not tokens:
+        return before
     template = {
         "type": "TemplateProcessing",
-        "single": [token, text],
-        "pair": [token, text, *second],
-        "special_tokens": {bos: {"id": bos, "ids": [bos_id], "tokens": [bos]}},
+        "single": _framed_text("A", 0, begin, end),
+        "pair": [*_framed_text("A", 0, begin, end), *_framed_text("B", 1, begin, end)],
+        "special_tokens": {token: {"id": token, "ids": [index], "tokens": [token]} for token, index in tokens.items()},
     }
     return template if before is None else {"type": "Sequence", "processors": [before, template]}
+
+
+def _framed_text(name: str, segment: int, begin: Frame | None, end: Frame | None) -> list[dict[str, Any]]:
+    def special(frame: Frame | None) -> list[dict[str, Any]]:
+        return [] if frame is None else [{"SpecialToken": {"id": frame[0], "type_id": segment}}]
+
+    return [*special(begin), {"Sequence": {"id": name, "type_id": segment}}, *special(end)]

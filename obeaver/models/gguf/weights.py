@@ -8,7 +8,7 @@ import numpy as np
 
 from obeaver.models.gguf.architecture import Architecture, Matrix
 from obeaver.models.gguf.heads import padded_order, reorder, rotary_order
-from obeaver.models.gguf.reader import FloatArray, GgufFile
+from obeaver.models.gguf.reader import FloatArray, TensorFile
 from obeaver.models.gguf.tensors import EXPERT_DOWN, EXPERT_GATE, EXPERT_UP
 
 # Elements that are dequantised at once: 16 MiB of float32, which bounds memory whatever the model's size.
@@ -27,7 +27,7 @@ class Weights:
     Parts are matrices of the computation by name, such as `blk.3.attn_q`, wherever they lie in the file.
     """
 
-    def __init__(self, file: GgufFile, model: Architecture) -> None:
+    def __init__(self, file: TensorFile, model: Architecture) -> None:
         self.file = file
         self.model = model
         rotary, padded = rotary_order(model), padded_order(model)

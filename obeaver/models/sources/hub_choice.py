@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from obeaver.errors import ModelError
-from obeaver.models.encoder.architecture import FAMILIES, is_classifier
+from obeaver.models.encoder.architecture import FAMILIES, IMPORTABLE, is_classifier
+from obeaver.models.encoder.known import known_model
 from obeaver.models.encoder.layout import CONFIG as ENCODER_CONFIG
 from obeaver.models.encoder.layout import GRAPHS
 from obeaver.models.encoder.safetensors import SHARD_INDEX, SINGLE_FILE
@@ -182,20 +183,21 @@ class _Chooser:
         family = str(config.get("model_type", "unknown"))
         weights = _weights(names)
         graph = _graph(names)
-        if not (family in FAMILIES or is_classifier(config) or {"modules.json", "1_Pooling/config.json"} & set(names)):
+        says = is_classifier(config) or {"modules.json", "1_Pooling/config.json"} & set(names)
+        if not (family in FAMILIES or says or known_model(self.repo)):
             raise ModelError(
                 f"{self.repo} holds a {family} model as it was trained, which has to be converted: "
                 f"run `obeaver convert {self.repo}`, or look for a GGUF or ONNX version of it"
             )
         small = [name for name in names if _is_root_json(name) or _MODULE_FILE.fullmatch(name)]
-        if weights and family in FAMILIES:
+        if weights and family in IMPORTABLE:
             return Choice(ENCODER, scope, tuple(base + name for name in _unique([*small, *weights])))
         if graph is not None:
             data = [name for name in names if name.startswith((f"{graph}_data", f"{graph}.data"))]
             return Choice(FOLDER, scope, tuple(base + name for name in _unique([*small, graph, *data])))
         raise ModelError(
             f"{self.repo} holds a {family} model without an ONNX graph; "
-            f"safetensors are imported of {', '.join(FAMILIES)}"
+            f"safetensors are imported of {', '.join(IMPORTABLE)}"
         )
 
     def _below(self, scope: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Embedding models and rerankers from GGUF files, and from safetensors of decoders."""
