@@ -1,33 +1,38 @@
 """A generation as a client gets it: one object, or a stream of chunks. Both say the same."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from obeaver.api.chat import wire
+from obeaver.api.chat.request import ChatRequest
 from obeaver.api.contract.wire import Object
 from obeaver.api.core.answer_stream import StreamWriter
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.head import Head
 from obeaver.api.core.outputs import Ended, Output, Piece
 from obeaver.api.core.usage import Usage
+from obeaver.api.openai.generation import timings_fields
 from obeaver.text.events import ContentDelta, ReasoningDelta, ToolCallArguments, ToolCallStart, join_events
 from obeaver.web import sse
 
 
-async def whole_answer(generation: Generation, head: Head, *, logprobs: bool) -> Object:
+async def whole_answer(generation: Generation, head: Head, asked: ChatRequest) -> Object:
     """Wait for all choices.
 
     Args:
         generation: Submitted, not iterated yet.
         head: What the answer begins with.
-        logprobs: Whether they were asked for.
+        asked: What it is to tell.
 
     Raises:
         ApiError: The engine failed.
     """
     outputs = [output async for batch in generation for output in batch]
+    logprobs = asked.sampling.num_logprobs is not None
     choices = [_whole_choice(choice.index, outputs, logprobs=logprobs) for choice in generation.choices]
-    return wire.completion(head, choices, generation.usage)
+    told = wire.completion(head, choices, generation.usage)
+    return told | timings_fields(generation) if asked.timings else told
 
 
 def _whole_choice(index: int, outputs: Sequence[Output], *, logprobs: bool) -> Object:
@@ -46,10 +51,12 @@ class ChatChunks(StreamWriter):
     Args:
         head: What every chunk begins with.
         include_usage: End with a chunk that has the usage.
+        timed: The generation, where every chunk is to tell what it took.
     """
 
-    def __init__(self, head: Head, *, include_usage: bool) -> None:
-        self._text = wire.ChunkText(head, include_usage=include_usage)
+    def __init__(self, head: Head, *, include_usage: bool, timed: Generation | None = None) -> None:
+        told = None if timed is None else partial(timings_fields, timed)
+        self._text = wire.ChunkText(head, include_usage=include_usage, told=told)
         self._include_usage = include_usage
         self._begun: set[int] = set()
 

@@ -23,8 +23,10 @@ class ChatApi(Endpoint):
         generation = start(job)
         head = self.head(job.model, "chatcmpl-")
         if asked.stream:
-            return self.streamed(request, generation, ChatChunks(head, include_usage=asked.include_usage))
-        answer = whole_answer(generation, head, logprobs=asked.sampling.num_logprobs is not None)
+            timed = generation if asked.timings else None
+            chunks = ChatChunks(head, include_usage=asked.include_usage, timed=timed)
+            return self.streamed(request, generation, chunks)
+        answer = whole_answer(generation, head, asked)
         return await self.whole(request, generation, answer)
 
 

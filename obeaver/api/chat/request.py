@@ -26,6 +26,7 @@ class ChatRequest:
         sampling: How.
         stream: Whether the answer comes as a stream.
         include_usage: Whether the stream ends with the usage.
+        timings: Whether the answer tells what it took.
     """
 
     model: str
@@ -33,6 +34,7 @@ class ChatRequest:
     sampling: Sampling
     stream: bool
     include_usage: bool
+    timings: bool
 
     @property
     def takes_compiling(self) -> bool:
@@ -57,7 +59,8 @@ def parse_chat_request(body: object) -> ChatRequest:
         reasoning=Reasoning(request["reasoning_effort"]),
         template_variables=_template_variables(request["chat_template_kwargs"] or {}),
     )
-    return ChatRequest(request["model"], conversation, sampling, request["stream"], includes_usage(request))
+    stream, timings = request["stream"], request["timings_per_token"]
+    return ChatRequest(request["model"], conversation, sampling, stream, includes_usage(request), timings)
 
 
 def _sampling(request: dict[str, Any]) -> Sampling:

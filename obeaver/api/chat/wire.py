@@ -1,7 +1,7 @@
 """The objects of chat completions, built from plain values: pure, no clock, no randomness."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from obeaver.api.contract.wire import Object
@@ -65,15 +65,19 @@ class ChunkText:
     Args:
         head: What all chunks repeat.
         include_usage: OpenAI then has `usage` in every chunk, null in all but the last.
+        told: Gives what a chunk tells beside its choices and is never the same twice; None for nothing.
     """
 
-    def __init__(self, head: Head, *, include_usage: bool) -> None:
+    def __init__(self, head: Head, *, include_usage: bool, told: Callable[[], Object] | None = None) -> None:
         self._head = head
         self._extra: Object = {"usage": None} if include_usage else {}
+        self._told = told
         self._around: dict[int, tuple[str, str]] = {}
 
     def content(self, index: int, text: str) -> str:
         """A chunk that only adds content."""
+        if self._told is not None:
+            return self.fields(index, {"content": text})
         if index not in self._around:
             before, _, after = self.fields(index, {"content": _PLACEHOLDER}).partition(dumps(_PLACEHOLDER))
             self._around[index] = before, after
@@ -94,7 +98,11 @@ class ChunkText:
 
     def usage(self, usage: Usage) -> str:
         """The stream's last chunk, where it was asked for."""
-        return dumps(chunk(self._head, [], {"usage": usage_object(usage)}))
+        return self._chunk([], {"usage": usage_object(usage)})
 
     def _one(self, item: Object) -> str:
-        return dumps(chunk(self._head, [item], self._extra))
+        return self._chunk([item], self._extra)
+
+    def _chunk(self, choices: Sequence[Object], extra: Object) -> str:
+        told = {} if self._told is None else self._told()
+        return dumps(chunk(self._head, choices, extra | told))

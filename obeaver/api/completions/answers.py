@@ -19,7 +19,7 @@ from obeaver.api.core.logprobs import ContentToken, content_token
 from obeaver.api.core.outputs import Ended, Output, Piece
 from obeaver.api.core.text_prompts import TextPrompt
 from obeaver.api.core.usage import Usage
-from obeaver.api.openai.objects import finite
+from obeaver.api.openai.objects import finite, timings_object, usage_object
 from obeaver.text.events import ContentDelta
 from obeaver.web import sse
 
@@ -145,7 +145,15 @@ async def whole_completion(job: CompletionJob, generation: Generation, head: Hea
     """
     outputs = [output async for batch in generation for output in batch]
     choices = [_whole_choice(job, choice, outputs) for choice in generation.choices]
-    return wire.text_completion(head, choices, usage_of(job, generation.usage))
+    told = wire.text_completion(head, choices, usage_of(job, generation.usage))
+    return told | _timings(job, generation)
+
+
+def _timings(job: CompletionJob, generation: Generation) -> Object:
+    """What the answer has taken so far, where that was asked for."""
+    if not job.asked.timings:
+        return {}
+    return {"timings": timings_object(usage_of(job, generation.usage), generation.timings)}
 
 
 def _whole_choice(job: CompletionJob, choice: Choice, outputs: Iterable[Output]) -> Object:
@@ -178,6 +186,7 @@ class CompletionChunks(StreamWriter):
 
     def __init__(self, job: CompletionJob, generation: Generation, head: Head) -> None:
         self._job = job
+        self._generation = generation
         self._head = head
         self._include_usage = job.asked.include_usage
         self._texts = [ChoiceText(job, choice) for choice in generation.choices]
@@ -195,4 +204,5 @@ class CompletionChunks(StreamWriter):
         return (self._event([], usage_of(self._job, usage)) if self._include_usage else b"") + sse.DONE
 
     def _event(self, choices: Sequence[Object], usage: Usage | None) -> bytes:
-        return sse.event(wire.text_chunk(self._head, choices, usage, include_usage=self._include_usage))
+        extra: Object = {"usage": None if usage is None else usage_object(usage)} if self._include_usage else {}
+        return sse.event(wire.text_chunk(self._head, choices, extra | _timings(self._job, self._generation)))

@@ -24,6 +24,7 @@ class CompletionRequest:
         echo: Whether an answer begins with its prompt.
         stream: Whether the answer comes as a stream.
         include_usage: Whether the stream ends with the usage.
+        timings: Whether the answer tells what it took.
     """
 
     model: str
@@ -32,6 +33,7 @@ class CompletionRequest:
     echo: bool
     stream: bool
     include_usage: bool
+    timings: bool
     takes_compiling: bool = False
 
     @property
@@ -62,7 +64,8 @@ def parse_completion(body: object) -> CompletionRequest:
         num_logprobs=num_logprobs,
         num_prompt_logprobs=num_logprobs if echo else None,
     )
-    return CompletionRequest(request["model"], prompts, sampling, echo, request["stream"], includes_usage(request))
+    stream, timings = request["stream"], request["timings_per_token"]
+    return CompletionRequest(request["model"], prompts, sampling, echo, stream, includes_usage(request), timings)
 
 
 def _refusal(message: str, param: str) -> BadRequest:

@@ -18,7 +18,6 @@ def text_choice(index: int, text: str, logprobs: Object | None, finish_reason: s
     return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
 
 
-def text_chunk(head: Head, choices: Sequence[Object], usage: Usage | None, *, include_usage: bool) -> str:
-    """One event of a streamed text completion, as JSON text; it has a `usage` where that was asked for, or null."""
-    extra: Object = {"usage": None if usage is None else usage_object(usage)} if include_usage else {}
+def text_chunk(head: Head, choices: Sequence[Object], extra: Object) -> str:
+    """One event of a streamed text completion, as JSON text."""
     return dumps({**envelope(head, "text_completion"), "choices": list(choices), **extra})

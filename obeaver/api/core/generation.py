@@ -9,12 +9,13 @@ hide a stop string, and its row would compute on. What a slow client has not tak
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.outputs import AnswerEnd, Ended, Output, Piece, joined
-from obeaver.api.core.usage import Usage
+from obeaver.api.core.usage import Timings, Usage
 from obeaver.engine.decoding.sequence import Finished, FinishReason, SequenceId
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.sampling.sampled_token import SampledToken, TokenLogprobs
@@ -33,10 +34,13 @@ class Choice:
         text: Turns its tokens into events.
         logprobs: Where log-probabilities wait for their text.
         changed: Called when there is something to take.
+        now_ns: Nanoseconds, monotonic.
 
     Attributes:
         num_prompt: Tokens of the prompt, once it was submitted.
         num_tokens: Tokens that came so far.
+        first_ns: When the first of them came; None before.
+        last_ns: When the last of them came.
         finished: How the sequence ended, once it has.
         error: What ended it, if an error did.
         prompt_logprobs: Those of the prompt's tokens but the first, where they were asked for; there before any output.
@@ -49,10 +53,13 @@ class Choice:
         text: TextStream,
         logprobs: ContentLogprobs,
         changed: Callable[[], None],
+        now_ns: Callable[[], int],
     ) -> None:
         self.index = index
         self.num_prompt = 0
         self.num_tokens = 0
+        self.first_ns: int | None = None
+        self.last_ns = 0
         self.finished: Finished | None = None
         self.error: ApiError | None = None
         self.prompt_logprobs: tuple[TokenLogprobs, ...] = ()
@@ -60,6 +67,7 @@ class Choice:
         self._text = text
         self._logprobs = logprobs
         self._changed = changed
+        self._now_ns = now_ns
         self._sequence: SequenceId | None = None
         self._outbox: list[Output] = []
         self._cancelled = False
@@ -73,6 +81,13 @@ class Choice:
     def num_reasoning_tokens(self) -> int:
         """How many of the tokens were reasoning."""
         return self._text.num_reasoning_tokens
+
+    @property
+    def num_cached(self) -> int:
+        """How many of the prompt's tokens were not computed again; known from the first token on."""
+        if self.finished is not None:
+            return self.finished.num_cached_tokens
+        return 0 if self._sequence is None else self._worker.num_cached(self._sequence)
 
     def submit(self, prompt_ids: Sequence[int], params: SamplingParams) -> None:
         """Hand the sequence to the engine.
@@ -95,6 +110,8 @@ class Choice:
 
     def on_tokens(self, tokens: Sequence[SampledToken]) -> None:
         """The engine has sampled these."""
+        self.last_ns = self._now_ns()
+        self.first_ns = self.last_ns if self.first_ns is None else self.first_ns
         with self._failing_loudly():
             for token in tokens:
                 if self._cancelled or self._text.stopped:
@@ -171,14 +188,20 @@ class Generation:
         worker: The engine.
         texts: One text stream for each choice.
         new_logprobs: Makes a place where a choice's log-probabilities wait.
+        now_ns: Nanoseconds, monotonic.
     """
 
     def __init__(
-        self, worker: EngineWorker, texts: Sequence[TextStream], new_logprobs: Callable[[], ContentLogprobs]
+        self,
+        worker: EngineWorker,
+        texts: Sequence[TextStream],
+        new_logprobs: Callable[[], ContentLogprobs],
+        now_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self._changed = asyncio.Event()
+        self._begun_ns = now_ns()
         self.choices = [
-            Choice(index, worker, text, new_logprobs(), self._changed.set) for index, text in enumerate(texts)
+            Choice(index, worker, text, new_logprobs(), self._changed.set, now_ns) for index, text in enumerate(texts)
         ]
         self._first_choices: list[Choice] = []
 
@@ -243,11 +266,19 @@ class Generation:
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all choices so far; a prompt counts once. Those that were cached are known when all has ended."""
-        finished = [choice.finished for choice in self._first_choices if choice.finished is not None]
+        """Tokens of all choices so far; a prompt counts once."""
         return Usage(
             prompt=sum(choice.num_prompt for choice in self._first_choices),
             completion=sum(choice.num_tokens for choice in self.choices),
-            cached=sum(result.num_cached_tokens for result in finished),
+            cached=sum(choice.num_cached for choice in self._first_choices),
             reasoning=sum(choice.num_reasoning_tokens for choice in self.choices),
         )
+
+    @property
+    def timings(self) -> Timings:
+        """What it has taken so far, from the first choice's first token to the last one's last."""
+        firsts = [choice.first_ns for choice in self.choices if choice.first_ns is not None]
+        if not firsts:
+            return Timings(0, 0)
+        first = min(firsts)
+        return Timings(first - self._begun_ns, max(choice.last_ns for choice in self.choices) - first)

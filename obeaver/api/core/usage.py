@@ -1,4 +1,4 @@
-"""What an answer has cost."""
+"""What an answer has cost, in tokens and in time."""
 
 from dataclasses import dataclass
 
@@ -11,3 +11,16 @@ class Usage:
     completion: int
     cached: int
     reasoning: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """What an answer has taken so far, in nanoseconds.
+
+    Attributes:
+        prompt_ns: From the time it was submitted to its first token; 0 before that.
+        predicted_ns: From the first token to the last one.
+    """
+
+    prompt_ns: int
+    predicted_ns: int

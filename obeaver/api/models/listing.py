@@ -52,11 +52,12 @@ class ModelsApi:
 
 
 def _model_object(model: ServedModel) -> wire.Object:
-    # `context_length` is an addition of ours.
+    # Additions, under the two names that clients look for.
     return {
         "id": model.name,
         "object": "model",
         "created": int(model.loaded_at),
         "owned_by": "obeaver",
         "context_length": model.context_length,
+        "max_model_len": model.context_length,
     }

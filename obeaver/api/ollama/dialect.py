@@ -11,6 +11,7 @@ from obeaver.api.ollama.endpoint import TextApi
 from obeaver.api.ollama.error_shape import OllamaErrors
 from obeaver.api.ollama.models import ModelsApi
 from obeaver.api.ollama.pull import PullApi
+from obeaver.api.ollama.version import tell_version
 from obeaver.errors import Conflict, ContextLengthExceeded, Forbidden, ModelLoadFailed, NotFound, TemplateFailed
 from obeaver.web import ndjson
 from obeaver.web.router import Handler
@@ -23,7 +24,7 @@ def _handlers(state: ApiState) -> Mapping[str, Handler]:
     return {
         "ollamaChat": text.chat,
         "ollamaGenerate": text.generate,
-        "ollamaVersion": models.version,
+        "ollamaVersion": tell_version,
         "ollamaTags": models.tags,
         "ollamaPs": models.running,
         "ollamaShow": models.show,
@@ -33,7 +34,7 @@ def _handlers(state: ApiState) -> Mapping[str, Handler]:
 
 def _embed_handlers(state: EmbedState) -> Mapping[str, Handler]:
     api = EmbedApi(state)
-    return {"ollamaVersion": api.version, "ollamaEmbed": api.embed, "ollamaEmbedding": api.embedding}
+    return {"ollamaVersion": tell_version, "ollamaEmbed": api.embed, "ollamaEmbedding": api.embedding}
 
 
 _VERSION = Operation(

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-from obeaver import __version__
 from obeaver.api.contract import wire
 from obeaver.api.contract.validation import parse
 from obeaver.api.encoders.embeddings import EmbeddingRequest, read_embeddings
@@ -26,10 +25,6 @@ class EmbedApi(EncoderEndpoint):
     def __init__(self, state: EmbedState, now_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         super().__init__(state)
         self._now_ns = now_ns
-
-    async def version(self, _request: Request) -> JSONResponse:
-        """`GET /api/version`: obeaver's own."""
-        return JSONResponse({"version": __version__})
 
     async def embed(self, request: Request) -> JSONResponse:
         """`POST /api/embed`.

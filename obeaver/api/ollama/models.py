@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from typing import Any, Final
 
-from obeaver import __version__
 from obeaver.api.contract import wire
 from obeaver.api.contract.validation import parse
 from obeaver.api.models.state import ApiState
@@ -30,10 +29,6 @@ class ModelsApi:
     def __init__(self, state: ApiState) -> None:
         self._library = state.library
         self._models = state.models
-
-    async def version(self, _request: Request) -> JSONResponse:
-        """`GET /api/version`: obeaver's own."""
-        return JSONResponse({"version": __version__})
 
     async def tags(self, _request: Request) -> JSONResponse:
         """`GET /api/tags`: every model that could answer."""

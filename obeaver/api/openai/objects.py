@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from obeaver.api.contract.wire import Object
 from obeaver.api.core.head import Head
 from obeaver.api.core.logprobs import ContentToken
-from obeaver.api.core.usage import Usage
+from obeaver.api.core.usage import Timings, Usage
 
 LOWEST_LOGPROB = -9999.0
 """JSON has no -Infinity; OpenAI's reference names this number for tokens that are as good as impossible."""
@@ -31,6 +31,26 @@ def usage_object(usage: Usage) -> Object:
         "total_tokens": usage.prompt + usage.completion,
         "prompt_tokens_details": {"cached_tokens": usage.cached},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
+
+
+def timings_object(usage: Usage, timings: Timings) -> Object:
+    """What an answer took, as llama.cpp tells it. The first token belongs to the prompt, from which it was computed."""
+    num_computed, num_further = usage.prompt - usage.cached, max(0, usage.completion - 1)
+    return {
+        "cache_n": usage.cached,
+        **_pace("prompt", num_computed, num_computed, timings.prompt_ns),
+        **_pace("predicted", usage.completion, num_further, timings.predicted_ns),
+    }
+
+
+def _pace(name: str, count: int, num_timed: int, ns: int) -> Object:
+    ms = ns / 1e6
+    return {
+        f"{name}_n": count,
+        f"{name}_ms": ms,
+        f"{name}_per_token_ms": ms / num_timed if num_timed else 0.0,
+        f"{name}_per_second": 1000 * num_timed / ms if ms else 0.0,
     }
 
 

@@ -177,6 +177,10 @@ class EngineWorker:
         """Each sequence that is being computed, and what waits."""
         return live_sequences(self._stats.running, self._streams, self._loop.time())
 
+    def num_cached(self, sequence_id: SequenceId) -> int:
+        """Prompt tokens of a running sequence that were not computed for it; 0 where it does not run."""
+        return next((running.num_cached for running in self._stats.running if running.id == sequence_id), 0)
+
     @property
     def is_idle(self) -> bool:
         """Whether no stream is open."""

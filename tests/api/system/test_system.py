@@ -192,6 +192,7 @@ async def test_the_model_is_listed_and_found_by_its_id(serve: Any) -> None:
         "created": 1_700_000_000,
         "owned_by": "obeaver",
         "context_length": CONTEXT_LENGTH,
+        "max_model_len": CONTEXT_LENGTH,
     }
     async with serve() as served:
         assert (await served.get("/v1/models")).json() == {"object": "list", "data": [expected]}
