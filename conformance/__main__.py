@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from conformance import recordings, report, sdk_schemas
 from conformance.cases import Case, all_cases, orders
+from conformance.dialects import BY_NAME, NEEDS
 from conformance.http_bytes import NoAnswer
-from conformance.live import LANGUAGES, CannotRun, live
+from conformance.live import LANGUAGES, NPM_PACKAGES, CannotRun, live
 from conformance.proxy import proxy
 from conformance.replay import HTTP, replay
 from conformance.results import FAIL, NOT_OFFERED, Result, load_gaps, with_gaps
@@ -26,12 +27,12 @@ from conformance.targets import Target, Targets
 
 EXAMPLES = """examples:
   python -m conformance replay --base-url http://127.0.0.1:18000/v1
-  python -m conformance live --base-url http://127.0.0.1:18000/v1 --clients python,node
+  python -m conformance live --base-url http://127.0.0.1:18000/v1 --clients python,node --dialects anthropic
   python -m conformance all --base-url http://127.0.0.1:8080/v1 --features chat,models --markdown report.md
   python -m conformance all --start conformance/servers.json
-  python -m conformance cases --client python --base-url http://127.0.0.1:18000/v1 > orders.jsonl
+  python -m conformance cases --sdk openai --client python --base-url http://127.0.0.1:18000/v1 > orders.jsonl
   python -m conformance record --upstream http://127.0.0.1:18000/v1 --out conformance/recordings -- \\
-      python conformance/clients/python_client.py --labelled < orders.jsonl
+      python -m conformance.clients.openai_client --labelled < orders.jsonl
 """
 
 
@@ -59,20 +60,19 @@ def run_tests(arguments: argparse.Namespace) -> int:
         )
         chosen = _chosen(arguments)
         missing = targets.missing()
-        if arguments.features:
-            wanted = arguments.features.split(",")
-            missing |= {case.needs: "switched off" for case in chosen if case.needs not in wanted}
-        offered = [case for case in chosen if case.needs not in missing]
-        results = [
-            Result(case.feature, case.name, HTTP if case.is_http else "SDKs", NOT_OFFERED, (missing[case.needs],))
-            for case in chosen
-            if case.needs in missing
-        ]
+        reasons = {case.name: missing.get((case.dialect.name, case.needs)) for case in chosen}
+        offered = [case for case in chosen if reasons[case.name] is None]
+        results = [_not_offered(case, reason) for case in chosen if (reason := reasons[case.name])]
         results += _made(arguments, offered, targets)
     if arguments.gaps:
         results = with_gaps(results, load_gaps(Path(arguments.gaps)))
     _publish(arguments, results, targets)
     return int(any(item.outcome == FAIL for item in results))
+
+
+def _not_offered(case: Case, reason: str) -> Result:
+    client = HTTP if case.is_http else "SDKs"
+    return Result(case.dialect.title, case.feature, case.name, client, NOT_OFFERED, (reason,))
 
 
 def _made(arguments: argparse.Namespace, cases: Sequence[Case], targets: Targets) -> list[Result]:
@@ -91,10 +91,10 @@ def _made(arguments: argparse.Namespace, cases: Sequence[Case], targets: Targets
 
 
 def _publish(arguments: argparse.Namespace, results: Sequence[Result], targets: Targets) -> None:
-    names = dict.fromkeys(model for target in targets.by_need.values() for model in target.facts.model_ids)
+    names = dict.fromkeys(model for target in targets.servers for model in target.facts.model_ids)
     about = {
         "Models": ", ".join(names) or "none listed",
-        "Object models": f"openai-python {sdk_schemas.VERSION}",
+        "Object models": sdk_schemas.VERSIONS,
         "Python": platform.python_version(),
         "Result": report.summary(results),
     }
@@ -110,9 +110,7 @@ def print_cases(arguments: argparse.Namespace) -> int:
     """`cases`: the orders for a client program, one a line."""
     target = Target(arguments.base_url)
     target.learn()
-    cases = [case for case in _chosen(arguments) if case.is_recorded]
-    if arguments.features:
-        cases = [case for case in cases if case.needs in arguments.features.split(",")]
+    cases = [case for case in _chosen(arguments) if case.is_recorded and case.dialect.sdk == arguments.sdk]
     for order in orders(cases, arguments.client, target.facts.model):
         print(json.dumps(order, ensure_ascii=False))
     return 0
@@ -125,8 +123,8 @@ def record(arguments: argparse.Namespace) -> int:
     target.learn()
     recorder = recordings.Recorder(f"{url.scheme}://{url.netloc}", target.facts.model_ids)
     with proxy(recorder) as address:
-        environ = os.environ | {"OPENAI_BASE_URL": address + url.path}
-        environ.setdefault("OPENAI_API_KEY", "unused")
+        places = {"OPENAI_BASE_URL": address + url.path, "ANTHROPIC_BASE_URL": address, "OLLAMA_HOST": address}
+        environ = {"OPENAI_API_KEY": "unused", "ANTHROPIC_API_KEY": "unused"} | os.environ | places
         status = subprocess.run(arguments.words, env=environ, check=False).returncode
     for recording in recorder.recordings.values():
         path = recordings.add(recording, Path(arguments.out))
@@ -137,8 +135,12 @@ def record(arguments: argparse.Namespace) -> int:
 def _chosen(arguments: argparse.Namespace) -> list[Case]:
     words = (arguments.case or "").lower()
     chosen = [case for case in all_cases() if words in case.name.lower()]
+    if arguments.dialects:
+        chosen = [case for case in chosen if case.dialect.name in arguments.dialects.split(",")]
+    if arguments.features:
+        chosen = [case for case in chosen if case.needs in arguments.features.split(",")]
     if not chosen:
-        raise ValueError(f"no case has {arguments.case!r} in its name")
+        raise ValueError("no case is of these --dialects and --features and has the text of --case in its name")
     return chosen
 
 
@@ -155,7 +157,7 @@ def _addresses(arguments: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m conformance",
-        description="Does this server speak OpenAI's protocol? Asks it as the official SDKs do.",
+        description="Does this server speak the protocols of OpenAI, Anthropic and Ollama? Asks as their SDKs do.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -170,17 +172,23 @@ def _parser() -> argparse.ArgumentParser:
         _add_test_options(command, name)
         command.set_defaults(run=run_tests)
     listing = commands.add_parser("cases", help="print what a client program is to do, for `record`")
+    listing.add_argument("--sdk", choices=sorted(NPM_PACKAGES), default="openai")
     listing.add_argument("--client", choices=LANGUAGES, default="python")
     listing.add_argument("--base-url", required=True, help="the server that lists the models to ask for")
-    listing.add_argument("--features", help="only these needs, such as chat,models")
-    listing.add_argument("--case", help="only cases with this in their names")
+    _add_choice_options(listing)
     listing.set_defaults(run=print_cases)
     recording = commands.add_parser("record", help="capture the traffic of a command")
     recording.add_argument("--upstream", required=True, help="base URL of a server that answers")
     recording.add_argument("--out", required=True, help="folder of the recordings")
-    recording.add_argument("words", nargs="+", metavar="CMD", help="a command that uses OPENAI_BASE_URL; after --")
+    recording.add_argument("words", nargs="+", metavar="CMD", help="a command that uses an SDK; after --")
     recording.set_defaults(run=record)
     return parser
+
+
+def _add_choice_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dialects", help=f"only cases of these: {', '.join(BY_NAME)}")
+    command.add_argument("--features", help=f"only cases that need one of these: {', '.join(NEEDS)}")
+    command.add_argument("--case", help="only cases with this in their names")
 
 
 def _add_test_options(command: argparse.ArgumentParser, name: str) -> None:
@@ -189,8 +197,7 @@ def _add_test_options(command: argparse.ArgumentParser, name: str) -> None:
     command.add_argument("--guard-url", help="a server with an API key and little room, for keys and overload")
     command.add_argument("--api-key", help="bearer token for all of them")
     command.add_argument("--start", metavar="FILE", help="start the servers of this file on free ports first")
-    command.add_argument("--features", help="only these needs: chat, completions, embeddings, models, guard")
-    command.add_argument("--case", help="only cases with this in their names")
+    _add_choice_options(command)
     command.add_argument("--gaps", metavar="FILE", help="known gaps with their reasons")
     command.add_argument("--json", metavar="FILE", help="write the report as JSON")
     command.add_argument("--markdown", metavar="FILE", help="write the report as Markdown")

@@ -10,6 +10,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from conformance.dialects import BY_NAME, GUARD, NEEDS
+from conformance.dialects.dialect import Dialect
+
 FOLDER = Path(__file__).parent / "cases"
 SCHEMA = Path(__file__).parent / "cases.schema.json"
 MODEL = "{model}"
@@ -46,8 +49,9 @@ class Case:
 
     Attributes:
         name: A sentence: what is true of a server that passes.
+        dialect: The protocol that it is asked in.
         feature: Row of the report.
-        needs: What the server must offer: `chat`, `completions`, `embeddings`, `models` or `guard`.
+        needs: What the server must offer: one of `NEEDS`.
         steps: Made in this order.
         expect: Step number to paths into its last answer and what must be there.
         relations: What must hold between the answers of several steps.
@@ -55,6 +59,7 @@ class Case:
     """
 
     name: str
+    dialect: Dialect
     feature: str
     needs: str
     steps: tuple[Step, ...]
@@ -84,30 +89,35 @@ class Case:
 
 @functools.cache
 def all_cases(folder: Path = FOLDER) -> tuple[Case, ...]:
-    """Every case of every file, in order.
+    """Every case of every file, in order: a folder for each dialect.
 
     Raises:
-        ValueError: A file does not hold to `cases.schema.json`, or two cases have one name.
+        ValueError: A file does not hold to `cases.schema.json`, needs what no dialect has, or two cases have one name.
     """
     validator = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
     found: list[Case] = []
-    for path in sorted(folder.glob("*.json")):
-        document = json.loads(path.read_text(encoding="utf-8"))
-        for error in validator.iter_errors(document):
-            raise ValueError(f"{path.name}: {error.json_path}: {error.message[:200]}")
-        found += _cases(document)
+    for dialect in BY_NAME.values():
+        for path in sorted((folder / dialect.name).glob("*.json")):
+            document = json.loads(path.read_text(encoding="utf-8"))
+            for error in validator.iter_errors(document):
+                raise ValueError(f"{path.name}: {error.json_path}: {error.message[:200]}")
+            found += _cases(document, dialect)
+    for case in found:
+        if case.needs not in {*case.dialect.needs, GUARD}:
+            raise ValueError(f"{case.name!r} needs {case.needs!r}, which is none of {', '.join(NEEDS)}")
     slugs = [case.slug for case in found]
     if twins := sorted({slug for slug in slugs if slugs.count(slug) > 1}):
         raise ValueError(f"two cases have one name: {', '.join(twins)}")
     return tuple(found)
 
 
-def _cases(document: Mapping[str, Any]) -> Iterator[Case]:
+def _cases(document: Mapping[str, Any], dialect: Dialect) -> Iterator[Case]:
     for group in document["features"]:
         for item in group["cases"]:
             expect = {int(number): value for number, value in item.get("expect", {}).items()}
             yield Case(
                 name=item["name"],
+                dialect=dialect,
                 feature=group["feature"],
                 needs=item.get("needs", group["needs"]),
                 steps=tuple(_step(step, document.get("defaults", {})) for step in item["steps"]),
@@ -138,7 +148,13 @@ def filled(value: Any, model: str) -> Any:
 
 
 def orders(cases: Sequence[Case], client: str, model: str) -> Iterator[dict[str, Any]]:
-    """What a client program is to do, one object for each step; `label` says for which case and step."""
+    """What a client program is to do, one object for each step; `label` says for which case and step.
+
+    Args:
+        cases: Those of one SDK.
+        client: Such as `python-async`.
+        model: To ask for.
+    """
     for case in cases:
         if case.is_http or not case.made_by(client):
             continue

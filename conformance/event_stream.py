@@ -1,59 +1,60 @@
 """A stream of server-sent events, read strictly. Source: WHATWG HTML, 9.2 "Server-sent events"."""
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from conformance.json_text import read_json
+from conformance.streams import Stream
+
+MEDIA_TYPE = "text/event-stream"
 DONE = "[DONE]"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BLANK_LINE = re.compile(rb"[\r\n]{2,}")
 
 
 @dataclass(frozen=True, slots=True)
-class EventStream:
-    """What a body holds.
+class Event:
+    """One event: its name, or None, and its data."""
 
-    Attributes:
-        values: The JSON values of the events, in order, without `[DONE]`.
-        problems: What is wrong with the framing, as sentences.
-    """
-
-    values: tuple[Any, ...]
-    problems: tuple[str, ...]
+    name: str | None
+    data: str
 
 
-def read_event_stream(body: bytes) -> EventStream:
-    """Read a whole body, and name everything in it that a careful client could trip over."""
-    problems = [*_line_end_problems(body)]
-    texts: list[str] = []
-    for block in _LINE_END.sub(b"\n", body).split(b"\n\n"):
-        text, wrong = _event_text(block)
-        problems += wrong
-        if text is not None:
-            texts.append(text)
+def read_event_stream(body: bytes) -> Stream:
+    """Read a whole body that ends with `[DONE]`, and name everything in it that a careful client could trip over."""
+    events, problems = _events(body)
+    texts = [event.data for event in events]
     problems += _done_problems(texts)
-    values: list[Any] = []
-    for text in texts:
-        if text == DONE:
-            continue
-        try:
-            values.append(json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_constant))
-        except ValueError as error:
-            problems.append(f"an event is no JSON ({error}): {text[:80]!r}")
-    return EventStream(tuple(values), tuple(problems))
+    values, wrong = _values([text for text in texts if text != DONE])
+    return Stream(tuple(values), (*problems, *wrong))
 
 
-def read_json(body: bytes) -> Any:
-    """The value of a JSON body.
+def read_named_events(body: bytes) -> Stream:
+    """The same for a body whose events have names, which their data tell as `type`; there is no `[DONE]`."""
+    events, problems = _events(body)
+    values, wrong = _values([event.data for event in events])
+    problems += wrong
+    if not wrong:
+        pairs = zip(events, values, strict=True)
+        types = [(event.name, value.get("type") if isinstance(value, dict) else None) for event, value in pairs]
+        problems += [f"the event {name!r} says that it is {kind!r}" for name, kind in types if name != kind]
+    return Stream(tuple(values), tuple(problems))
 
-    Raises:
-        ValueError: It is no UTF-8, no JSON, has NaN or a key twice.
-    """
-    return json.loads(body.decode("utf-8"), object_pairs_hook=_without_twins, parse_constant=_no_constant)
+
+def _events(body: bytes) -> tuple[list[Event], list[str]]:
+    problems = [*_line_end_problems(body)]
+    events: list[Event] = []
+    for block in _LINE_END.sub(b"\n", body).split(b"\n\n"):
+        event, wrong = _event(block)
+        problems += wrong
+        if event is not None:
+            events.append(event)
+    return events, problems
 
 
-def _event_text(block: bytes) -> tuple[str | None, list[str]]:
+def _event(block: bytes) -> tuple[Event | None, list[str]]:
+    name: str | None = None
     data: list[str] = []
     problems: list[str] = []
     for line in filter(None, block.split(b"\n")):
@@ -62,14 +63,25 @@ def _event_text(block: bytes) -> tuple[str | None, list[str]]:
         except UnicodeDecodeError:
             problems.append(f"a line is no UTF-8: {line[:80]!r}")
             continue
-        name, colon, value = text.partition(":")
-        if colon and name in {"", "event", "id", "retry"}:
-            continue
-        if name != "data":
+        field, colon, value = text.partition(":")
+        if field == "data":
+            data.append(value.removeprefix(" "))
+        elif field == "event":
+            name = value.removeprefix(" ")
+        elif not colon or field not in {"", "id", "retry"}:
             problems.append(f"a line is no field of an event stream: {text[:80]!r}")
-            continue
-        data.append(value.removeprefix(" "))
-    return ("\n".join(data) if data else None), problems
+    return (Event(name, "\n".join(data)) if data else None), problems
+
+
+def _values(texts: list[str]) -> tuple[list[Any], list[str]]:
+    values: list[Any] = []
+    problems: list[str] = []
+    for text in texts:
+        try:
+            values.append(read_json(text))
+        except ValueError as error:
+            problems.append(f"an event is no JSON ({error}): {text[:80]!r}")
+    return values, problems
 
 
 def _line_end_problems(body: bytes) -> list[str]:
@@ -91,14 +103,3 @@ def _done_problems(texts: list[str]) -> list[str]:
     if texts[-1] != DONE:
         problems.append(f"events follow [DONE]: {texts[-1][:80]!r}")
     return problems
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        raise ValueError("an object has the same key twice")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conformance import event_stream
-from conformance.answers import Turn, turn_from_bytes
+from conformance.answers import order_of_endings, turn_from_bytes
+from conformance.dialects import dialect_of
 from conformance.http_bytes import Request, Response, send
 from conformance.proxy import HOP_BY_HOP, response_bytes
 
@@ -23,11 +23,14 @@ SECRET_HEADERS = {
     "openai-organization",
     "openai-project",
 }
+KEY_HEADERS = {"authorization": "Bearer {}", "x-api-key": "{}"}
+"""How clients send an API key."""
+
 SCRUBBED = "<scrubbed>"
 CONNECTION_HEADERS = {"host", "connection", "content-length"}
 UNLABELLED = "traffic"
-_CLIENT = re.compile(r"(?:Async)?OpenAI/(Python|JS) ([\w.]+)")
-_LANGUAGES = {"Python": "python", "JS": "node"}
+_CLIENT = re.compile(r"(?:Async)?(OpenAI|Anthropic|ollama)[/-](Python|JS)[ /]([\w.]+)", re.IGNORECASE)
+_LANGUAGES = {"python": "python", "js": "node"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,12 @@ class Recording:
     @property
     def language(self) -> str:
         """As `clients` of cases have it."""
-        return self.client.removeprefix("openai-")
+        return self.client.rpartition("-")[2]
+
+    @property
+    def sdk(self) -> str:
+        """Whose client it is, as `Dialect.sdk` has it."""
+        return self.client.rpartition("-")[0]
 
 
 def load(folder: Path = FOLDER) -> list[Recording]:
@@ -109,7 +117,9 @@ class Recorder:
 
     def _recording_of(self, request: Request) -> Recording:
         found = _CLIENT.search(request.headers.get("user-agent", ""))
-        client, version = (f"openai-{_LANGUAGES[found[1]]}", found[2]) if found else ("other", "unknown")
+        client, version = "other", "unknown"
+        if found:
+            client, version = f"{found[1].lower()}-{_LANGUAGES[found[2].lower()]}", found[3]
         return self.recordings.setdefault(f"{client} {version}", Recording(client, version, self._model_ids))
 
 
@@ -125,35 +135,14 @@ def _request_object(request: Request, kept: Mapping[str, str]) -> dict[str, Any]
 
 def _response_object(request: Request, response: Response) -> dict[str, Any]:
     body = json.loads(request.body) if request.body.startswith(b"{") else {}
-    turn = turn_from_bytes(request.target, body, response)
-    return {"status": response.status, "headers": _scrubbed(dict(response.headers)), "events": order_of_events(turn)}
+    dialect = dialect_of(request.target)
+    turn = turn_from_bytes(dialect, dialect.endpoint(request.target) or request.target, body, response)
+    endings = order_of_endings(dialect, turn)
+    return {"status": response.status, "headers": _scrubbed(dict(response.headers)), "endings": endings}
 
 
 def _scrubbed(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: SCRUBBED if name in SECRET_HEADERS else value for name, value in headers.items()}
-
-
-def order_of_events(turn: Turn) -> list[str]:
-    """What happened in an answer, in its order; several events of one kind in a row are one."""
-    if turn.chunks is None:
-        return ["error" if turn.status >= 400 else "answer"]
-    kinds = [kind for chunk in turn.chunks for kind in _kinds(chunk)]
-    if turn.response is not None and not any(event_stream.DONE in problem for problem in turn.problems):
-        kinds.append(event_stream.DONE)
-    return [kind for number, kind in enumerate(kinds) if number == 0 or kinds[number - 1] != kind]
-
-
-def _kinds(chunk: Any) -> list[str]:
-    if not isinstance(chunk, dict) or "error" in chunk:
-        return ["error"]
-    kinds = []
-    for choice in chunk.get("choices") or []:
-        delta = choice.get("delta") or {}
-        kinds += ["role"] if delta.get("role") else []
-        kinds += ["text"] if delta.get("content") or choice.get("text") else []
-        kinds += ["tool call"] if delta.get("tool_calls") else []
-        kinds += ["finish"] if choice.get("finish_reason") else []
-    return [*kinds, *(["usage"] if chunk.get("usage") else [])]
 
 
 def add(recording: Recording, folder: Path = FOLDER) -> Path:

@@ -1,25 +1,23 @@
 """Send again what the SDKs have sent, and what no SDK would send, and read the answers byte by byte."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from conformance import judge
-from conformance.answers import Turn, turn_from_bytes
+from conformance.answers import order_of_endings, turn_from_bytes
 from conformance.cases import Case, filled
+from conformance.dialects import GUARD
 from conformance.http_bytes import NoAnswer, Request, send
 from conformance.proxy import HOP_BY_HOP
-from conformance.recordings import SCRUBBED, Recording, order_of_events
+from conformance.recordings import KEY_HEADERS, SCRUBBED, Recording
 from conformance.results import Result, result
 from conformance.targets import Target, Targets
+from conformance.turns import Turn
 
 HTTP = "HTTP"
 """Column of the cases that are made without an SDK."""
-
-_ENDPOINT = re.compile(r"/(?:chat/completions|completions|embeddings|models(?:/.+)?)$")
-_ENDINGS = {"finish", "usage", "[DONE]", "error", "answer"}
 
 
 def replay(
@@ -28,20 +26,20 @@ def replay(
     """Each case without an SDK once, every other one with the traffic of each recording."""
     units = [(case, recording) for case in cases for recording in _recordings_for(case, recordings)]
     # Those for the guard fill its queue, so they go one by one, at the end.
-    alone = [unit for unit in units if unit[0].needs == "guard"]
+    alone = [unit for unit in units if unit[0].needs == GUARD]
     with ThreadPoolExecutor(jobs) as pool:
         yield from pool.map(
-            lambda unit: replay_case(unit[0], unit[1], targets.by_need[unit[0].needs]),
+            lambda unit: replay_case(unit[0], unit[1], targets.of_case(unit[0])),
             [unit for unit in units if unit not in alone],
         )
     for case, recording in alone:
-        yield replay_case(case, recording, targets.by_need[case.needs])
+        yield replay_case(case, recording, targets.of_case(case))
 
 
 def replay_case(case: Case, recording: Recording | None, target: Target) -> Result:
     """One test; without a recording, of a case that needs none."""
     if recording is None:
-        turns = {number: [http_turn(step.arguments, target)] for number, step in enumerate(case.steps)}
+        turns = {number: [http_turn(case, step.arguments, target)] for number, step in enumerate(case.steps)}
         return result(case, HTTP, judge.violations(case, turns, target.facts))
     found: list[str] = []
     seen: dict[int, list[Turn]] = {}
@@ -52,20 +50,20 @@ def replay_case(case: Case, recording: Recording | None, target: Target) -> Resu
         # What an SDK would add to its own parameters is in the recorded body.
         key = step.extra.get("api_key") or target.api_key
         for exchange in exchanges:
-            turn = _sent_again(exchange["request"], recording, target, key)
+            turn = _sent_again(case, exchange["request"], recording, target, key)
             seen.setdefault(number, []).append(turn)
-            found += _order_violations(turn, exchange["response"])
+            found += _order_violations(case, turn, exchange["response"])
     return result(case, recording.title, [*judge.violations(case, seen, target.facts), *found])
 
 
-def http_turn(arguments: Mapping[str, Any], target: Target) -> Turn:
+def http_turn(case: Case, arguments: Mapping[str, Any], target: Target) -> Turn:
     """Make a request of a case's own words."""
     headers = dict(arguments.get("headers", {}))
     if not arguments.get("anonymous"):
         headers.setdefault("authorization", f"Bearer {target.api_key}")
     value = filled(arguments.get("json"), target.facts.model)
     body = str(arguments.get("text", "")).encode() if value is None else _json_bytes(value)
-    return _turn(arguments["path"], value or {}, Request(arguments["method"], arguments["path"], headers, body), target)
+    return _turn(case, value or {}, Request(arguments["method"], arguments["path"], headers, body), target)
 
 
 def _recordings_for(case: Case, recordings: Sequence[Recording]) -> list[Recording | None]:
@@ -73,37 +71,37 @@ def _recordings_for(case: Case, recordings: Sequence[Recording]) -> list[Recordi
         return [None]
     if not case.is_recorded:
         return []
-    return [recording for recording in recordings if case.made_by(recording.language)]
+    mine = [recording for recording in recordings if recording.sdk == case.dialect.sdk]
+    return [recording for recording in mine if case.made_by(recording.language)]
 
 
-def _sent_again(request: Mapping[str, Any], recording: Recording, target: Target, api_key: str) -> Turn:
-    found = _ENDPOINT.search(request["path"])
-    endpoint = found[0] if found else request["path"]
+def _sent_again(case: Case, request: Mapping[str, Any], recording: Recording, target: Target, api_key: str) -> Turn:
+    endpoint = case.dialect.endpoint(request["path"]) or request["path"]
     body = request["body"]
     if endpoint.removeprefix("/models/") in recording.model_ids:
         endpoint = f"/models/{target.facts.model}"
     if isinstance(body, dict) and body.get("model") in recording.model_ids:
         body = body | {"model": target.facts.model}
     headers = {
-        name: f"Bearer {api_key}" if name == "authorization" else value
+        name: KEY_HEADERS[name].format(api_key) if name in KEY_HEADERS else value
         for name, value in request["headers"].items()
-        if name not in HOP_BY_HOP and (value != SCRUBBED or name == "authorization")
+        if name not in HOP_BY_HOP and (value != SCRUBBED or name in KEY_HEADERS)
     }
     raw = b"" if body is None else _json_bytes(body)
-    return _turn(endpoint, body or {}, Request(request["method"], endpoint, headers, raw), target)
+    return _turn(case, body or {}, Request(request["method"], endpoint, headers, raw), target)
 
 
-def _turn(endpoint: str, body: Any, request: Request, target: Target) -> Turn:
+def _turn(case: Case, body: Any, request: Request, target: Target) -> Turn:
+    asked = body if isinstance(body, dict) else {}
     try:
-        return turn_from_bytes(endpoint, body if isinstance(body, dict) else {}, send(target.base_url, request))
+        response = send(target.base_url, request)
     except NoAnswer as error:
-        return Turn(endpoint, {}, 0, str(error))
+        return Turn(request.target, {}, 0, str(error))
+    return turn_from_bytes(case.dialect, request.target, asked, response)
 
 
-def _order_violations(turn: Turn, recorded: Mapping[str, Any]) -> list[str]:
-    # How text is cut into deltas is the server's own affair; what ends an answer, and in which order, is not.
-    wanted = [kind for kind in recorded["events"] if kind in _ENDINGS]
-    actual = [kind for kind in order_of_events(turn) if kind in _ENDINGS]
+def _order_violations(case: Case, turn: Turn, recorded: Mapping[str, Any]) -> list[str]:
+    wanted, actual = recorded["endings"], order_of_endings(case.dialect, turn)
     if turn.status != recorded["status"] or actual == wanted:
         return []
     return [f"the answer ends with {', '.join(actual) or 'nothing'} instead of {', '.join(wanted)}"]

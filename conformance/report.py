@@ -1,4 +1,4 @@
-"""The report: a matrix of features and clients, in the terminal, as JSON and as Markdown."""
+"""The report: for each dialect a matrix of features and clients, in the terminal, as JSON and as Markdown."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +13,19 @@ def as_object(results: Sequence[Result], about: Mapping[str, Any]) -> dict[str, 
     """The report as JSON."""
     return {
         "about": dict(about),
-        "matrix": {
-            feature: {c: _cell(results, feature, c) for c in _clients(results)} for feature in _features(results)
+        "matrices": {
+            dialect: {feature: {c: _cell(mine, feature, c) for c in _clients(mine)} for feature in _features(mine)}
+            for dialect, mine in _by_dialect(results)
         },
         "results": [
-            {"feature": r.feature, "case": r.case, "client": r.client, "outcome": r.outcome, "details": list(r.details)}
+            {
+                "dialect": r.dialect,
+                "feature": r.feature,
+                "case": r.case,
+                "client": r.client,
+                "outcome": r.outcome,
+                "details": list(r.details),
+            }
             for r in results
         ],
     }
@@ -26,22 +34,28 @@ def as_object(results: Sequence[Result], about: Mapping[str, Any]) -> dict[str, 
 def as_markdown(results: Sequence[Result], about: Mapping[str, Any]) -> str:
     """The report as a page."""
     lines = ["# Conformance report", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
-    lines += ["A cell counts the cases that passed of those that were made.", "", BEGIN, *_table(results), END, ""]
+    lines += ["A cell counts the cases that passed of those that were made.", "", BEGIN, *_tables(results), END, ""]
     for outcome, title in ((FAIL, "Failures"), (GAP, "Known gaps"), (NOT_OFFERED, "Not offered"), (SKIPPED, "Skipped")):
         lines += _section(title, [item for item in results if item.outcome == outcome])
     lines += ["## Cases", ""]
-    for feature in _features(results):
-        names = dict.fromkeys(item.case for item in results if item.feature == feature)
-        lines += [f"- **{feature}**", *(f"  - {name}" for name in names)]
+    for dialect, mine in _by_dialect(results):
+        lines += [f"### {dialect}", ""]
+        for feature in _features(mine):
+            names = dict.fromkeys(item.case for item in mine if item.feature == feature)
+            lines += [f"- **{feature}**", *(f"  - {name}" for name in names)]
+        lines.append("")
+    lines.pop()
     return "\n".join(lines) + "\n"
 
 
 def as_text(results: Sequence[Result]) -> str:
-    """The matrix and whatever did not pass, for a terminal."""
-    rows = [["", *_clients(results)]]
-    rows += [[feature, *(_cell(results, feature, client) for client in rows[0][1:])] for feature in _features(results)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    """The matrices and whatever did not pass, for a terminal."""
+    lines: list[str] = []
+    for dialect, mine in _by_dialect(results):
+        rows = _rows(dialect, mine)
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        told = [zip(row, widths, strict=True) for row in rows]
+        lines += ["", *("  ".join(cell.ljust(width) for cell, width in row).rstrip() for row in told)]
     for item in results:
         if item.outcome in {FAIL, GAP}:
             lines += [
@@ -50,9 +64,11 @@ def as_text(results: Sequence[Result]) -> str:
                 *(f"      {d}" for d in item.details),
             ]
     for outcome in (NOT_OFFERED, SKIPPED):
-        groups = dict.fromkeys((r.feature, r.client, r.details) for r in results if r.outcome == outcome)
-        lines += [f"{outcome}: {feature} [{client}]: {'; '.join(details)}" for feature, client, details in groups]
-    return "\n".join([*lines, "", summary(results)])
+        groups = dict.fromkeys((r.dialect, r.feature, r.client, r.details) for r in results if r.outcome == outcome)
+        lines += [
+            f"{outcome}: {d}: {feature} [{client}]: {'; '.join(details)}" for d, feature, client, details in groups
+        ]
+    return "\n".join([*lines[1:], "", summary(results)])
 
 
 def summary(results: Sequence[Result]) -> str:
@@ -62,18 +78,29 @@ def summary(results: Sequence[Result]) -> str:
 
 
 def feature_table(path: Path) -> str:
-    """The matrix out of a page that `as_markdown` has made."""
+    """The matrices out of a page that `as_markdown` has made."""
     return path.read_text(encoding="utf-8").partition(BEGIN + "\n")[2].partition("\n" + END)[0]
 
 
-def _table(results: Sequence[Result]) -> list[str]:
+def _tables(results: Sequence[Result]) -> list[str]:
+    lines: list[str] = []
+    for dialect, mine in _by_dialect(results):
+        rows = _rows(dialect, mine)
+        lines += ["", f"| {' | '.join(rows[0])} |", "| --- |" + " --- |" * (len(rows[0]) - 1)]
+        lines += [f"| {' | '.join(row)} |" for row in rows[1:]]
+    return lines[1:]
+
+
+def _rows(dialect: str, results: Sequence[Result]) -> list[list[str]]:
+    """The table of one dialect: its clients, then a row for each feature."""
     clients = _clients(results)
-    lines = ["| | " + " | ".join(clients) + " |", "| --- |" + " --- |" * len(clients)]
-    lines += [
-        f"| {feature} | " + " | ".join(_cell(results, feature, client) for client in clients) + " |"
-        for feature in _features(results)
-    ]
-    return lines
+    cells = [[feature, *(_cell(results, feature, client) for client in clients)] for feature in _features(results)]
+    return [[dialect, *clients], *cells]
+
+
+def _by_dialect(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:
+    names = dict.fromkeys(item.dialect for item in results)
+    return [(name, [item for item in results if item.dialect == name]) for name in names]
 
 
 def _cell(results: Sequence[Result], feature: str, client: str) -> str:

@@ -16,13 +16,15 @@ class Result:
     """One case with one client.
 
     Attributes:
-        feature: Row of the report.
+        dialect: Table of the report.
+        feature: Row of it.
         case: The case's name.
-        client: Column of the report.
+        client: Column of it.
         outcome: `pass`, `fail`, `gap`, `not offered` or `skipped`.
         details: Violations, or the reason.
     """
 
+    dialect: str
     feature: str
     case: str
     client: str
@@ -33,7 +35,7 @@ class Result:
 def result(case: Case, client: str, found: Iterable[str]) -> Result:
     """What a test came to: it passes where nothing was found."""
     details = tuple(dict.fromkeys(found))
-    return Result(case.feature, case.name, client, FAIL if details else PASS, details)
+    return Result(case.dialect.title, case.feature, case.name, client, FAIL if details else PASS, details)
 
 
 def load_gaps(path: Path) -> dict[tuple[str, str], str]:

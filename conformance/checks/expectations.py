@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from conformance.answers import Turn
+from conformance.turns import Turn
 
 MISSING = object()
 

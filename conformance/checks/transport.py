@@ -2,7 +2,7 @@
 
 import re
 
-from conformance.answers import Turn
+from conformance.turns import Turn
 
 
 def violations(turn: Turn) -> list[str]:

@@ -1,45 +1,30 @@
-// Makes the calls of cases with the official Node SDK and reports what it saw: the twin of python_client.py.
-//
-//     node node_client.mjs FOLDER [--labelled] < orders.jsonl > turns.jsonl
-//
-// FOLDER is where `npm install openai zod` was run.
+// Makes the calls of cases with the official OpenAI SDK for Node: the twin of openai_client.py. See program.mjs.
 
-import { createRequire } from "node:module";
-import { createInterface } from "node:readline";
-import path from "node:path";
+import { MAX_ROUNDS, collect, plain, require, run } from "./program.mjs";
 
-const [folder, ...words] = process.argv.slice(2);
-const require = createRequire(path.join(path.resolve(folder), "package.json"));
 const { OpenAI, APIError } = require("openai");
-const { zodResponseFormat } = require("openai/helpers/zod");
+const { zodResponseFormat, zodTextFormat } = require("openai/helpers/zod");
 const { z } = require("zod");
 const VERSION = require("openai/version").VERSION;
 
-const MAX_ROUNDS = 3;
 const TYPES = { string: z.string(), integer: z.int(), number: z.number(), boolean: z.boolean() };
-const FAMILIES = { "models.list": "/models", "completions.create": "/completions", "embeddings.create": "/embeddings" };
+const FAMILIES = { models: "/models", completions: "/completions", embeddings: "/embeddings", responses: "/responses" };
 
 const endpointOf = (order) =>
   order.call === "models.retrieve"
     ? `/models/${order.arguments.model}`
-    : (FAMILIES[order.call] ?? "/chat/completions");
+    : (FAMILIES[order.call.split(/[ .]/)[0]] ?? "/chat/completions");
 
-const formOf = (order) =>
-  zodResponseFormat(z.object(Object.fromEntries(Object.entries(order.fields).map(([n, t]) => [n, TYPES[t]]))), "Answer");
+const typeOf = (order) => z.object(Object.fromEntries(Object.entries(order.fields).map(([n, t]) => [n, TYPES[t]])));
+const formOf = (order) => zodResponseFormat(typeOf(order), "Answer");
+const textOf = (order) => ({ format: zodTextFormat(typeOf(order), "Answer") });
 
 function requestOf(order) {
   const request = { ...order.arguments };
-  if (order.call === "chat.completions.stream") request.stream = true;
+  if (order.call.endsWith(".stream")) request.stream = true;
   if (order.call === "chat.completions.parse") request.response_format = formOf(order);
+  if (order.call === "responses.parse") request.text = plain(textOf(order));
   return request;
-}
-
-const plain = (value) => JSON.parse(JSON.stringify(value));
-
-async function collect(stream) {
-  const chunks = [];
-  for await (const chunk of stream) chunks.push(plain(chunk));
-  return chunks;
 }
 
 async function toolLoop(client, order) {
@@ -58,6 +43,33 @@ async function toolLoop(client, order) {
     request = { ...request, messages: [...request.messages, message, ...results], tool_choice: "none" };
   }
   return turns;
+}
+
+async function responsesToolLoop(client, order) {
+  let request = { ...order.arguments };
+  const turns = [];
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    turns.push(...(await make(client, { call: "responses.create", arguments: request })));
+    const last = turns.at(-1);
+    const output = last.status === 200 ? last.value.output : [];
+    const results = output
+      .filter((item) => item.type === "function_call")
+      .map((item) => ({
+        type: "function_call_output",
+        call_id: item.call_id,
+        output: order.tool_results[item.name],
+      }));
+    if (!results.length) break;
+    request = { ...request, input: [...request.input, ...output, ...results], tool_choice: "none" };
+  }
+  return turns;
+}
+
+async function responseEvents(stream) {
+  const chunks = await collect(stream);
+  // The SDK has a final response only of streams that completed.
+  if (chunks.at(-1).type !== "response.completed") return { chunks };
+  return { chunks, final: plain(await stream.finalResponse()) };
 }
 
 async function runTools(client, order) {
@@ -99,6 +111,12 @@ async function seen(client, order) {
       const answer = await chat.parse({ ...body, response_format: formOf(order) });
       return { value: plain(answer), parsed: answer.choices[0].message.parsed };
     }
+    case "responses.stream":
+      return await responseEvents(client.responses.stream(body));
+    case "responses.parse": {
+      const answer = await client.responses.parse({ ...body, text: textOf(order) });
+      return { value: plain(answer), parsed: answer.output_parsed };
+    }
     case "chat.completions.runTools":
       return await runTools(client, order);
     default: {
@@ -113,6 +131,7 @@ async function make(client, order) {
   const turn = { endpoint: endpointOf(order), request: requestOf(order) };
   try {
     if (order.call === "tool loop") return await toolLoop(client, order);
+    if (order.call === "responses tool loop") return await responsesToolLoop(client, order);
     if (order.call === "crowd") {
       const asked = { ...order, call: "chat.completions.create" };
       const answers = await Promise.all(Array.from({ length: order.crowd }, () => make(client, asked)));
@@ -128,12 +147,4 @@ async function make(client, order) {
   }
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const order = JSON.parse(line);
-  const url = new URL(order.base_url ?? process.env.OPENAI_BASE_URL);
-  const baseURL = words.includes("--labelled") ? `${url.origin}/@${order.label}${url.pathname}` : url.href;
-  const apiKey = order.api_key ?? process.env.OPENAI_API_KEY ?? "unused";
-  const client = new OpenAI({ baseURL, apiKey, maxRetries: order.max_retries ?? 0, timeout: 300_000 });
-  const turns = await make(client, order);
-  console.log(JSON.stringify({ label: order.label, client: VERSION, turns }));
-}
+await run((options, order) => make(new OpenAI(options), order), VERSION, ["OPENAI_BASE_URL", "OPENAI_API_KEY"]);

@@ -1,47 +1,16 @@
-"""Makes the calls of cases with the official Python SDK and reports what it saw; works with openai 1, 2 and 3.
-
-    python python_client.py [--async] [--labelled] < orders.jsonl > turns.jsonl
-
-Each line in is an order: `label`, `call`, `arguments`, and further fields as `cases.schema.json` has them; each line
-out holds the `label` and the `turns`. `OPENAI_BASE_URL` and `OPENAI_API_KEY` are read by the SDK itself. With
-`--labelled`, each order goes to `/@LABEL` below the host of the base URL, where a recording proxy takes note of it.
-A program of its own, so that it can run under another interpreter with another version of the SDK.
-"""
+"""Makes the calls of cases with the official OpenAI SDK; works with openai 1, 2 and 3. See `program.py`."""
 
 import asyncio
-import inspect
-import json
-import os
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 from pydantic import BaseModel, create_model
 
+from conformance.clients.program import MAX_ROUNDS, TIMEOUT_S, Options, Order, Turn, dump, each, run, settled
+
 TYPES = {"string": str, "integer": int, "number": float, "boolean": bool}
-MAX_ROUNDS = 3
-
-
-async def settled(value: Any) -> Any:
-    """What a call of either client gives, the synchronous or the asynchronous one."""
-    return await value if inspect.isawaitable(value) else value
-
-
-async def each(stream: Any) -> AsyncIterator[Any]:
-    """The items of either kind of stream."""
-    if hasattr(stream, "__aiter__"):
-        async for item in stream:
-            yield item
-    else:
-        for item in stream:
-            yield item
-
-
-def dump(value: BaseModel) -> Any:
-    """What the server sent, as the SDK has read it."""
-    return value.model_dump(mode="json", exclude_unset=True, warnings=False)
+CHAT, RESPONSE = "chat.completions.create", "responses.create"
 
 
 class Calls:
@@ -50,16 +19,17 @@ class Calls:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    async def make(self, order: dict[str, Any]) -> list[dict[str, Any]]:
+    async def make(self, order: Order) -> list[Turn]:
         """Make one order; what the SDK raises is part of what it saw."""
         call, arguments = order["call"], order["arguments"]
-        endpoint, request = endpoint_of(call, arguments), request_of(order)
-        turn = {"endpoint": endpoint, "request": request}
+        turn = {"endpoint": endpoint_of(call, arguments), "request": request_of(order)}
         try:
             if call == "tool loop":
                 return await self._tool_loop(order)
+            if call == "responses tool loop":
+                return await self._responses_tool_loop(order)
             if call == "crowd":
-                asked = dict(order, call="chat.completions.create")
+                asked = dict(order, call=CHAT)
                 answers = await asyncio.gather(*(self.make(asked) for _ in range(order["crowd"])))
                 return [turn for turns in answers for turn in turns]
             return [turn | {"status": 200} | await self._seen(order)]
@@ -68,47 +38,61 @@ class Calls:
         except openai.OpenAIError as error:
             return [turn | {"status": 0, "value": {"message": str(error)}, "raised": type(error).__name__}]
 
-    async def _seen(self, order: dict[str, Any]) -> dict[str, Any]:
+    async def _seen(self, order: Order) -> dict[str, Any]:
         call, arguments = order["call"], order["arguments"]
-        if call == "models.list":
-            return {"value": dump(await settled(self._client.models.list()))}
-        if call == "models.retrieve":
-            return {"value": dump(await settled(self._client.models.retrieve(arguments["model"])))}
-        if call == "chat.completions.stream":
-            return await self._streamed(arguments)
-        if call == "chat.completions.parse":
-            return await self._parsed(order)
-        resource, _, method = call.rpartition(".")
-        target = self._client
-        for name in resource.split("."):
-            target = getattr(target, name)
-        answer = await settled(getattr(target, method)(**arguments))
+        match call:
+            case "models.list":
+                return {"value": dump(await settled(self._client.models.list()))}
+            case "models.retrieve":
+                return {"value": dump(await settled(self._client.models.retrieve(arguments["model"])))}
+            case "chat.completions.stream" | "responses.stream":
+                return await self._streamed(call, arguments)
+            case "chat.completions.parse" | "responses.parse":
+                return await self._parsed(order)
+        answer = await settled(self._resource(call).create(**arguments))
         if arguments.get("stream"):
             return {"chunks": [dump(chunk) async for chunk in each(answer)]}
         return {"value": dump(answer)}
 
-    async def _streamed(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        manager = self._client.chat.completions.stream(**arguments)
+    def _resource(self, call: str) -> Any:
+        found = self._client
+        for name in call.split(".")[:-1]:
+            found = getattr(found, name)
+        return found
+
+    async def _streamed(self, call: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        manager = self._resource(call).stream(**arguments)
         is_async = hasattr(manager, "__aenter__")
         stream = await manager.__aenter__() if is_async else manager.__enter__()
         try:
+            if call == "responses.stream":
+                return await self._response_events(stream)
             chunks = [dump(event.chunk) async for event in each(stream) if event.type == "chunk"]
-            final = await settled(stream.get_final_completion())
+            return {"chunks": chunks, "final": dump(await settled(stream.get_final_completion()))}
         finally:
             await settled(manager.__aexit__(None, None, None) if is_async else manager.__exit__(None, None, None))
-        return {"chunks": chunks, "final": dump(final)}
 
-    async def _parsed(self, order: dict[str, Any]) -> dict[str, Any]:
-        answer = await settled(
-            self._client.chat.completions.parse(**order["arguments"], response_format=model_of(order["fields"]))
-        )
-        parsed = answer.choices[0].message.parsed
+    async def _response_events(self, stream: Any) -> dict[str, Any]:
+        chunks = [dump(event) async for event in each(stream)]
+        # The SDK has a final response only of streams that completed.
+        if chunks[-1]["type"] != "response.completed":
+            return {"chunks": chunks}
+        return {"chunks": chunks, "final": dump(await settled(stream.get_final_response()))}
+
+    async def _parsed(self, order: Order) -> dict[str, Any]:
+        resource, form = self._resource(order["call"]), model_of(order["fields"])
+        if order["call"] == "responses.parse":
+            answer = await settled(resource.parse(**order["arguments"], text_format=form))
+            parsed = answer.output_parsed
+        else:
+            answer = await settled(resource.parse(**order["arguments"], response_format=form))
+            parsed = answer.choices[0].message.parsed
         return {"value": dump(answer), "parsed": parsed.model_dump(mode="json") if parsed is not None else None}
 
-    async def _tool_loop(self, order: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _tool_loop(self, order: Order) -> list[Turn]:
         arguments, turns = dict(order["arguments"]), []
         for _ in range(MAX_ROUNDS):
-            turns += await self.make({"label": "", "call": "chat.completions.create", "arguments": arguments})
+            turns += await self.make({"label": "", "call": CHAT, "arguments": arguments})
             message = turns[-1]["value"]["choices"][0]["message"] if turns[-1]["status"] == 200 else {}
             if not message.get("tool_calls"):
                 break
@@ -120,24 +104,51 @@ class Calls:
             arguments |= {"messages": [*arguments["messages"], message, *results], "tool_choice": "none"}
         return turns
 
+    async def _responses_tool_loop(self, order: Order) -> list[Turn]:
+        arguments, turns = dict(order["arguments"]), []
+        for _ in range(MAX_ROUNDS):
+            turns += await self.make({"label": "", "call": RESPONSE, "arguments": arguments})
+            output = turns[-1]["value"]["output"] if turns[-1]["status"] == 200 else []
+            results = [
+                {
+                    "type": "function_call_output",
+                    "call_id": item["call_id"],
+                    "output": order["tool_results"][item["name"]],
+                }
+                for item in output
+                if item["type"] == "function_call"
+            ]
+            if not results:
+                break
+            arguments |= {"input": [*arguments["input"], *output, *results], "tool_choice": "none"}
+        return turns
+
 
 def endpoint_of(call: str, arguments: dict[str, Any]) -> str:
     """The path below the base URL that a call goes to."""
     if call == "models.retrieve":
         return f"/models/{arguments['model']}"
+    if call == "responses tool loop":
+        return "/responses"
     family = call.rpartition(".")[0]
     return "/" + family.replace(".", "/") if family else "/chat/completions"
 
 
-def request_of(order: dict[str, Any]) -> dict[str, Any]:
+def request_of(order: Order) -> dict[str, Any]:
     """The body that a call amounts to, for those who check the answer."""
     request = dict(order["arguments"])
-    if order["call"] == "chat.completions.stream":
+    if order["call"].endswith(".stream"):
         request["stream"] = True
     if order["call"] == "chat.completions.parse":
-        schema = model_of(order["fields"]).model_json_schema()
-        request["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
+        request["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema_of(order)}}
+    if order["call"] == "responses.parse":
+        request["text"] = {"format": {"type": "json_schema", "schema": schema_of(order)}}
     return request
+
+
+def schema_of(order: Order) -> dict[str, Any]:
+    """Of the answer that is parsed."""
+    return model_of(order["fields"]).model_json_schema()
 
 
 def model_of(fields: dict[str, str]) -> type[BaseModel]:
@@ -155,29 +166,17 @@ def raised(error: openai.APIStatusError) -> dict[str, Any]:
     return {"raised": type(error).__name__, "value": value, "headers": dict(error.response.headers)}
 
 
-def client_for(order: dict[str, Any], *, is_async: bool, is_labelled: bool) -> Any:
-    """A client of the SDK as an order wants it."""
-    options: dict[str, Any] = {"max_retries": order.get("max_retries", 0), "timeout": 300}
-    base_url = order.get("base_url") or os.environ["OPENAI_BASE_URL"]
-    if is_labelled:
-        url = urlsplit(base_url)
-        base_url = f"{url.scheme}://{url.netloc}/@{order['label']}{url.path}"
-    options |= {"base_url": base_url, "api_key": order.get("api_key") or os.environ.get("OPENAI_API_KEY", "unused")}
-    return openai.AsyncOpenAI(**options) if is_async else openai.OpenAI(**options)
-
-
-async def main(words: list[str]) -> None:
-    """Read orders, write turns."""
-    is_async, is_labelled = "--async" in words, "--labelled" in words
-    for line in sys.stdin:
-        order = json.loads(line)
-        client = client_for(order, is_async=is_async, is_labelled=is_labelled)
-        try:
-            turns = await Calls(client).make(order)
-        finally:
-            await settled(client.close())
-        print(json.dumps({"label": order["label"], "client": openai.__version__, "turns": turns}), flush=True)
+async def make(options: Options, order: Order) -> list[Turn]:
+    """Make one order with a client of its own."""
+    kind: Any = openai.AsyncOpenAI if options.is_async else openai.OpenAI
+    client = kind(
+        base_url=options.base_url, api_key=options.api_key, max_retries=options.max_retries, timeout=TIMEOUT_S
+    )
+    try:
+        return await Calls(client).make(order)
+    finally:
+        await settled(client.close())
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    asyncio.run(run(make, openai.__version__, ("OPENAI_BASE_URL", "OPENAI_API_KEY"), sys.argv[1:]))

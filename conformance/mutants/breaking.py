@@ -28,7 +28,7 @@ def in_json(change: Callable[[Any], Any]) -> Break:
     """Change the value of a JSON answer, streams excepted; a function that returns None has changed it in place."""
 
     def apply(response: Response) -> Response:
-        if is_stream(response) or not response.body:
+        if is_stream(response) or is_lines(response) or not response.body:
             return response
         value = json.loads(response.body)
         changed = change(value)
@@ -51,12 +51,42 @@ def in_events(change: Callable[[list[Any]], list[Any] | None]) -> Callable[[Resp
     return apply
 
 
+def in_named_events(change: Callable[[list[Any]], list[Any] | None]) -> Callable[[Response], Response]:
+    """Change the list of a stream's events that have names; whole answers excepted."""
+
+    def apply(response: Response) -> Response:
+        if not is_stream(response):
+            return response
+        events = [json.loads(text) for text in re.findall(r"^data: (.*)$", response.body.decode(), re.MULTILINE)]
+        changed = change(events)
+        told = events if changed is None else changed
+        return replace(response, body=b"".join(f"event: {e['type']}\n".encode() + _event_bytes(e) for e in told))
+
+    return apply
+
+
+def in_lines(change: Callable[[list[Any]], list[Any] | None]) -> Callable[[Response], Response]:
+    """Change the list of a stream's lines of JSON; whole answers excepted."""
+
+    def apply(response: Response) -> Response:
+        if not is_lines(response):
+            return response
+        lines = [json.loads(line) for line in response.body.splitlines()]
+        changed = change(lines)
+        told = lines if changed is None else changed
+        return replace(response, body=b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in told))
+
+    return apply
+
+
 def in_bytes(pattern: bytes, to: bytes, *, times: int = 0) -> Break:
     """Replace a pattern in the body of a stream."""
 
     def apply(response: Response) -> Response:
         return (
-            replace(response, body=re.sub(pattern, to, response.body, count=times)) if is_stream(response) else response
+            replace(response, body=re.sub(pattern, to, response.body, count=times))
+            if is_stream(response) or is_lines(response)
+            else response
         )
 
     return apply
@@ -86,6 +116,22 @@ def each_chunk(change: Callable[[int, dict[str, Any]], object]) -> Break:
 def is_stream(response: Response) -> bool:
     """Whether an answer is a stream of events."""
     return (response.header("content-type") or "").startswith("text/event-stream")
+
+
+def is_lines(response: Response) -> bool:
+    """Whether an answer is a stream of lines of JSON."""
+    return (response.header("content-type") or "").startswith("application/x-ndjson")
+
+
+def with_status(status: int) -> Break:
+    """Answer an error with another status."""
+    return lambda response: replace(response, status=status) if response.status >= 400 else response
+
+
+def swap(items: list[Any], places: Sequence[int]) -> None:
+    """Change the second and the third of these places."""
+    first, second = places[1:3]
+    items[first], items[second] = items[second], items[first]
 
 
 def _event_bytes(event: Any) -> bytes:

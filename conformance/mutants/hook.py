@@ -6,14 +6,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from conformance.http_bytes import Request, Response, send
-from conformance.mutants import answers, streams
+from conformance.mutants import anthropic, ollama, openai_answers, openai_streams, responses
 from conformance.mutants.breaking import Break
 from conformance.proxy import HOP_BY_HOP, response_bytes
 
 HEALTHY = "healthy"
 """Label of the requests whose answers stay whole."""
 
-DEFECTS: dict[str, Break] = streams.DEFECTS | answers.DEFECTS
+DEFECTS: dict[str, Break] = {
+    **openai_streams.DEFECTS,
+    **openai_answers.DEFECTS,
+    **responses.DEFECTS,
+    **anthropic.DEFECTS,
+    **ollama.DEFECTS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +38,10 @@ class Mutant:
 
 
 def all_mutants() -> list[Mutant]:
-    """Every line of `mutants.json`."""
-    document = json.loads((Path(__file__).parent / "mutants.json").read_text(encoding="utf-8"))
-    return [Mutant(**item) for item in document["mutants"]]
+    """Every line of every file in `cases/`."""
+    paths = sorted((Path(__file__).parent / "cases").glob("*.json"))
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return [Mutant(**item) for document in documents for item in document["mutants"]]
 
 
 class MutantHook:
@@ -65,7 +72,7 @@ class MutantHook:
         with self._lock:
             known = self._known.get(key)
         if known is None:
-            url = self._embeddings_url if request.target.endswith("/embeddings") else self._chat_url
+            url = self._embeddings_url if "/embed" in request.target else self._chat_url
             headers = {name: value for name, value in request.headers.items() if name not in HOP_BY_HOP}
             known = send(url, replace(request, headers=headers))
             with self._lock:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from conformance.http_bytes import Response
-from conformance.mutants.breaking import Break, count_one_more, each_choice, in_headers, in_json, without
+from conformance.mutants.breaking import Break, count_one_more, each_choice, in_headers, in_json, with_status, without
 from conformance.proxy import response_bytes
 
 
@@ -59,10 +59,6 @@ def _always_floats(value: Any) -> None:
 
 def _error(change: Callable[[dict[str, Any]], object]) -> Break:
     return in_json(lambda value: change(value["error"]) and None if "error" in value else None)
-
-
-def _status(status: int) -> Break:
-    return lambda response: replace(response, status=status) if response.status >= 400 else response
 
 
 def _entries(choice: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -120,14 +116,14 @@ DEFECTS: dict[str, Break] = {
     "no-allow": in_headers(allow=None),
     "no-cors": in_headers(access_control_allow_origin=None),
     "preflight-without-headers": in_headers(access_control_allow_headers=None),
-    "ok-for-an-error": _status(200),
-    "server-error-for-a-bad-request": _status(500),
+    "ok-for-an-error": with_status(200),
+    "server-error-for-a-bad-request": with_status(500),
     "error-without-param": _error(without(["param"])),
     "error-names-another": _error(lambda e: e.update(param="top_p")),
     "error-code-is-a-number": _error(lambda e: e.update(code=400)),
     "error-as-detail": in_json(lambda v: {"detail": v["error"]["message"]} if "error" in v else None),
-    "a-wrong-schema-is-our-fault": _status(500),
-    "a-call-of-no-object": _status(200),
+    "a-wrong-schema-is-our-fault": with_status(500),
+    "a-call-of-no-object": with_status(200),
     "too-long-in-other-words": _error(lambda e: e.update(message="The prompt is too long.")),
     "traceback": _error(lambda e: e.update(message="Traceback (most recent call last): …")),
     "not-normalised": in_json(_double),

@@ -14,7 +14,7 @@ from conformance.targets import Targets
 
 pytestmark = pytest.mark.real
 
-ASKED = {"HTTP and browsers", "Models", "Errors", "Chat streams"}
+ASKED = {"HTTP and browsers", "Models", "Errors", "Chat streams", "Responses as streams", "Messages", "Chats as lines"}
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,10 @@ def dashboard(default_model: Path) -> Iterator[Targets]:
 
 
 def test_the_dashboard_speaks_the_protocol(dashboard: Targets) -> None:
-    cases = [case for case in all_cases() if case.feature in ASKED and case.needs not in dashboard.missing()]
-    newest = recordings.load(recordings.FOLDER)[-1:]
+    missing = dashboard.missing()
+    cases = [case for case in all_cases() if case.feature in ASKED and (case.dialect.name, case.needs) not in missing]
+    captured = {item.sdk: item for item in recordings.load() if item.language == "python"}
+    newest = list(captured.values())
     results = list(replay(cases, newest, dashboard))
     assert {item.feature for item in results} == ASKED
     assert [(item.case, item.details) for item in results if item.outcome != PASS] == []

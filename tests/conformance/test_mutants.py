@@ -1,9 +1,12 @@
 """The suite bites: each deliberate defect of a real server's answers is found, by the case that is named for it."""
 
+from collections import Counter
+
 import pytest
 
 from conformance import recordings
 from conformance.cases import Case, all_cases
+from conformance.dialects import DIALECTS
 from conformance.mutants.hook import DEFECTS, HEALTHY, Mutant, all_mutants
 from conformance.replay import replay_case
 from conformance.results import FAIL, PASS, Result
@@ -12,21 +15,21 @@ from conformance.targets import Target, Targets
 pytestmark = pytest.mark.real
 
 CASES = {case.name: case for case in all_cases()}
-NEWEST = "openai-python"
 MUTANTS = all_mutants()
 
 
 def made(case: Case, targets: Targets, url: str, label: str) -> Result:
-    """The case with the newest Python SDK's traffic, behind the proxy."""
-    healthy = targets.by_need[case.needs]
-    target = Target(f"{url}/@{label}/v1", healthy.api_key, healthy.facts)
-    captured = [item for item in recordings.load() if item.client == NEWEST]
+    """The case with the newest traffic of its SDK for Python, behind the proxy."""
+    healthy = targets.of_case(case)
+    target = Target(f"{url}/@{label}/v1", healthy.api_key, healthy.facts).spoken_to_in(case.dialect)
+    captured = [item for item in recordings.load() if item.client == f"{case.dialect.sdk}-python"]
     newest = max(captured, key=lambda item: [int(part) for part in item.version.split(".")])
     return replay_case(case, None if case.is_http else newest, target)
 
 
-def test_there_are_at_least_25_defects_and_each_has_its_line() -> None:
-    assert len(MUTANTS) >= 25
+def test_there_are_at_least_25_defects_of_each_dialect_and_each_has_its_line() -> None:
+    counts = Counter(CASES[mutant.case].dialect.name for mutant in MUTANTS)
+    assert all(counts[dialect.name] >= 25 for dialect in DIALECTS), counts
     assert sorted(mutant.name for mutant in MUTANTS) == sorted(DEFECTS)
     assert [mutant.name for mutant in MUTANTS if mutant.case not in CASES] == []
 

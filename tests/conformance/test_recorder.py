@@ -44,7 +44,7 @@ REQUEST = Request(
 )
 
 
-def test_a_request_is_kept_with_its_label_headers_body_and_the_order_of_events(upstream: str) -> None:
+def test_a_request_is_kept_with_its_label_headers_body_and_the_order_of_its_endings(upstream: str) -> None:
     recorder = recordings.Recorder(upstream, ["toy"])
     with proxy(recorder) as url:
         answer = send(url, REQUEST)
@@ -61,7 +61,7 @@ def test_a_request_is_kept_with_its_label_headers_body_and_the_order_of_events(u
         },
         "body": {"stream": True, "model": "toy"},
     }
-    assert exchange["response"]["events"] == ["role", "text", "finish", "usage", "[DONE]"]
+    assert exchange["response"]["endings"] == ["finish", "usage", "[DONE]"]
     assert exchange["response"]["headers"]["set-cookie"] == recordings.SCRUBBED
 
 

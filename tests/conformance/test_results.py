@@ -13,7 +13,7 @@ ABOUT = {"Models": "toy"}
 
 
 def one(outcome: str, client: str = "HTTP", case: str = "A case holds", details: tuple[str, ...] = ()) -> Result:
-    return Result("Errors", case, client, outcome, details)
+    return Result("OpenAI", "Errors", case, client, outcome, details)
 
 
 def test_a_test_passes_where_nothing_was_found() -> None:
@@ -47,8 +47,8 @@ def test_the_suites_own_gaps_name_cases_that_exist() -> None:
 
 def test_a_cell_counts_and_says_what_is_not_offered() -> None:
     results = [one(PASS), one(FAIL), one(GAP), one(NOT_OFFERED, "SDKs")]
-    matrix = report.as_object(results, ABOUT)["matrix"]
-    assert matrix == {"Errors": {"HTTP": "1/3 (1 fail, 1 gap)", "SDKs": "not offered"}}
+    matrices = report.as_object(results, ABOUT)["matrices"]
+    assert matrices == {"OpenAI": {"Errors": {"HTTP": "1/3 (1 fail, 1 gap)", "SDKs": "not offered"}}}
 
 
 def test_the_page_names_each_failure_with_its_clients_and_the_table_can_be_taken_out(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_page_names_each_failure_with_its_clients_and_the_table_can_be_taken
     path.write_text(report.as_markdown(results, ABOUT), encoding="utf-8")
     assert "- A case holds (a, b): wrong" in path.read_text(encoding="utf-8")
     assert report.feature_table(path).splitlines() == [
-        "| | a | b |",
+        "| OpenAI | a | b |",
         "| --- | --- | --- |",
         "| Errors | 0/1 (1 fail) | 1/2 (1 fail) |",
     ]

@@ -1,15 +1,13 @@
 """A chat answer as one object."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from conformance import sdk_schemas
-from conformance.answers import Turn
-from conformance.checks import logprobs, tool_calls, usage
+from conformance.checks import texts
 from conformance.checks.facts import ServerFacts
+from conformance.dialects.openai import logprobs, tool_calls, usage
+from conformance.turns import Turn
 
 
 def violations(turn: Turn, facts: ServerFacts) -> list[str]:
@@ -54,20 +52,16 @@ def _choice_violations(choice: Mapping[str, Any], request: Mapping[str, Any]) ->
         found.append(f"the role is {message.get('role')!r} instead of 'assistant'")
     if content is None and not message.get("tool_calls"):
         found.append("a message has neither content nor tool calls")
-    found += text_violations(content or "", request)
+    found += texts.violations(content or "", stops(request))
     found += tool_calls.violations(message, reason, request)
     found += logprobs.chat_violations(choice, request) if not message.get("tool_calls") else []
     return found + _form_violations(content, reason, request)
 
 
-def text_violations(text: str, request: Mapping[str, Any]) -> list[str]:
-    """What must not stand in generated text."""
-    stops = request.get("stop") or []
-    stops = [stops] if isinstance(stops, str) else stops
-    found = [f"the stop string {stop!r} stands in the answer" for stop in stops if stop in text]
-    if any(0xD800 <= ord(char) <= 0xDFFF for char in text):
-        found.append("the text has half a surrogate pair")
-    return found
+def stops(request: Mapping[str, Any]) -> Sequence[str]:
+    """The strings that are to end an answer."""
+    given = request.get("stop") or []
+    return [given] if isinstance(given, str) else given
 
 
 def _form_violations(content: str | None, reason: str | None, request: Mapping[str, Any]) -> list[str]:
@@ -75,11 +69,5 @@ def _form_violations(content: str | None, reason: str | None, request: Mapping[s
     # A limit or a stop string may cut the form.
     if content is None or reason == "length" or request.get("stop") or form.get("type", "text") == "text":
         return []
-    try:
-        value = json.loads(content)
-    except ValueError as error:
-        return [f"the answer was to be JSON and is none ({error}): {content[:80]!r}"]
-    if form["type"] == "json_object":
-        return [] if isinstance(value, dict) else ["the answer was to be a JSON object"]
-    wrong = Draft202012Validator(form["json_schema"]["schema"]).iter_errors(value)
-    return [f"the answer does not hold to its schema: {error.message[:120]}" for error in wrong]
+    schema = {"type": "object"} if form["type"] == "json_object" else form["json_schema"]["schema"]
+    return texts.form_violations(content, schema)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conformance import sdk_schemas
-from conformance.answers import Turn
-from conformance.checks import chat, tool_calls
+from conformance.checks import texts
 from conformance.checks.facts import ServerFacts
+from conformance.dialects.openai import chat, tool_calls
+from conformance.turns import Turn
 
 CONSTANT = ("id", "created", "model", "object", "system_fingerprint")
 """What the API reference calls the same in every chunk."""
@@ -66,8 +67,7 @@ def _choice_violations(index: int, parts: Sequence[Mapping[str, Any]]) -> list[s
     if any(delta.get("role") not in {None, "assistant"} for delta in deltas):
         found.append(f"a delta of choice {index} has another role than 'assistant'")
     found += finish_violations(index, parts)
-    if any("\ufffd" in (delta.get("content") or "") for delta in deltas[:-1]):
-        found.append("a delta holds U+FFFD: a character was cut in two")
+    found += texts.cut_violations([delta.get("content") or "" for delta in deltas])
     calls = [call for delta in deltas for call in delta.get("tool_calls") or []]
     return found + tool_calls.delta_violations(calls)
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from conformance import sdk_schemas
-from conformance.answers import Turn
-from conformance.checks import chat, chat_stream, usage
+from conformance.checks import texts
 from conformance.checks.facts import ServerFacts
-from conformance.checks.logprobs import TOLERANCE
+from conformance.dialects.openai import chat, chat_stream, usage
+from conformance.dialects.openai.logprobs import TOLERANCE
+from conformance.turns import Turn
 
 
 def violations(turn: Turn, facts: ServerFacts) -> list[str]:
@@ -48,7 +49,7 @@ def _choice_violations(choice: Mapping[str, Any], request: Mapping[str, Any]) ->
     text = choice["text"]
     if echo and not text.startswith(request["prompt"]):
         found.append("echo was asked for and the text does not begin with the prompt")
-    found += chat.text_violations(text.removeprefix(request["prompt"]) if echo else text, request)
+    found += texts.violations(text.removeprefix(request["prompt"]) if echo else text, chat.stops(request))
     return found + _logprob_violations(choice, request)
 
 

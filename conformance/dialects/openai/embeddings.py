@@ -7,8 +7,8 @@ import struct
 from typing import Any
 
 from conformance import sdk_schemas
-from conformance.answers import Turn
 from conformance.checks.facts import ServerFacts
+from conformance.turns import Turn
 
 NORM_TOLERANCE = 1e-3
 

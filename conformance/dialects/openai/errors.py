@@ -1,32 +1,13 @@
 """Errors: OpenAI's object, and in an SDK the exception class of the status."""
 
 from conformance import sdk_schemas
-from conformance.answers import Turn
-
-RAISED = {
-    400: "BadRequestError",
-    401: "AuthenticationError",
-    403: "PermissionDeniedError",
-    404: "NotFoundError",
-    409: "ConflictError",
-    422: "UnprocessableEntityError",
-    429: "RateLimitError",
-}
-"""By status, in every SDK; from 500 on it is `InternalServerError`."""
-
-BASES = {"APIStatusError", "APIError"}
-"""What Python and Node raise for every other status."""
+from conformance.checks.sdk_errors import message_violations, raised_violations
+from conformance.turns import Turn
 
 
 def violations(turn: Turn) -> list[str]:
     """What is wrong with an error."""
-    found = []
-    raised = turn.seen.get("raised")
-    wanted = {"InternalServerError"} if turn.status >= 500 else BASES
-    if turn.status in RAISED:
-        wanted = {RAISED[turn.status]}
-    if raised is not None and raised not in wanted:
-        found.append(f"the SDK raised {raised} for the status {turn.status}")
+    found = raised_violations(turn)
     if not isinstance(turn.value, dict) or not isinstance(turn.value.get("error"), dict):
         return [*found, f"the body has no error object: {str(turn.value)[:120]}"]
     error = turn.value["error"]
@@ -34,7 +15,4 @@ def violations(turn: Turn) -> list[str]:
     found += [
         f"error.{name} is missing; null says that there is none" for name in ("param", "code") if name not in error
     ]
-    message = error.get("message")
-    if isinstance(message, str) and (not message.strip() or "Traceback (most recent call last)" in message):
-        found.append(f"error.message does not help: {message[:80]!r}")
-    return found
+    return found + message_violations(error.get("message"))

@@ -1,7 +1,7 @@
 """The list of models and one of them."""
 
 from conformance import sdk_schemas
-from conformance.answers import Turn
+from conformance.turns import Turn
 
 
 def violations(turn: Turn) -> list[str]:
