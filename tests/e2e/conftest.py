@@ -6,6 +6,7 @@ from pathlib import Path
 import openai
 import pytest
 from support.reference_model import ReferenceModel
+from support.restartable import Restartable
 from support.server_process import ServerProcess, serve
 
 from obeaver.models.progress import SilentProgress
@@ -20,6 +21,20 @@ def server(default_model: Path) -> Iterator[ServerProcess]:
     # Tests write nothing of theirs into the user's own store.
     with serve("--offline", "--no-store-responses") as running:
         yield running
+
+
+KEYS = ("ann", "bob")
+"""Who may call the server that stores responses."""
+
+
+@pytest.fixture(scope="session")
+def storing(default_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restartable]:
+    """`obeaver serve` with stored responses, for two people; a test that ends it starts it again."""
+    keys = [word for key in KEYS for word in ("--api-key", key)]
+    server = Restartable(default_model, tmp_path_factory.mktemp("storing") / "home", *keys)
+    server.start()
+    yield server
+    server.stop()
 
 
 INT4_NAME = "smollm2-135m-int4"
