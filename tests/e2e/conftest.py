@@ -37,6 +37,14 @@ def storing(default_model: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def embedder(default_embedding_model: Path) -> Iterator[ServerProcess]:
+    """`obeaver serve-embed` as users start it."""
+    assert default_embedding_model.is_dir()
+    with serve("--offline", command="serve-embed") as running:
+        yield running
+
+
 INT4_NAME = "smollm2-135m-int4"
 
 

@@ -1,12 +1,11 @@
 """The official Ollama client against the default models."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import ollama
 import pytest
-from support.server_process import ServerProcess, serve
+from support.server_process import ServerProcess
 
 pytestmark = pytest.mark.real
 
@@ -19,13 +18,6 @@ MODEL = "smollm2-135m:latest"
 def local(server: ServerProcess) -> Iterator[ollama.Client]:
     with ollama.Client(host=server.url) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def embedder(default_embedding_model: Path) -> Iterator[ServerProcess]:
-    assert default_embedding_model.is_dir()
-    with serve("--offline", command="serve-embed") as running:
-        yield running
 
 
 def test_a_chat_streamed_and_whole(local: ollama.Client) -> None:

@@ -1,35 +1,23 @@
 """Vercel's AI SDK with zod, in a program of its own, against a real server and a real model."""
 
-import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import node_program
 from support.server_process import ServerProcess
-
-from conformance.live import CannotRun, node_packages
 
 pytestmark = pytest.mark.real
 
 PACKAGES = ("ai", "@ai-sdk/openai-compatible", "zod")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "obeaver-vercel-sdk"
-TIMEOUT_S = 600
+PROGRAM = Path(__file__).with_name("vercel_client.mjs")
 
 
 @pytest.fixture(scope="module")
 def told(server: ServerProcess) -> dict[str, Any]:
     """What the SDK made of the server's answers."""
-    try:
-        folder = node_packages(PACKAGES, CACHE)
-    except CannotRun as reason:
-        pytest.skip(str(reason))
-    program = str(Path(__file__).with_name("vercel_client.mjs"))
-    words = ["node", program, str(folder), server.url + "/v1", "smollm2-135m"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    folder = node_program.packages(PACKAGES, "obeaver-vercel-sdk")
+    found: dict[str, Any] = node_program.run(PROGRAM, str(folder), server.url + "/v1", "smollm2-135m")
     return found
 
 
