@@ -23,6 +23,8 @@ FENCES = {
     "huggingface_hub": ("models/sources/hub_repo", "models/hub_status"),
     "httpx2": ("models/sources/transfer", "models/sources/web_file"),
     "pynvml": ("monitor/nvidia",),
+    "prometheus_client": ("api/metrics/", "api/system/condition", "api/encoders/condition"),
+    "pythonjsonlogger": ("cli/logs",),
     "psutil": ("monitor/", "models/", "app", "engine/sessions/", "engine/runners/"),
 }
 

@@ -93,14 +93,14 @@ def dashboard_routes(state: ApiState, page_folder: Path) -> list[Route]:
 def embed_routes(state: EmbedState, *, reranks: bool) -> list[Route]:
     """The routes of `obeaver serve-embed`, for an embedding model or a reranker."""
     operations, dialects = (SERVE_RERANK, RERANK_DIALECTS) if reranks else (SERVE_EMBED, EMBEDDING_DIALECTS)
-    system = SystemApi(EmbedCondition(state.models), state.monitor, operations)
+    system = SystemApi(EmbedCondition(state.models), state.monitor, operations, state.metrics)
     handlers = _shared_handlers(operations, system, lambda: state.models.served)
     return _bound(operations, {**handlers, **_handlers(dialects, state)}, dialects)
 
 
 def _chat_routes(operations: Sequence[Operation], state: ApiState, further: Handlers) -> list[Route]:
     loading, pulling = ModelLoadingApi(state), PullingApi(state.pulls, state.catalog)
-    system = SystemApi(ChatCondition(state.models), state.monitor, operations)
+    system = SystemApi(ChatCondition(state.models), state.monitor, operations, state.metrics)
     handlers: Handlers = {
         **_shared_handlers(operations, system, lambda: state.models.held),
         **_handlers(DIALECTS, state),

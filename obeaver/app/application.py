@@ -1,9 +1,11 @@
 """What every server is: routes behind the layers of the web package, and a life around them."""
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from obeaver.api.metrics.server import ServerMetrics
 from obeaver.app.keys import api_keys
+from obeaver.app.loop_lag import watching_lag
 from obeaver.config import Settings
 from obeaver.web.access import DEFAULT_OPEN_PATHS, PROBES, ApiKey, HostCheck
 from obeaver.web.cors import Cors
@@ -30,6 +32,7 @@ class Application:
         open_paths: What is answered without the API key, as `ApiKey` has it.
         log: Keeps the latest requests, for those who watch.
         in_flight: Counts what it waits for when it stops.
+        metrics: Counts them.
     """
 
     def __init__(
@@ -42,13 +45,15 @@ class Application:
         open_paths: Iterable[str] = DEFAULT_OPEN_PATHS,
         log: RequestLog | None = None,
         in_flight: InFlight | None = None,
+        metrics: ServerMetrics,
     ) -> None:
         self.settings = settings
         self._on_drain = on_drain
         self._open_paths = tuple(open_paths)
         self._log = log
         self._in_flight = in_flight or InFlight()
-        self._lifespan = Lifespan(self._layers(routes), life)
+        self._metrics = metrics
+        self._lifespan = Lifespan(self._layers(routes), lambda: self._lives(life))
 
     @property
     def start_error(self) -> Exception | None:
@@ -68,6 +73,11 @@ class Application:
         """Do not wait for anybody any longer."""
         self._in_flight.cut_short()
 
+    @asynccontextmanager
+    async def _lives(self, life: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
+        async with watching_lag(self._metrics.on_lag), life():
+            yield
+
     def _layers(self, routes: Iterable[Route]) -> ASGIApp:
         """The layers round the router, innermost first; `web/middleware.py` says why they stand in this order."""
         settings = self.settings
@@ -80,4 +90,4 @@ class Application:
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
         app = ErrorBoundary(app, shape_of=router.error_shape)
         app = Cors(app, origins=settings.cors_origin, shape_of=router.error_shape)
-        return WholeForHttp10(RequestId(AccessLog(app, log=self._log)))
+        return WholeForHttp10(RequestId(AccessLog(app, log=self._log, measure=self._metrics.on_request)))

@@ -9,6 +9,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from obeaver.api.metrics.engines import DecoderMetrics
+from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_host import MemoryRoom, ModelHost, OnStage
 from obeaver.api.models.pulls import Pulls
@@ -29,6 +31,7 @@ from obeaver.app.pulling import pull_command
 from obeaver.config import Settings
 from obeaver.engine.decoding.chooser import Constraint
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
+from obeaver.engine.decoding.timeline import UNMEASURED, Meter
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.grammar.grammar import GrammarCompiler, GrammarError
 from obeaver.engine.runners.runner import KvShape, Runner
@@ -73,12 +76,15 @@ def chat_application(
     """
     keep_together()
     store = Store(settings.home)
-    host = ModelHost(ChatLoader(settings, store), keep_alive_s=settings.keep_alive_s, strict=settings.strict_model)
     in_flight = InFlight()
+    metrics = ServerMetrics()
+    loader = ChatLoader(settings, store, DecoderMetrics(metrics.registry).of)
+    host = ModelHost(loader, keep_alive_s=settings.keep_alive_s, strict=settings.strict_model)
     state = ApiState(
         models=host,
         library=ChatLibrary(store, known=models),
         monitor=Monitor(),
+        metrics=metrics,
         pulls=Pulls(pull_command(settings)),
         archive=make_archive(settings),
         background=BackgroundWork(in_flight),
@@ -110,6 +116,7 @@ def chat_application(
         open_paths=open_paths,
         log=state.request_log,
         in_flight=in_flight,
+        metrics=metrics,
     )
 
 
@@ -119,10 +126,12 @@ class ChatLoader:
     Args:
         settings: What the server was told.
         store: Where it shows which of its models are in use.
+        meter_of: Makes the meter of a model, by its name.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, meter_of: Callable[[str], Meter]) -> None:
         self._settings = settings
+        self._meter_of = meter_of
         self._store = store
         self._promised_bytes: list[int] = []
 
@@ -172,7 +181,7 @@ class ChatLoader:
             with contextlib.ExitStack() as stack:
                 stack.callback(give_back)
                 stack.enter_context(self._store.use(stored))
-                model = await load_model(stored, settings, on_stage=on_stage)
+                model = await load_model(stored, settings, on_stage=on_stage, meter=self._meter_of(stored.name))
                 return dataclasses.replace(model, on_released=stack.pop_all().close)
         finally:
             self._promised_bytes.remove(needed)
@@ -182,13 +191,16 @@ def _unheard(_stage: str) -> None:
     """Default of `on_stage`."""
 
 
-async def load_model(stored: StoredModel, settings: Settings, *, on_stage: OnStage = _unheard) -> LoadedModel:
+async def load_model(
+    stored: StoredModel, settings: Settings, *, on_stage: OnStage = _unheard, meter: Meter = UNMEASURED
+) -> LoadedModel:
     """Load a model and start its engine. The event loop stays free.
 
     Args:
         stored: The model.
         settings: Threads, memory, runner.
         on_stage: Hears what is being done, from any thread.
+        meter: Told how long things take.
 
     Raises:
         ModelError: The folder is broken, its tokenizer is of a kind not known here, or no runner takes it.
@@ -200,6 +212,7 @@ async def load_model(stored: StoredModel, settings: Settings, *, on_stage: OnSta
         lambda: make_engine(text.facts, settings, reasons, text.grammars, on_stage),
         max_queue=settings.max_queue,
         name=f"engine {stored.name}",
+        meter=meter,
     )
     try:
         await worker.start()

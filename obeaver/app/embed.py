@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from obeaver.api.encoders.state import EmbedState, EncoderHost, LoadedEncoder
+from obeaver.api.metrics.engines import EncoderMetrics
+from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.routes import embed_routes
 from obeaver.app.application import Application
 from obeaver.config import Settings
+from obeaver.engine.encoding.meter import UNMEASURED, EncoderMeter
 from obeaver.engine.encoding.pooling import ACTIVATIONS, DenseLayer, VectorRecipe
 from obeaver.engine.encoding.worker import EncoderWorker
 from obeaver.engine.sessions.cannot_run import CannotRun
@@ -41,14 +44,16 @@ def embed_application(settings: Settings, stored: StoredModel) -> Application:
     """
     facts = encoder_facts(stored)
     models = EncoderHost()
-    state = EmbedState(models=models, monitor=Monitor())
+    metrics = ServerMetrics()
+    meter = EncoderMetrics(metrics.registry).of(stored.name)
+    state = EmbedState(models=models, monitor=Monitor(), metrics=metrics)
 
     @contextlib.asynccontextmanager
     async def life() -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(state.close)
             stack.enter_context(Store(settings.home).use(stored))
-            model = await load_encoder(stored, facts, settings)
+            model = await load_encoder(stored, facts, settings, meter)
             stack.push_async_callback(model.worker.close)
             models.model = model
             logger.info("%s runs on %s", model.name, model.worker.snapshot().label)
@@ -58,7 +63,7 @@ def embed_application(settings: Settings, stored: StoredModel) -> Application:
         models.draining = True
 
     routes = embed_routes(state, reranks=facts.kind == RERANKER)
-    return Application(settings, routes, life, on_drain=on_drain)
+    return Application(settings, routes, life, on_drain=on_drain, metrics=metrics)
 
 
 def encoder_facts(stored: StoredModel) -> EncoderFacts:
@@ -72,8 +77,10 @@ def encoder_facts(stored: StoredModel) -> EncoderFacts:
     return read_encoder_facts(stored.folder)
 
 
-async def load_encoder(stored: StoredModel, facts: EncoderFacts, settings: Settings) -> LoadedEncoder:
-    """Load a model and start its engine.
+async def load_encoder(
+    stored: StoredModel, facts: EncoderFacts, settings: Settings, meter: EncoderMeter = UNMEASURED
+) -> LoadedEncoder:
+    """Load a model and start its engine; `meter` is told how long things take.
 
     Raises:
         ModelError: The folder is broken, or onnxruntime does not take its graph.
@@ -84,6 +91,7 @@ async def load_encoder(stored: StoredModel, facts: EncoderFacts, settings: Setti
         lambda: open_encoder(facts, settings.threads or None, settings.provider),
         max_queue=settings.max_queue,
         name=f"encoder {stored.name}",
+        meter=meter,
     )
     await worker.start()
     return LoadedEncoder(stored.name, facts, tokenizer, worker, context_length, time.time())

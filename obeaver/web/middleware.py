@@ -26,7 +26,7 @@ from obeaver.errors import ApiError, InternalError
 from obeaver.web import ndjson, sse
 from obeaver.web.error_shape import ErrorShape, own_shape
 from obeaver.web.request import REQUEST_ID_KEY, ClientDisconnected, read_headers
-from obeaver.web.request_log import LoggedRequest, RequestLog, with_token_count
+from obeaver.web.request_log import LoggedRequest, RequestLog, note_error, with_notes
 from obeaver.web.response import adding_headers
 from obeaver.web.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -80,6 +80,7 @@ class AccessLog:
     Args:
         app: The next layer.
         log: Keeps the latest requests, for those who watch.
+        measure: Hears of every request that is over.
         clock: Seconds.
         wall_clock: Seconds since 1970.
     """
@@ -89,11 +90,13 @@ class AccessLog:
         app: ASGIApp,
         *,
         log: RequestLog | None = None,
+        measure: Callable[[LoggedRequest], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
         self._log = log
+        self._measure = measure
         self._clock = clock
         self._wall_clock = wall_clock
 
@@ -101,7 +104,7 @@ class AccessLog:
         """Answer, then log."""
         progress = _Progress(send)
         started_at, start_s = self._wall_clock(), self._clock()
-        scope, token_count = with_token_count(scope)
+        scope, notes = with_notes(scope)
         try:
             await self._app(scope, receive, progress.send)
         finally:
@@ -114,7 +117,9 @@ class AccessLog:
                 complete=progress.complete,
                 started_at=started_at,
                 duration_s=self._clock() - start_s,
-                tokens=token_count.read(),
+                tokens=notes.tokens(),
+                route=notes.route,
+                error=notes.error,
             )
             self._write(request, progress.num_bytes, (scope.get("client") or ("-",))[0])
 
@@ -133,6 +138,8 @@ class AccessLog:
         )
         if self._log is not None:
             self._log.add(request)
+        if self._measure is not None:
+            self._measure(request)
 
 
 class ErrorBoundary:
@@ -171,6 +178,7 @@ class ErrorBoundary:
 
     async def _tell(self, error: ApiError, progress: "_Progress", scope: Scope, receive: Receive) -> None:
         shape = self._shape_of(scope)
+        note_error(scope, error.code or error.type)
         if not progress.started:
             await shape.response(error, scope)(scope, receive, progress.send)
         elif progress.is_stream and not progress.complete:

@@ -15,7 +15,7 @@ NUM_KEPT: Final = 200
 QUIET_PATHS: Final = ("/static/", "/health", "/metrics", "/api/engine", "/api/system/")
 """Asked every few seconds by whoever watches. They would push everything else out; only their failures are told."""
 
-_TOKENS_KEY: Final = "obeaver.tokens"
+_NOTES_KEY: Final = "obeaver.notes"
 
 
 class Tokens(NamedTuple):
@@ -38,6 +38,8 @@ class LoggedRequest(NamedTuple):
         started_at: Seconds since 1970.
         duration_s: From the request's head to the answer's last byte.
         tokens: What was computed for it; None where nothing was.
+        route: Pattern of the route that it met; "" for none.
+        error: Code of the error that the client was told; None for none.
     """
 
     number: int
@@ -49,6 +51,8 @@ class LoggedRequest(NamedTuple):
     started_at: float
     duration_s: float
     tokens: Tokens | None = None
+    route: str = ""
+    error: str | None = None
 
     @property
     def is_watching(self) -> bool:
@@ -84,29 +88,52 @@ class RequestLog:
         return [request for request in self._kept if after < request.number <= last] if after < last else []
 
 
-class TokenCount:
-    """Where a handler says how the tokens of its answer can be counted, once the answer is over."""
+class RequestNotes:
+    """What those who answer a request tell those who log it.
+
+    Attributes:
+        route: The pattern of the route that answers; "" where there is none.
+        error: Code of the error that the client was told, if any.
+    """
 
     def __init__(self) -> None:
+        self.route = ""
+        self.error: str | None = None
         self._read: Callable[[], Tokens] | None = None
 
     def count_with(self, read: Callable[[], Tokens]) -> None:
-        """Count like this."""
+        """Count the answer's tokens like this, once it is over."""
         self._read = read
 
-    def read(self) -> Tokens | None:
+    def tokens(self) -> Tokens | None:
         """The count; None where nobody counts."""
         return None if self._read is None else self._read()
 
 
-def with_token_count(scope: Scope) -> tuple[Scope, TokenCount]:
-    """A scope that has a place for a count, and that place."""
-    count = TokenCount()
-    return {**scope, _TOKENS_KEY: count}, count
+def with_notes(scope: Scope) -> tuple[Scope, RequestNotes]:
+    """A scope that has a place for notes, and that place."""
+    notes = RequestNotes()
+    return {**scope, _NOTES_KEY: notes}, notes
 
 
 def count_tokens(scope: Scope, read: Callable[[], Tokens]) -> None:
     """Let whoever keeps a log read the tokens of this request's answer; nothing happens where nobody does."""
-    count = scope.get(_TOKENS_KEY)
-    if isinstance(count, TokenCount):
-        count.count_with(read)
+    if (notes := _notes(scope)) is not None:
+        notes.count_with(read)
+
+
+def note_route(scope: Scope, pattern: str) -> None:
+    """Say which route a request has met; nothing happens where nobody keeps a log."""
+    if (notes := _notes(scope)) is not None:
+        notes.route = pattern
+
+
+def note_error(scope: Scope, code: str) -> None:
+    """Say which error a client was told; nothing happens where nobody keeps a log."""
+    if (notes := _notes(scope)) is not None:
+        notes.error = code
+
+
+def _notes(scope: Scope) -> RequestNotes | None:
+    notes = scope.get(_NOTES_KEY)
+    return notes if isinstance(notes, RequestNotes) else None

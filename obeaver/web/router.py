@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from obeaver.errors import MethodNotAllowed, NotFound
 from obeaver.web.error_shape import OWN_SHAPE, ErrorShape
 from obeaver.web.request import DEFAULT_BODY_LIMITS, BodyLimits, Request
+from obeaver.web.request_log import note_route
 from obeaver.web.response import Response
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
 
@@ -114,6 +115,7 @@ class Router:
             params = route.match(segments)
             if params is None:
                 continue
+            note_route(scope, route.path)
             if scope["method"] in route.methods:
                 request = Request(scope, receive, path_params=params, limits=self._limits)
                 return await route.handler(request)

@@ -14,6 +14,8 @@ from support.event_stream import read_events, read_json_events
 from support.scripted_loader import Script, ScriptedLoader, folder_model
 from support.scripted_model import HELLO, TEMPLATE, Reply, ScriptedRunner, write_model_folder
 
+from obeaver.api.metrics.engines import DecoderMetrics
+from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.models.model_host import ModelHost
 from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
@@ -24,7 +26,7 @@ from obeaver.engine.sessions.placement import Placement
 from obeaver.models.library import ChatLibrary
 from obeaver.models.store import Store
 from obeaver.monitor.monitor import Monitor
-from obeaver.web.middleware import ErrorBoundary, RequestId
+from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
 from obeaver.web.router import Router
 from obeaver.web.types import ASGIApp
 
@@ -125,7 +127,8 @@ def serve(tmp_path: Path) -> Serve:
             grammars=grammars,
             options=options,
         )
-        host = ModelHost(ScriptedLoader({"scripted": script}))
+        metrics = ServerMetrics()
+        host = ModelHost(ScriptedLoader({"scripted": script}, DecoderMetrics(metrics.registry).of))
         stored = folder_model("scripted", tmp_path)
         await host.hold(stored)
         assert host.model is not None
@@ -134,10 +137,12 @@ def serve(tmp_path: Path) -> Serve:
             library=ChatLibrary(Store(tmp_path / "home"), known=[stored]),
             monitor=Monitor(lambda: None, lambda: None),
             archive=archive,
+            metrics=metrics,
             clock=lambda: 1_800_000_000.9,
         )
         router = Router(routes(state))
-        app = RequestId(ErrorBoundary(router, shape_of=router.error_shape))
+        boundary = ErrorBoundary(router, shape_of=router.error_shape)
+        app = RequestId(AccessLog(boundary, measure=metrics.on_request))
         try:
             yield Served(app, state, host.model.worker, script.runners[0])
         finally:

@@ -15,6 +15,7 @@ from obeaver.api.models.model_host import ModelHost
 from obeaver.app.chat import ChatLoader
 from obeaver.app.memory import MB, available_bytes
 from obeaver.config import Settings
+from obeaver.engine.decoding.timeline import UNMEASURED
 from obeaver.models.store import Store, StoredModel
 
 
@@ -26,7 +27,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_nothing_refers_to_a_model_that_was_released(tmp_path: Path) -> None:
     store = Store(tmp_path / "home")
-    host = ModelHost(ChatLoader(Settings(threads=1, kv_cache_mb=8), store))
+    host = ModelHost(ChatLoader(Settings(threads=1, kv_cache_mb=8), store, lambda name: UNMEASURED))
     gc.collect()
     gc.disable()  # what only a search for cycles finds would stay for as long as it likes
     try:
@@ -46,7 +47,7 @@ async def test_nothing_refers_to_a_model_that_was_released(tmp_path: Path) -> No
 async def test_a_model_is_marked_as_used_for_as_long_as_it_is_in_memory(tmp_path: Path) -> None:
     store = Store(tmp_path / "home")
     old, new = make_model(store, "old"), make_model(store, "new", seed=1)
-    host = ModelHost(ChatLoader(Settings(threads=1, kv_cache_mb=8), store))
+    host = ModelHost(ChatLoader(Settings(threads=1, kv_cache_mb=8), store, lambda name: UNMEASURED))
     await host.hold(old)
     assert (store.users("old"), store.users("new")) == ((os.getpid(),), ())
     await host.start_load(new).wait()
@@ -87,7 +88,7 @@ async def test_of_two_loads_together_the_second_counts_what_the_first_was_promis
     """A model that is needed again and one that is asked for load side by side; together they must fit."""
     store = Store(tmp_path / "home")
     two_thirds_mb = int(available_bytes() / MB * 2 / 3)
-    loader = ChatLoader(Settings(threads=1, kv_cache_mb=two_thirds_mb), store)
+    loader = ChatLoader(Settings(threads=1, kv_cache_mb=two_thirds_mb), store, lambda name: UNMEASURED)
     models = [make_model(store, name) for name in ("first", "second")]
 
     async def load(stored: StoredModel) -> str:

@@ -81,7 +81,7 @@ def client(front: str) -> Iterator[openai.OpenAI]:
 def running_rows(servers: list[ServerProcess]) -> int:
     metrics = [httpx.get(server.url + "/metrics").text for server in servers]
     return sum(
-        int(float(n)) for text in metrics for n in re.findall(r"^obeaver_sequences_running\S* ([\d.]+)$", text, re.M)
+        int(float(n)) for text in metrics for n in re.findall(r"^vllm:num_requests_running\S* ([\d.]+)$", text, re.M)
     )
 
 
@@ -127,7 +127,7 @@ def test_conversations_are_spread(client: openai.OpenAI, servers: list[ServerPro
     def answered() -> list[float]:
         texts = [httpx.get(server.url + "/metrics").text for server in servers]
         return [
-            sum(float(n) for n in re.findall(r"^obeaver_generated_tokens_total\S* ([\d.]+)$", t, re.M)) for t in texts
+            sum(float(n) for n in re.findall(r"^vllm:generation_tokens_total\S* ([\d.]+)$", t, re.M)) for t in texts
         ]
 
     before = answered()

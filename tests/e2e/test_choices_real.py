@@ -25,8 +25,8 @@ def counters(server: ServerProcess) -> dict[str, int]:
     with urlopen(server.url + "/metrics", timeout=60) as answer:  # noqa: S310
         text = answer.read().decode()
     return {
-        name: int(value)
-        for name, value in re.findall(r"^obeaver_(\w+_total)\{model=\"[^\"]+\"\} (\d+)$", text, re.MULTILINE)
+        name: int(float(value))
+        for name, value in re.findall(r"^vllm:(\w+_total)\{model_name=\"[^\"]+\"\} (\S+)$", text, re.MULTILINE)
     }
 
 
@@ -47,8 +47,8 @@ def test_four_answers_share_one_prefill_differ_and_come_again(client: openai.Ope
     grown = {name: after[name] - before[name] for name in after}
     assert grown["prompt_tokens_total"] == 4 * num_prompt
     # What the first knew already, and for the others everything but the last token, whose logits are wanted.
-    assert grown["cached_tokens_total"] == num_cached + 3 * (num_prompt - 1)
-    assert grown["generated_tokens_total"] == four.usage.completion_tokens == 80
+    assert grown["prefix_cache_hits_total"] == num_cached + 3 * (num_prompt - 1)
+    assert grown["generation_tokens_total"] == four.usage.completion_tokens == 80
     assert len(set(texts(four))) == 4
     assert texts(ask(client, n=4)) == texts(four)
     assert texts(ask(client)) == texts(four)[:1]

@@ -12,13 +12,15 @@ from support import asgi
 from support.event_stream import read_json_events
 from support.scripted_loader import Script, ScriptedLoader, store_model
 
+from obeaver.api.metrics.engines import DecoderMetrics
+from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.models.model_host import ModelHost
 from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
 from obeaver.models.library import ChatLibrary
 from obeaver.models.store import Store
 from obeaver.monitor.monitor import Monitor
-from obeaver.web.middleware import ErrorBoundary, RequestId
+from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
 from obeaver.web.router import Router
 from obeaver.web.types import ASGIApp
 
@@ -99,14 +101,18 @@ async def hosting(
     """
     store = Store(home)
     stored = {name: store_model(store, name) for name in scripts}
-    loader = ScriptedLoader(scripts)
+    metrics = ServerMetrics()
+    loader = ScriptedLoader(scripts, DecoderMetrics(metrics.registry).of)
     host = ModelHost(loader, keep_alive_s=keep_alive_s, strict=strict)
-    state = ApiState(models=host, library=ChatLibrary(store), monitor=Monitor(lambda: None, lambda: None))
+    state = ApiState(
+        models=host, library=ChatLibrary(store), monitor=Monitor(lambda: None, lambda: None), metrics=metrics
+    )
     try:
         for name in held:
             await host.hold(stored[name])
         router = Router(routes(state))
-        app = RequestId(ErrorBoundary(router, shape_of=router.error_shape))
+        boundary = ErrorBoundary(router, shape_of=router.error_shape)
+        app = RequestId(AccessLog(boundary, measure=metrics.on_request))
         yield Hosted(app, host, loader, store, state)
     finally:
         await host.close()

@@ -9,6 +9,7 @@ from support.scripted_model import HELLO, TEMPLATE, Reply, ScriptedRunner, start
 
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_host import MemoryRoom, OnStage
+from obeaver.engine.decoding.timeline import UNMEASURED, Meter
 from obeaver.engine.grammar.grammar import GrammarCompiler
 from obeaver.engine.sessions.placement import Placement
 from obeaver.errors import BadRequest
@@ -66,14 +67,16 @@ class ScriptedLoader:
 
     Args:
         scripts: Each model's, by its name.
+        meter_of: Makes the meter of a model, by its name.
 
     Attributes:
         released: Names of models whose memory was given back, in that order.
         free_bytes: What it says of the machine, which has 4 GiB.
     """
 
-    def __init__(self, scripts: dict[str, Script]) -> None:
+    def __init__(self, scripts: dict[str, Script], meter_of: Callable[[str], Meter] = lambda name: UNMEASURED) -> None:
         self.scripts = scripts
+        self._meter_of = meter_of
         self.released: list[str] = []
         self.free_bytes = GIB
 
@@ -103,7 +106,9 @@ class ScriptedLoader:
             step_s=script.step_s,
             placement=script.placement,
         )
-        worker = await start_worker(runner, grammars=script.grammars, **script.options)
+        worker = await start_worker(
+            runner, grammars=script.grammars, meter=self._meter_of(stored.name), **script.options
+        )
         script.runners.append(runner)
         return LoadedModel(
             name=stored.name,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
+from obeaver.engine.decoding.timeline import UNMEASURED, Meter
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.grammar.grammar import GrammarCompiler, Matcher
 from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
@@ -222,7 +223,12 @@ def make_grammars(plain: Iterable[str] = ()) -> GrammarCompiler:
 
 
 async def start_worker(
-    runner: ScriptedRunner, *, max_rows: int = 8, max_queue: int = 8, grammars: GrammarCompiler | None = None
+    runner: ScriptedRunner,
+    *,
+    max_rows: int = 8,
+    max_queue: int = 8,
+    grammars: GrammarCompiler | None = None,
+    meter: Meter = UNMEASURED,
 ) -> EngineWorker:
     """A worker that runs this runner."""
 
@@ -234,6 +240,7 @@ async def start_worker(
         lambda: EngineCore(runner, settings, make_sampler=Sampler, make_constraint=constraint),
         max_queue=max_queue,
         name="scripted engine",
+        meter=meter,
     )
     await worker.start()
     return worker

@@ -11,7 +11,7 @@ from obeaver.web.request_log import (
     RequestLog,
     Tokens,
     count_tokens,
-    with_token_count,
+    with_notes,
 )
 from obeaver.web.response import Response
 from obeaver.web.types import Receive, Scope, Send
@@ -85,5 +85,5 @@ async def test_a_request_that_the_client_left_has_its_own_status() -> None:
 def test_where_nobody_keeps_a_log_a_count_goes_nowhere() -> None:
     scope = http_scope()
     count_tokens(scope, lambda: Tokens(1, 1))
-    _, count = with_token_count(scope)
-    assert count.read() is None
+    _, notes = with_notes(scope)
+    assert notes.tokens() is None

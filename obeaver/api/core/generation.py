@@ -176,7 +176,7 @@ class Choice:
 
     def _abort(self) -> None:
         if self._sequence is not None and not self.done:
-            self._worker.abort(self._sequence)
+            self._worker.abort(self._sequence, is_enough=self._text.stopped)
 
 
 class Generation:

@@ -1,10 +1,15 @@
 """How an embedding server and its model stand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from typing import Final
 
+from prometheus_client import Metric
+
+from obeaver import __version__
 from obeaver.api.contract import wire
-from obeaver.api.encoders.state import EncoderHost, LoadedEncoder
-from obeaver.api.system.metrics import Metric
+from obeaver.api.encoders.state import EncoderHost
+from obeaver.api.metrics.server import gauge, info
+from obeaver.engine.encoding.worker import EncoderSnapshot
 
 
 class EmbedCondition:
@@ -58,21 +63,16 @@ class EmbedCondition:
         encoder = None if self._models.model is None else self._models.model.worker.snapshot()
         return frozenset({encoder.placement.device}) if encoder and encoder.num_requests else frozenset[str]()
 
-    def metrics(self) -> Sequence[Metric]:
-        """What is counted of the model."""
-        return [] if self._models.model is None else _engine_metrics(self._models.model)
+    def gauges(self) -> Iterable[Metric]:
+        """How the model stands."""
+        yield info(__version__, self.model, self.provider)
+        snapshots = [(model.name, model.worker.snapshot()) for model in self._models.served]
+        for name, text, read in _ENCODER_GAUGES:
+            yield gauge(name, text, [(model, read(encoder)) for model, encoder in snapshots])
 
 
-def _engine_metrics(model: LoadedEncoder) -> list[Metric]:
-    encoder = model.worker.snapshot()
-    totals = encoder.totals
-    return [
-        Metric("engine_healthy", "gauge", "1 while the engine computes.", {"": encoder.healthy}),
-        Metric("requests_open", "gauge", "Requests not answered yet.", {"": encoder.num_requests}),
-        Metric("waiting_tokens", "gauge", "Tokens of these requests.", {"": encoder.waiting_tokens}),
-        Metric("requests_total", "counter", "Requests answered.", {"": totals.requests}),
-        Metric("texts_total", "counter", "Texts computed.", {"": totals.texts}),
-        Metric("prompt_tokens_total", "counter", "Tokens of these texts.", {"": totals.tokens}),
-        Metric("batches_total", "counter", "Runs of the model.", {"": totals.batches}),
-        Metric("texts_failed_total", "counter", "Texts on which the model failed.", {"": totals.failed}),
-    ]
+_ENCODER_GAUGES: Final[tuple[tuple[str, str, Callable[[EncoderSnapshot], float]], ...]] = (
+    ("obeaver_engine_healthy", "1 while the engine computes.", lambda encoder: encoder.healthy),
+    ("obeaver_requests_open", "Requests that are not answered yet.", lambda encoder: encoder.num_requests),
+    ("obeaver_waiting_tokens", "Tokens of these requests.", lambda encoder: encoder.waiting_tokens),
+)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from obeaver.api.metrics.server import ServerMetrics
 from obeaver.engine.encoding.worker import EncoderWorker
 from obeaver.errors import ModelNotLoaded
 from obeaver.models.encoder.layout import EncoderFacts
@@ -80,12 +81,14 @@ class EmbedState:
     Attributes:
         models: The model that answers.
         monitor: Memory of machine and process.
+        metrics: What is counted.
         text_threads: Where large bodies are read and written; shut down by `close`.
         clock: Seconds since 1970.
     """
 
     models: EncoderHost
     monitor: Monitor
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
     text_threads: ThreadPoolExecutor = field(default_factory=_text_threads)
     clock: Callable[[], float] = time.time
 

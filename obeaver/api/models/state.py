@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.models.model_host import ModelHost
 from obeaver.api.models.pulls import Pulls
 from obeaver.archive.archive import Archive
@@ -40,6 +41,7 @@ class ApiState:
         models: Which models answer.
         library: Which models could be loaded.
         monitor: Memory of machine and process.
+        metrics: What is counted.
         catalog: Models that can be had by name.
         pulls: Models that are fetched for clients.
         archive: Stored responses; None where nothing is stored.
@@ -54,6 +56,7 @@ class ApiState:
     models: ModelHost
     library: ChatLibrary
     monitor: Monitor
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
     catalog: Mapping[str, CatalogEntry] = field(default_factory=load_catalog)
     pulls: Pulls = field(default_factory=Pulls)
     archive: Archive | None = None

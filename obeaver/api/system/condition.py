@@ -1,13 +1,42 @@
 """How a chat server and its models stand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
+from typing import Final
 
+from prometheus_client import Metric
+
+from obeaver import __version__
 from obeaver.api.contract import wire
+from obeaver.api.metrics.server import gauge, info
 from obeaver.api.models.held_model import HeldModel
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_host import ModelHost
-from obeaver.api.system.metrics import Metric, labels
+from obeaver.engine.decoding.live import EngineSnapshot
 from obeaver.engine.decoding.sequence import FinishReason
+
+
+def kv_usage(engine: EngineSnapshot) -> float:
+    """Share of the rows' memory that is taken."""
+    of_rows = engine.kv_budget_bytes - engine.prefix_budget_bytes
+    return engine.kv_used_bytes / of_rows if of_rows else 0.0
+
+
+_ENGINE_GAUGES: Final[tuple[tuple[str, str, Callable[[EngineSnapshot], float]], ...]] = (
+    ("obeaver_engine_healthy", "1 while the engine computes.", lambda engine: engine.healthy),
+    ("vllm:num_requests_running", "Sequences that are being computed.", lambda engine: engine.num_running),
+    ("vllm:num_requests_waiting", "Sequences that wait for a row.", lambda engine: engine.num_waiting),
+    ("obeaver_rows_limit", "Most sequences that are computed together.", lambda engine: engine.max_rows),
+    ("vllm:kv_cache_usage_perc", "Share of the rows' memory that is taken; 1 is all of it.", kv_usage),
+    ("obeaver_kv_budget_bytes", "Most memory for keys and values.", lambda engine: engine.kv_budget_bytes),
+    ("obeaver_kv_used_bytes", "Memory of the rows' keys and values.", lambda engine: engine.kv_used_bytes),
+    (
+        "obeaver_prefix_cache_budget_bytes",
+        "Most memory for the prefix cache, of that for keys and values.",
+        lambda engine: engine.prefix_budget_bytes,
+    ),
+    ("obeaver_prefix_cache_bytes", "Memory of the prefix cache.", lambda engine: engine.prefix_cache_bytes),
+    ("obeaver_prefix_cache_entries", "Pieces of prompts in it.", lambda engine: engine.prefix_cache_entries),
+)
 
 
 class ChatCondition:
@@ -60,14 +89,17 @@ class ChatCondition:
         """The devices that compute right now."""
         return active_devices(self._models.in_memory)
 
-    def metrics(self) -> Sequence[Metric]:
-        """What is counted of each model that is in memory."""
-        in_memory = {labels(model=held.name): int(held.loaded is not None) for held in self._models.held}
-        loaded = [held.loaded for held in self._models.held if held.loaded is not None]
-        return [
-            Metric("model_in_memory", "gauge", "1 while the model is in memory.", in_memory),
-            *_joined([_engine_metrics(model) for model in loaded]),
-        ]
+    def gauges(self) -> Iterable[Metric]:
+        """How the models stand."""
+        yield info(__version__, self.model, self.provider)
+        held = self._models.held
+        in_memory = [(model.name, model.loaded is not None) for model in held]
+        yield gauge("obeaver_model_in_memory", "1 while the model is in memory.", in_memory)
+        loaded = [model.loaded for model in held if model.loaded is not None]
+        for name, text, read in _ENGINE_GAUGES:
+            yield gauge(name, text, [(model.name, read(model.worker.snapshot())) for model in loaded])
+        waiting = [(model.name, model.worker.sequences().waiting_tokens) for model in loaded]
+        yield gauge("obeaver_waiting_tokens", "Prompt tokens of sequences that wait.", waiting)
 
 
 def active_devices(models: Iterable[LoadedModel]) -> frozenset[str]:
@@ -99,39 +131,3 @@ def _engine_details(model: LoadedModel) -> wire.Object:
         "kv_used_bytes": engine.kv_used_bytes,
         "prefix_cache_bytes": engine.prefix_cache_bytes,
     }
-
-
-def _joined(rows: Sequence[Sequence[Metric]]) -> list[Metric]:
-    """The metrics of several models: of each metric one, with all their values."""
-    return [
-        metrics[0]._replace(values={key: value for metric in metrics for key, value in metric.values.items()})
-        for metrics in zip(*rows, strict=True)
-    ]
-
-
-def _engine_metrics(model: LoadedModel) -> list[Metric]:
-    engine = model.worker.snapshot()
-    totals = engine.totals
-    finished = {labels(model=model.name, reason=reason.value): count for reason, count in totals.finished.items()}
-
-    def metric(name: str, kind: str, text: str, value: float) -> Metric:
-        return Metric(name, kind, text, {labels(model=model.name): value})
-
-    return [
-        metric("engine_healthy", "gauge", "1 while the engine computes.", engine.healthy),
-        metric("sequences_running", "gauge", "Sequences that are being computed.", engine.num_running),
-        metric("sequences_waiting", "gauge", "Sequences that wait for a place.", engine.num_waiting),
-        Metric("sequences_finished_total", "counter", "Sequences that ended, by reason.", finished),
-        metric("prompt_tokens_total", "counter", "Prompt tokens taken in.", totals.prompt_tokens),
-        metric("cached_tokens_total", "counter", "Prompt tokens not computed again.", totals.cached_tokens),
-        metric("lookahead_guesses_total", "counter", "Tokens computed ahead on a guess.", totals.lookahead_guesses),
-        metric(
-            "lookahead_tokens_total", "counter", "Tokens that were guessed and computed ahead.", totals.lookahead_tokens
-        ),
-        metric("generated_tokens_total", "counter", "Tokens generated.", totals.generated_tokens),
-        metric("steps_total", "counter", "Steps of the engine.", totals.steps),
-        metric("kv_budget_bytes", "gauge", "Most memory for keys and values.", engine.kv_budget_bytes),
-        metric("kv_used_bytes", "gauge", "Memory of the rows' keys and values.", engine.kv_used_bytes),
-        metric("prefix_cache_bytes", "gauge", "Memory of the prefix cache.", engine.prefix_cache_bytes),
-        metric("prefix_cache_entries", "gauge", "Pieces of prompts in it.", engine.prefix_cache_entries),
-    ]

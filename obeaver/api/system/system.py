@@ -1,20 +1,19 @@
 """What a server says about itself: `/`, `/health`, `/metrics`, `/api/system/memory`."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from obeaver import __version__
 from obeaver.api.contract import wire
 from obeaver.api.contract.operations import Operation
-from obeaver.api.system.metrics import CONTENT_TYPE, Metric, exposition, process_metrics
+from obeaver.api.metrics.server import CONTENT_TYPE, Gauges, ServerMetrics
 from obeaver.api.system.shared_reading import SharedReading
 from obeaver.monitor.monitor import Monitor
 from obeaver.web.request import Request
-from obeaver.web.response import JSONResponse, TextResponse
+from obeaver.web.response import JSONResponse, Response
 
 
-class Condition(Protocol):
+class Condition(Gauges, Protocol):
     """How a server stands, whatever kind of model it has."""
 
     @property
@@ -35,9 +34,6 @@ class Condition(Protocol):
     def active_devices(self) -> frozenset[str]:
         """The devices that compute right now."""
 
-    def metrics(self) -> Sequence[Metric]:
-        """What is counted."""
-
 
 class SystemApi:
     """Handlers that tell of the server.
@@ -46,11 +42,14 @@ class SystemApi:
         condition: How it stands.
         monitor: Memory of machine and process.
         operations: What it answers.
+        metrics: What was counted.
     """
 
-    def __init__(self, condition: Condition, monitor: Monitor, operations: Sequence[Operation]) -> None:
+    def __init__(
+        self, condition: Condition, monitor: Monitor, operations: Sequence[Operation], metrics: ServerMetrics
+    ) -> None:
         self._condition = condition
-        self._monitor = monitor
+        self._metrics = metrics
         self._reading = SharedReading(monitor.read)
         self._endpoints = [f"{operation.method} {operation.path.replace(':path', '')}" for operation in operations]
 
@@ -79,10 +78,6 @@ class SystemApi:
         reading = await self._reading.get()
         return JSONResponse(reading.as_object(self._condition.active_devices()))
 
-    async def metrics(self, _request: Request) -> TextResponse:
+    async def metrics(self, _request: Request) -> Response:
         """`GET /metrics`."""
-        rss_bytes = await asyncio.to_thread(self._monitor.process_rss_bytes)
-        of_process = process_metrics(
-            version=__version__, model=self._condition.model, provider=self._condition.provider, rss_bytes=rss_bytes
-        )
-        return TextResponse(exposition([*of_process, *self._condition.metrics()]), media_type=CONTENT_TYPE)
+        return Response(self._metrics.exposition(self._condition), media_type=CONTENT_TYPE)

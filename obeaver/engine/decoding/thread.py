@@ -11,6 +11,7 @@ from obeaver.engine.decoding.core import EngineCore
 from obeaver.engine.decoding.plan import StepOutcome
 from obeaver.engine.decoding.sequence import Sequence, SequenceId
 from obeaver.engine.decoding.stats import EngineStats
+from obeaver.engine.decoding.timeline import StepSpan
 from obeaver.engine.owner_thread import OwnerThread, Stop
 from obeaver.engine.sessions.placement import Placement
 
@@ -57,7 +58,7 @@ class Listener(owner_thread.Listener, Protocol):
     def on_built(self, facts: EngineFacts) -> None:
         """The core stands."""
 
-    def on_step(self, outcome: StepOutcome, stats: EngineStats) -> None:
+    def on_step(self, outcome: StepOutcome, stats: EngineStats, span: StepSpan) -> None:
         """A step was made."""
 
 
@@ -69,6 +70,7 @@ class EngineThread(OwnerThread[EngineCore, Message]):
         inbox: Read between two steps.
         loop: Where `listener` is called.
         listener: Hears what happens.
+        clock: Seconds, monotonic.
     """
 
     def __init__(
@@ -77,9 +79,11 @@ class EngineThread(OwnerThread[EngineCore, Message]):
         inbox: SimpleQueue[Message | Stop],
         loop: asyncio.AbstractEventLoop,
         listener: Listener,
+        clock: Callable[[], float],
     ) -> None:
         super().__init__(make_core, inbox, loop, listener)
         self._listener = listener
+        self._clock = clock
 
     def _serve(self, core: EngineCore) -> None:
         def take(message: Message) -> None:
@@ -90,8 +94,14 @@ class EngineThread(OwnerThread[EngineCore, Message]):
 
         self._post(self._listener.on_built, EngineFacts.of(core))
         while self._take_messages(take, wait=not core.has_work):
-            if core.has_work and not self._post(self._listener.on_step, core.step(), core.stats()):
+            if core.has_work and not self._step(core):
                 return
+
+    def _step(self, core: EngineCore) -> bool:
+        """Make a step and tell of it; False if nobody hears."""
+        started_s = self._clock()
+        outcome = core.step()
+        return self._post(self._listener.on_step, outcome, core.stats(), StepSpan(started_s, self._clock()))
 
     def _give_back(self, core: EngineCore) -> None:
         core.close()

@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -23,9 +24,10 @@ from obeaver.engine.decoding import sequence as engine
 from obeaver.engine.decoding.core import EngineCore
 from obeaver.engine.decoding.live import EngineSnapshot, LiveSequences, live_sequences
 from obeaver.engine.decoding.plan import Ended, StepOutcome
-from obeaver.engine.decoding.sequence import Finished, SequenceId
+from obeaver.engine.decoding.sequence import Finished, FinishReason, SequenceId
 from obeaver.engine.decoding.stats import EngineStats
 from obeaver.engine.decoding.thread import Abort, EngineFacts, EngineThread, Message
+from obeaver.engine.decoding.timeline import UNMEASURED, Meter, StepSpan, Timeline
 from obeaver.engine.owner_thread import Stop
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampling_params import SamplingParams
@@ -67,6 +69,7 @@ class _Stream(NamedTuple):
     sink: TokenSink
     opened_at: float
     num_prompt: int
+    timeline: Timeline
 
 
 class EngineWorker:
@@ -76,15 +79,27 @@ class EngineWorker:
         make_core: Builds the core, which loads the model; called in the thread.
         max_queue: Streams that may be open beyond those that run together.
         name: The thread's name.
+        meter: Told how long things take.
+        clock: Seconds, monotonic; for the meter.
     """
 
     _loop: asyncio.AbstractEventLoop
     _built: asyncio.Future[EngineFacts]
 
-    def __init__(self, make_core: Callable[[], EngineCore], *, max_queue: int, name: str) -> None:
+    def __init__(
+        self,
+        make_core: Callable[[], EngineCore],
+        *,
+        max_queue: int,
+        name: str,
+        meter: Meter = UNMEASURED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._make_core = make_core
         self._max_queue = max_queue
         self._name = name
+        self._meter = meter
+        self._clock = clock
         self._state = _State.NEW
         self._inbox: SimpleQueue[Message | Stop] = SimpleQueue()
         self._ids = itertools.count(1)
@@ -109,7 +124,7 @@ class EngineWorker:
         self._built = self._loop.create_future()
         self._gone = self._loop.create_future()
         self._state = _State.CLOSED  # until it is built: a start that fails or is cancelled leaves nothing to use
-        self._thread = EngineThread(self._make_core, self._inbox, self._loop, self)
+        self._thread = EngineThread(self._make_core, self._inbox, self._loop, self, self._clock)
         self._thread.start(self._name)
         try:
             self._facts = await self._built
@@ -137,7 +152,8 @@ class EngineWorker:
         if len(self._streams) >= facts.admission.max_rows + self._max_queue:
             raise QueueFull("Too many requests are waiting; try again later.", retry_after_s=self._retry_after_s(facts))
         sequence = engine.Sequence(next(self._ids), tuple(prompt_ids), params)
-        self._streams[sequence.id] = _Stream(sink, self._loop.time(), len(prompt_ids))
+        timeline = Timeline(len(prompt_ids), params.max_tokens, self._clock())
+        self._streams[sequence.id] = _Stream(sink, self._loop.time(), len(prompt_ids), timeline)
         self._idle.clear()
         self._inbox.put(sequence)
         return sequence.id
@@ -150,9 +166,15 @@ class EngineWorker:
         """
         return self._ready().admission.room_for(num_prompt)
 
-    def abort(self, sequence_id: SequenceId) -> None:
-        """End a sequence within one step; its sink hears `on_finish` with ABORTED. Ids that are gone are ignored."""
+    def abort(self, sequence_id: SequenceId, *, is_enough: bool = False) -> None:
+        """End a sequence within one step; its sink hears `on_finish` with ABORTED. Ids that are gone are ignored.
+
+        Args:
+            sequence_id: As `submit` gave it.
+            is_enough: The answer is whole, as after a stop string; only the meter hears of it.
+        """
         if sequence_id in self._streams:
+            self._streams[sequence_id].timeline.is_enough = is_enough
             self._inbox.put(Abort(sequence_id))
 
     def snapshot(self) -> EngineSnapshot:
@@ -224,13 +246,22 @@ class EngineWorker:
         if not self._built.done():
             self._built.set_exception(error)
 
-    def on_step(self, outcome: StepOutcome, stats: EngineStats) -> None:
+    def on_step(self, outcome: StepOutcome, stats: EngineStats, span: StepSpan) -> None:
         """A step was made: hand out its tokens, then its ends."""
+        self._meter.on_step(span.ended_s - span.started_s, stats.totals.since(self._stats.totals))
         self._stats = stats
+        for sequence in stats.running:
+            if sequence.id in self._streams:
+                self._streams[sequence.id].timeline.begin(span.started_s)
+        now_s = self._clock()
         for sequence_id, token in outcome.advanced:
             stream = self._streams.get(sequence_id)
-            if stream is not None and not self._tell(sequence_id, stream.sink.on_tokens, (token,)):
+            if stream is None:
+                continue
+            self._measure_token(stream.timeline, span.started_s, now_s)
+            if not self._tell(sequence_id, stream.sink.on_tokens, (token,)):
                 self._forget(sequence_id)
+                self._meter.on_end(stream.timeline, FinishReason.FAILED, now_s)
                 self._inbox.put(Abort(sequence_id))
         for ended in outcome.ended:
             self._end(ended)
@@ -255,11 +286,20 @@ class EngineWorker:
         stream = self._forget(ended.sequence_id)
         if stream is None:
             return
+        self._meter.on_end(stream.timeline, _reason(ended, stream.timeline), self._clock())
         if isinstance(ended.result, ApiError):
             self._tell(ended.sequence_id, stream.sink.on_error, ended.result)
             return
         self._mean_duration_s += 0.2 * (self._loop.time() - stream.opened_at - self._mean_duration_s)
         self._tell(ended.sequence_id, stream.sink.on_finish, ended.result)
+
+    def _measure_token(self, timeline: Timeline, begun_s: float, now_s: float) -> None:
+        timeline.begin(begun_s)
+        gap_s = timeline.take_token(now_s)
+        if gap_s is None:
+            self._meter.on_first_token(now_s - timeline.opened_s)
+        else:
+            self._meter.on_next_token(gap_s)
 
     def _fail_streams(self, error: ApiError) -> None:
         for sequence_id in tuple(self._streams):
@@ -284,3 +324,10 @@ class EngineWorker:
         """When a place should be free: running streams end one after the other, `max_rows` in a stream's usual time."""
         expected_s = math.ceil(self._mean_duration_s / facts.admission.max_rows)
         return min(max(1, expected_s), MAX_RETRY_AFTER_S)
+
+
+def _reason(ended: Ended, timeline: Timeline) -> FinishReason:
+    if isinstance(ended.result, ApiError):
+        return FinishReason.FAILED
+    reason = ended.result.reason
+    return FinishReason.STOP if reason is FinishReason.ABORTED and timeline.is_enough else reason

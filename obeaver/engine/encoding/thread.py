@@ -10,6 +10,7 @@ import numpy as np
 
 from obeaver.engine import owner_thread
 from obeaver.engine.encoding.batches import BatchItem, BatchLimits, BatchQueue, TokenisedText
+from obeaver.engine.encoding.meter import BatchWork
 from obeaver.engine.encoding.pooling import FloatArray
 from obeaver.engine.owner_thread import OwnerThread, Stop
 from obeaver.engine.sessions.placement import Placement
@@ -71,7 +72,7 @@ class Listener(owner_thread.Listener, Protocol):
     def on_built(self, shape: EncoderShape) -> None:
         """The model is loaded."""
 
-    def on_batch(self, num_texts: int, num_tokens: int, complete: Sequence[tuple[int, FloatArray]]) -> None:
+    def on_batch(self, work: BatchWork, complete: Sequence[tuple[int, FloatArray]]) -> None:
         """A batch was computed, and with it these requests are complete: [texts, size] for each request id."""
 
     def on_failed(self, request_ids: Sequence[int], num_texts: int) -> None:
@@ -103,6 +104,7 @@ class EncoderThread(OwnerThread[Encoder, Message]):
         inbox: Read between two batches.
         loop: Where `listener` is called.
         listener: Hears what happens.
+        clock: Seconds, monotonic.
     """
 
     def __init__(
@@ -111,9 +113,11 @@ class EncoderThread(OwnerThread[Encoder, Message]):
         inbox: SimpleQueue[Message | Stop],
         loop: asyncio.AbstractEventLoop,
         listener: Listener,
+        clock: Callable[[], float],
     ) -> None:
         super().__init__(make_encoder, inbox, loop, listener)
         self._listener = listener
+        self._clock = clock
         self._parts: dict[int, _Parts] = {}
 
     def _serve(self, encoder: Encoder) -> None:
@@ -136,6 +140,7 @@ class EncoderThread(OwnerThread[Encoder, Message]):
 
     def _compute(self, encoder: Encoder, queue: BatchQueue) -> None:
         batch = queue.next_batch()
+        started_s = self._clock()
         try:
             rows = encoder.compute([item.text for item in batch])
         except Exception:
@@ -145,8 +150,9 @@ class EncoderThread(OwnerThread[Encoder, Message]):
             self._post(self._listener.on_failed, request_ids, len(batch))
             return
         num_tokens = sum(len(item.text.ids) for item in batch)
+        work = BatchWork(len(batch), num_tokens, self._clock() - started_s)
         # One call for all: each one wakes the loop, which then fights with this thread for the interpreter.
-        self._post(self._listener.on_batch, len(batch), num_tokens, list(self._complete(batch, rows)))
+        self._post(self._listener.on_batch, work, list(self._complete(batch, rows)))
 
     def _complete(self, batch: Sequence[BatchItem], rows: FloatArray) -> Iterator[tuple[int, FloatArray]]:
         for item, row in zip(batch, rows, strict=True):

@@ -12,6 +12,7 @@ takes its texts with it at the next batch's edge.
 import asyncio
 import itertools
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -21,6 +22,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from obeaver.engine.encoding.batches import TokenisedText
+from obeaver.engine.encoding.meter import UNMEASURED, BatchWork, EncoderMeter, Outcome
 from obeaver.engine.encoding.pooling import FloatArray, normalised
 from obeaver.engine.encoding.thread import Drop, Encoder, EncoderShape, EncoderThread, Message, Submit
 from obeaver.engine.owner_thread import Stop
@@ -116,6 +118,8 @@ class EncoderWorker:
         make_encoder: Loads the model; called in the thread.
         max_queue: Requests that may be open.
         name: The thread's name.
+        meter: Told how long things take.
+        clock: Seconds, monotonic; for the meter.
     """
 
     _loop: asyncio.AbstractEventLoop
@@ -123,10 +127,20 @@ class EncoderWorker:
     _gone: asyncio.Future[None]
     _thread: EncoderThread
 
-    def __init__(self, make_encoder: Callable[[], Encoder], *, max_queue: int, name: str) -> None:
+    def __init__(
+        self,
+        make_encoder: Callable[[], Encoder],
+        *,
+        max_queue: int,
+        name: str,
+        meter: EncoderMeter = UNMEASURED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._make_encoder = make_encoder
         self._max_queue = max_queue
         self._name = name
+        self._meter = meter
+        self._clock = clock
         self._state = _State.NEW
         self._shape = EncoderShape("", 0, Placement())
         self._inbox: SimpleQueue[Message | Stop] = SimpleQueue()
@@ -147,7 +161,7 @@ class EncoderWorker:
         self._loop = asyncio.get_running_loop()
         self._built, self._gone = self._loop.create_future(), self._loop.create_future()
         self._state = _State.CLOSED  # until it is loaded: a start that fails leaves nothing to use
-        self._thread = EncoderThread(self._make_encoder, self._inbox, self._loop, self)
+        self._thread = EncoderThread(self._make_encoder, self._inbox, self._loop, self, self._clock)
         self._thread.start(self._name)
         try:
             self._shape = await self._built
@@ -209,21 +223,23 @@ class EncoderWorker:
         if not self._built.done():
             self._built.set_exception(error)
 
-    def on_batch(self, num_texts: int, num_tokens: int, complete: Sequence[tuple[int, FloatArray]]) -> None:
+    def on_batch(self, work: BatchWork, complete: Sequence[tuple[int, FloatArray]]) -> None:
         """A batch was computed: answer the requests that are complete with it."""
+        self._meter.on_batch(work)
         num_answered = sum(self._answer(request_id, values) for request_id, values in complete)
         totals = self._totals
         self._totals = replace(
             totals,
             requests=totals.requests + num_answered,
-            texts=totals.texts + num_texts,
-            tokens=totals.tokens + num_tokens,
+            texts=totals.texts + work.num_texts,
+            tokens=totals.tokens + work.num_tokens,
             batches=totals.batches + 1,
         )
 
     def on_failed(self, request_ids: Sequence[int], num_texts: int) -> None:
         """A batch failed, and with it the requests that had a text in it."""
         self._totals = replace(self._totals, failed=self._totals.failed + num_texts)
+        self._meter.on_failed(num_texts)
         for request_id in request_ids:
             self._fail(request_id, EngineFailed("The model failed on this input."))
 
@@ -255,7 +271,7 @@ class EncoderWorker:
         if request is None or request.future.done():
             return False
         self._mean_duration_s += 0.2 * (self._loop.time() - request.opened_at - self._mean_duration_s)
-        self._settle(request_id)
+        self._settle(request_id, Outcome.ANSWERED)
         request.future.set_result(Rows(values))
         return True
 
@@ -266,19 +282,20 @@ class EncoderWorker:
     def _fail(self, request_id: int, error: ApiError) -> None:
         request = self._open.get(request_id)
         if request is not None and not request.future.done():
-            self._settle(request_id)
+            self._settle(request_id, Outcome.FAILED)
             request.future.set_exception(error)
 
-    def _settle(self, request_id: int) -> None:
+    def _settle(self, request_id: int, outcome: Outcome) -> None:
         """Nothing of the request waits any more."""
         request = self._open.pop(request_id)
         self._waiting_tokens -= request.num_tokens
+        self._meter.on_end(outcome, self._loop.time() - request.opened_at)
 
     def _forget(self, request_id: int) -> bool:
         """True if the request was still open: its caller was cancelled."""
         if request_id not in self._open:
             return False
-        self._settle(request_id)
+        self._settle(request_id, Outcome.ABORTED)
         return True
 
     def _retry_after_s(self) -> int:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from support import asgi
-from support.hosted import CHAT, Hosted, hosting, streamed
+from support.hosted import CHAT, hosting, streamed
+from support.scraped import scraped
 from support.scripted_loader import Script
 from support.scripted_model import says
 
@@ -96,16 +97,14 @@ async def test_health_is_503_when_any_of_the_models_is_broken(tmp_path: Path) ->
         assert [model["status"] for model in reply.json()["models"]] == ["loaded", "unhealthy"]
 
 
-async def counted(served: Hosted) -> dict[str, str]:
-    text = (await asgi.request(served.app, "GET", "/metrics")).body.decode()
-    return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-
-
 async def test_metrics_are_counted_for_each_model_by_its_name(tmp_path: Path) -> None:
     async with hosting(tmp_path, scripts(), "first", "second") as served:
         for model in ("first", "second", "second"):
             await served.answer(model=model)
-        values = await counted(served)
-        assert values['obeaver_sequences_finished_total{model="first",reason="stop"}'] == "1"
-        assert values['obeaver_sequences_finished_total{model="second",reason="stop"}'] == "2"
-        assert values['obeaver_model_in_memory{model="second"}'] == "1"
+        read = scraped(await asgi.request(served.app, "GET", "/metrics"))
+        success = [
+            read("vllm:request_success_total", model_name=model, finished_reason="stop")
+            for model in ("first", "second")
+        ]
+        assert success == [1, 2]
+        assert read("obeaver_model_in_memory", model_name="second") == 1
