@@ -33,6 +33,11 @@ class Application:
         log: Keeps the latest requests, for those who watch.
         in_flight: Counts what it waits for when it stops.
         metrics: Counts them.
+        models: Names of those that it starts with.
+
+    Attributes:
+        settings: What the server was told.
+        models: Names of those that it starts with.
     """
 
     def __init__(
@@ -46,8 +51,10 @@ class Application:
         log: RequestLog | None = None,
         in_flight: InFlight | None = None,
         metrics: ServerMetrics,
+        models: Iterable[str] = (),
     ) -> None:
         self.settings = settings
+        self.models = tuple(models)
         self._on_drain = on_drain
         self._open_paths = tuple(open_paths)
         self._log = log

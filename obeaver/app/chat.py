@@ -117,6 +117,7 @@ def chat_application(
         log=state.request_log,
         in_flight=in_flight,
         metrics=metrics,
+        models=[stored.name for stored in models],
     )
 
 

@@ -63,7 +63,7 @@ def embed_application(settings: Settings, stored: StoredModel) -> Application:
         models.draining = True
 
     routes = embed_routes(state, reranks=facts.kind == RERANKER)
-    return Application(settings, routes, life, on_drain=on_drain, metrics=metrics)
+    return Application(settings, routes, life, on_drain=on_drain, metrics=metrics, models=[stored.name])
 
 
 def encoder_facts(stored: StoredModel) -> EncoderFacts:

@@ -5,7 +5,7 @@ from typing import Any
 
 from obeaver import __version__
 from obeaver.cli.arguments import STORE_OPTIONS as _STORE_OPTIONS
-from obeaver.cli.arguments import IntermixedParser
+from obeaver.cli.arguments import IntermixedParser, later
 from obeaver.cli.arguments import add_options as _add_options
 from obeaver.cli.arguments import command as _command
 from obeaver.cli.chat.sampling_flags import add_sampling_flags
@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_serve_embed(commands)
     _add_dashboard(commands)
+    _add_ps(commands)
     _add_run(commands)
     _add_embed(commands)
     _add_pull(commands)
@@ -112,6 +113,18 @@ def _add_serve_embed(commands: Any) -> None:
     )
     _add_embedding_model(parser)
     _add_options(parser, _SERVER_OPTIONS | _EMBED_OPTIONS, port=EMBED_PORT)
+
+
+def _add_ps(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "ps",
+        later("obeaver.cli.ps", "run_ps"),
+        "list the servers that run over the store: models, address, memory, requests",
+        ("obeaver ps", "obeaver ps --json", "obeaver ps --home /srv/models"),
+    )
+    parser.add_argument("--json", action="store_true", help="print it for programs")
+    _add_options(parser, frozenset({"home"}))
 
 
 def _add_embed(commands: Any) -> None:

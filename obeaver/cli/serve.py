@@ -42,7 +42,7 @@ def run_serve_embed(arguments: argparse.Namespace) -> int:
         CommandError: As for `run_serve`.
     """
     settings = load_settings(vars(arguments), os.environ, port=EMBED_PORT)
-    return _serve(settings, lambda: _compose_embed(settings, arguments.model, arguments.weights))
+    return _serve("serve-embed", settings, lambda: _compose_embed(settings, arguments.model, arguments.weights))
 
 
 def run_serve(arguments: argparse.Namespace) -> int:
@@ -52,7 +52,7 @@ def run_serve(arguments: argparse.Namespace) -> int:
         CommandError: Wrong settings, a port in use, no model, a model that does not load.
     """
     settings = load_settings(vars(arguments), os.environ)
-    return _serve(settings, lambda: _compose_chat(settings, arguments.models))
+    return _serve("serve", settings, lambda: _compose_chat(settings, arguments.models))
 
 
 def run_dashboard(arguments: argparse.Namespace) -> int:
@@ -62,17 +62,37 @@ def run_dashboard(arguments: argparse.Namespace) -> int:
         CommandError: As for `run_serve`.
     """
     settings = load_settings(vars(arguments), os.environ, port=DASHBOARD_PORT)
-    return _serve(settings, lambda: _compose_dashboard(settings, arguments.models))
+    return _serve("dashboard", settings, lambda: _compose_dashboard(settings, arguments.models))
 
 
-def _serve(settings: Settings, compose: Callable[[], "Application"]) -> int:
+def _serve(command: str, settings: Settings, compose: Callable[[], "Application"]) -> int:
     # Bound before anything else, so that an address that is none and a port in use are told at once. Nobody can
     # connect yet.
     with contextlib.closing(_bind(settings)) as listener:
         settings.check()
         choose_provider(settings.provider)  # a model may be fetched first, and for nothing
         _log_to_stderr(settings.log_level)
-        return _run(compose(), settings, listener)
+        application = compose()
+        url = _url(settings, listener)
+        with _listed(command, url, application, settings):
+            return _run(application, settings, listener, url)
+
+
+@contextlib.contextmanager
+def _listed(command: str, url: str, application: "Application", settings: Settings) -> Iterator[None]:
+    """Let `obeaver ps` show the server for the length of the block; say who else serves from this store."""
+    from obeaver.app.running_servers import RunningServer, RunningServers
+
+    servers = RunningServers(settings.home)
+    for other in servers.all():
+        logger.info("another obeaver serves from %s: %s (process %d)", settings.home, other.url, other.pid)
+    with servers.listed(RunningServer(command, url, application.models)):
+        yield
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if settings.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _compose_chat(settings: Settings, models: Sequence[str]) -> "Application":
@@ -138,8 +158,7 @@ def _family(host: str) -> socket.AddressFamily:
     return socket.AF_INET if socket.AF_INET in families else families[0]
 
 
-def _run(application: "Application", settings: Settings, listener: socket.socket) -> int:
-    host, port = listener.getsockname()[:2]
+def _run(application: "Application", settings: Settings, listener: socket.socket, url: str) -> int:
     config = uvicorn.Config(
         application,
         http=HttpProtocol.with_limits(
@@ -156,8 +175,7 @@ def _run(application: "Application", settings: Settings, listener: socket.socket
         ssl_keyfile=settings.tls_key or None,
     )
     _load_certificate(config, settings)
-    shown = f"[{host}]" if ":" in host else host
-    server = Server(config, application, f"{'https' if settings.tls_cert else 'http'}://{shown}:{port}")
+    server = Server(config, application, url)
     try:
         server.run(sockets=[listener])
     except SystemExit:  # uvicorn's way to say that the start failed; the application knows why

@@ -8,8 +8,8 @@
                                   last model made from it; `sources/<sha256>/` where it was several files
       downloads/<key>/            a fetch that can be resumed, kept for a week when it fails
       downloads/<key>-*/          a fetch that cannot, removed when it fails
-      locks/                      `model-<name>.lock`, `download-<key>.lock`, `source-<sha256>.lock`, and `in-use/` for
-                                  who serves what
+      locks/                      `model-<name>.lock`, `download-<key>.lock`, `source-<sha256>.lock`, `in-use/` for
+                                  who serves what, and `servers/` for who serves at all
 
 An entry appears by one rename of a finished folder within `models/`, and disappears by one. So whoever looks sees all
 of it or nothing, whenever a process is killed. Staging and download folders belong to the holder of the lock; the next
