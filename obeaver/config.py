@@ -158,6 +158,12 @@ class Settings:
     open: bool = _option(False, "open the page in this machine's browser (obeaver dashboard)")
     offline: bool = _option(False, "never fetch; use what the store holds")
     log_level: Literal["debug", "info", "warning", "error"] = _option("info", "how much to log", metavar="LEVEL")
+    log_format: Literal["text", "json"] = _option("text", "lines for people, or one JSON object a line", metavar="FORM")
+    trace: str = _option(
+        "",
+        "write the engine's steps to this file, for Perfetto or chrome://tracing; it grows with what is computed",
+        metavar="FILE",
+    )
 
     @property
     def is_loopback(self) -> bool:

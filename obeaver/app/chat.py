@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from obeaver.api.metrics.engines import DecoderMetrics
@@ -28,6 +29,7 @@ from obeaver.app.memory import (
     require_memory,
 )
 from obeaver.app.pulling import pull_command
+from obeaver.app.trace_file import TraceFile
 from obeaver.config import Settings
 from obeaver.engine.decoding.chooser import Constraint
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
@@ -39,6 +41,7 @@ from obeaver.engine.sampling.sampler import Sampler
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.providers import AUTO, ProviderChoice, available_providers, choose_provider, described
+from obeaver.engine.tracing import UNTRACED, Tracer
 from obeaver.errors import BadRequest, EngineFailed, ModelError, ProviderError
 from obeaver.models.facts import ModelFacts, read_facts
 from obeaver.models.library import ChatLibrary
@@ -78,7 +81,8 @@ def chat_application(
     store = Store(settings.home)
     in_flight = InFlight()
     metrics = ServerMetrics()
-    loader = ChatLoader(settings, store, DecoderMetrics(metrics.registry).of)
+    trace = TraceFile(Path(settings.trace).expanduser()) if settings.trace else None
+    loader = ChatLoader(settings, store, DecoderMetrics(metrics.registry).of, trace or UNTRACED)
     host = ModelHost(loader, keep_alive_s=settings.keep_alive_s, strict=settings.strict_model)
     state = ApiState(
         models=host,
@@ -94,6 +98,8 @@ def chat_application(
     @contextlib.asynccontextmanager
     async def life() -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            if trace is not None:
+                stack.callback(trace.close)
             stack.callback(state.close)
             if state.archive is not None:
                 stack.push_async_callback(state.archive.close)
@@ -121,6 +127,16 @@ def chat_application(
     )
 
 
+class EngineWatch(NamedTuple):
+    """Who hears what an engine does."""
+
+    meter: Meter = UNMEASURED
+    trace: Tracer = UNTRACED
+
+
+UNWATCHED = EngineWatch()
+
+
 class ChatLoader:
     """Loads stored chat models.
 
@@ -128,11 +144,15 @@ class ChatLoader:
         settings: What the server was told.
         store: Where it shows which of its models are in use.
         meter_of: Makes the meter of a model, by its name.
+        trace: Records what engines do.
     """
 
-    def __init__(self, settings: Settings, store: Store, meter_of: Callable[[str], Meter]) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, meter_of: Callable[[str], Meter], trace: Tracer = UNTRACED
+    ) -> None:
         self._settings = settings
         self._meter_of = meter_of
+        self._trace = trace
         self._store = store
         self._promised_bytes: list[int] = []
 
@@ -182,7 +202,8 @@ class ChatLoader:
             with contextlib.ExitStack() as stack:
                 stack.callback(give_back)
                 stack.enter_context(self._store.use(stored))
-                model = await load_model(stored, settings, on_stage=on_stage, meter=self._meter_of(stored.name))
+                watch = EngineWatch(self._meter_of(stored.name), self._trace)
+                model = await load_model(stored, settings, on_stage=on_stage, watch=watch)
                 return dataclasses.replace(model, on_released=stack.pop_all().close)
         finally:
             self._promised_bytes.remove(needed)
@@ -193,7 +214,7 @@ def _unheard(_stage: str) -> None:
 
 
 async def load_model(
-    stored: StoredModel, settings: Settings, *, on_stage: OnStage = _unheard, meter: Meter = UNMEASURED
+    stored: StoredModel, settings: Settings, *, on_stage: OnStage = _unheard, watch: EngineWatch = UNWATCHED
 ) -> LoadedModel:
     """Load a model and start its engine. The event loop stays free.
 
@@ -201,7 +222,7 @@ async def load_model(
         stored: The model.
         settings: Threads, memory, runner.
         on_stage: Hears what is being done, from any thread.
-        meter: Told how long things take.
+        watch: Hears what the engine does.
 
     Raises:
         ModelError: The folder is broken, its tokenizer is of a kind not known here, or no runner takes it.
@@ -210,10 +231,10 @@ async def load_model(
     text = await asyncio.to_thread(_read_text_side, stored)
     reasons: list[str] = []
     worker = EngineWorker(
-        lambda: make_engine(text.facts, settings, reasons, text.grammars, on_stage),
+        lambda: make_engine(text.facts, settings, reasons, text.grammars, on_stage, watch.trace),
         max_queue=settings.max_queue,
         name=f"engine {stored.name}",
-        meter=meter,
+        meter=watch.meter,
     )
     try:
         await worker.start()
@@ -271,6 +292,7 @@ def make_engine(
     reasons: list[str],
     grammars: GrammarCompiler | None = None,
     on_stage: OnStage = _unheard,
+    trace: Tracer = UNTRACED,
 ) -> EngineCore:
     """Load the weights, try them, and build the engine round them. Takes seconds: for the engine's own thread.
 
@@ -280,6 +302,7 @@ def make_engine(
         reasons: Gets what speaks for the runner that was chosen, or against those that were passed over.
         grammars: Compiles the grammars of sequences that have one.
         on_stage: Hears what is being done.
+        trace: Records what the engine does.
 
     Raises:
         ModelError: No runner takes the model, or it computes nothing.
@@ -302,7 +325,7 @@ def make_engine(
         max_rows=settings.max_rows,
         lookahead=settings.lookahead,
     )
-    return EngineCore(runner, limits, make_sampler=Sampler, make_constraint=make_constraint)
+    return EngineCore(runner, limits, make_sampler=Sampler, make_constraint=make_constraint, trace=trace)
 
 
 def warm_up(runner: Runner, name: str) -> None:

@@ -18,7 +18,7 @@ _EMBED_OPTIONS = frozenset({"threads", "max_input_tokens", "provider"})
 _CHAT_OPTIONS = frozenset(
     {
         *("runner", "max_rows", "kv_cache_mb", "prefix_cache_mb", "lookahead"),
-        *("keep_alive_s", "strict_model", "stream_keep_alive_s", "allow_pull"),
+        *("keep_alive_s", "strict_model", "stream_keep_alive_s", "allow_pull", "trace"),
         *("no_store_responses", "stored_responses_mb", "stored_responses_age_s"),
     }
 )

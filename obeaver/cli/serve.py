@@ -17,6 +17,7 @@ import uvicorn
 
 from obeaver.cli.browser import open_browser
 from obeaver.cli.http_protocol import HttpProtocol
+from obeaver.cli.logs import log_to_stderr
 from obeaver.cli.stored import better_than_default, chat_model, encoder_model
 from obeaver.config import DASHBOARD_PORT, DEFAULT_MODEL, EMBED_PORT, Settings, load_settings
 from obeaver.engine.sessions.providers import choose_provider
@@ -71,7 +72,7 @@ def _serve(command: str, settings: Settings, compose: Callable[[], "Application"
     with contextlib.closing(_bind(settings)) as listener:
         settings.check()
         choose_provider(settings.provider)  # a model may be fetched first, and for nothing
-        _log_to_stderr(settings.log_level)
+        log_to_stderr(settings.log_level, settings.log_format)
         application = compose()
         url = _url(settings, listener)
         with _listed(command, url, application, settings):
@@ -254,10 +255,3 @@ class Server(uvicorn.Server):
         finally:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr, force=True
-    )
-    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))

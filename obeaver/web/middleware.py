@@ -25,9 +25,12 @@ from urllib.parse import quote
 from obeaver.errors import ApiError, InternalError
 from obeaver.web import ndjson, sse
 from obeaver.web.error_shape import ErrorShape, own_shape
+from obeaver.web.log_labels import LogLabels, labelled, log_labels
 from obeaver.web.request import REQUEST_ID_KEY, ClientDisconnected, read_headers
 from obeaver.web.request_log import LoggedRequest, RequestLog, note_error, with_notes
 from obeaver.web.response import adding_headers
+from obeaver.web.trace_context import HEADER as TRACE_HEADER
+from obeaver.web.trace_context import new_span_id, read_trace_context
 from obeaver.web.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
@@ -53,22 +56,34 @@ def _new_request_id() -> str:
 class RequestId:
     """Gives each request an id: the client's own X-Request-Id where that is plain, else a new one.
 
+    A client that keeps a trace is told where its request stands in it. What is logged meanwhile knows both.
+
     Args:
         app: The next layer; finds the id in the scope.
         new_id: Makes an id.
+        new_span: Makes the id of a span.
     """
 
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str] = _new_request_id) -> None:
+    def __init__(
+        self, app: ASGIApp, *, new_id: Callable[[], str] = _new_request_id, new_span: Callable[[], str] = new_span_id
+    ) -> None:
         self._app = app
         self._new_id = new_id
+        self._new_span = new_span
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with `x-request-id`."""
-        given = read_headers(scope).get("x-request-id", "")
+        """Answer with `x-request-id`, and with `traceparent` who sent one."""
+        headers = read_headers(scope)
+        given = headers.get("x-request-id", "")
         # Anything else could forge lines in the log.
         request_id = given if _SANE_REQUEST_ID.fullmatch(given) else self._new_id()
-        scope = {**scope, REQUEST_ID_KEY: request_id}
-        await self._app(scope, receive, adding_headers(send, {"x-request-id": request_id}))
+        answered = {"x-request-id": request_id}
+        trace = read_trace_context(headers.get(TRACE_HEADER, ""))
+        if trace is not None:
+            trace = trace.child(self._new_span())
+            answered[TRACE_HEADER] = trace.header()
+        with labelled(LogLabels(request_id, trace)):
+            await self._app({**scope, REQUEST_ID_KEY: request_id}, receive, adding_headers(send, answered))
 
 
 class AccessLog:
@@ -124,9 +139,11 @@ class AccessLog:
             self._write(request, progress.num_bytes, (scope.get("client") or ("-",))[0])
 
     def _write(self, request: LoggedRequest, num_bytes: int, client: str) -> None:
+        labels = log_labels()
+        trace = None if labels is None else labels.trace
         access_logger.log(
             logging.DEBUG if request.is_watching else logging.INFO,
-            '%s "%s %s" %d%s %d bytes %.1f ms %s',
+            '%s "%s %s" %d%s %d bytes %.1f ms %s%s',
             client,
             request.method,
             request.path,
@@ -135,6 +152,20 @@ class AccessLog:
             num_bytes,
             request.duration_s * 1000,
             request.id,
+            "" if trace is None else f" trace {trace.trace_id}",
+            extra={
+                "client": client,
+                "method": request.method,
+                "path": request.path,
+                "route": request.route,
+                "status": request.status,
+                "complete": request.complete,
+                "bytes": num_bytes,
+                "duration_ms": round(request.duration_s * 1000, 1),
+                "error_code": request.error,
+                "prompt_tokens": None if request.tokens is None else request.tokens.prompt,
+                "answer_tokens": None if request.tokens is None else request.tokens.answer,
+            },
         )
         if self._log is not None:
             self._log.add(request)

@@ -35,6 +35,7 @@ from obeaver.engine.decoding.sequence import Sequence, SequenceId
 from obeaver.engine.decoding.stats import EngineStats, RunningSequence, Tally
 from obeaver.engine.runners.runner import Logits, Runner, RunnerInfo
 from obeaver.engine.sampling.logprobs import ROWS_AT_ONCE, PromptLogprobs
+from obeaver.engine.tracing import UNTRACED, Tracer
 from obeaver.errors import ApiError, EngineFailed
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class EngineCore:
         settings: The limits.
         make_sampler: Makes each sequence's sampler.
         make_constraint: Makes each sequence's constraint.
+        trace: Records what takes how long.
     """
 
     def __init__(
@@ -76,12 +78,14 @@ class EngineCore:
         *,
         make_sampler: MakeSampler,
         make_constraint: MakeConstraint = unconstrained,
+        trace: Tracer = UNTRACED,
     ) -> None:
         info = runner.info
         self._runner = runner
         self._settings = settings
         self._make_sampler = make_sampler
         self._make_constraint = make_constraint
+        self._trace = trace
         self._prefix = PrefixCache(settings.prefix_cache_bytes, info.kv_bytes_per_token) if info.can_copy_kv else None
         self.admission = Admission(
             context_length=info.context_length,
@@ -132,15 +136,21 @@ class EngineCore:
 
     def step(self) -> StepOutcome:
         """Advance everybody as far as one step goes."""
-        self._retire()
-        plan = self._scheduler.plan()
-        try:
-            self._reshape(plan)
-        except Exception:  # noqa: BLE001 - whatever a runtime raises, the rows are lost and the engine may live
-            return self._report(StepOutcome(ended=self._lose_rows()))
-        results = self._execute(plan)
-        self._tally.count_work(plan, results)
-        return self._report(self._scheduler.commit(plan, results))
+        span = self._trace.span
+        with span("step", running=self._scheduler.num_running, waiting=self._scheduler.num_waiting):
+            with span("retire"):
+                self._retire()
+            with span("plan"):
+                plan = self._scheduler.plan()
+            try:
+                with span("reshape", moves=len(plan.moves)):
+                    self._reshape(plan)
+            except Exception:  # noqa: BLE001 - whatever a runtime raises, the rows are lost and the engine may live
+                return self._report(StepOutcome(ended=self._lose_rows()))
+            results = self._execute(plan)
+            with span("commit"):
+                self._tally.count_work(plan, results)
+                return self._report(self._scheduler.commit(plan, results))
 
     def stats(self) -> EngineStats:
         """How things stand."""
@@ -205,19 +215,22 @@ class EngineCore:
         if plan.decode is not None:
             results.update(self._decode(plan, plan.decode))
         for chunk in plan.prefills:
-            results[chunk.sequence_id] = self._prefill(chunk)
+            with self._trace.span("prefill", row=chunk.row, start=chunk.start, tokens=len(chunk.token_ids)):
+                results[chunk.sequence_id] = self._prefill(chunk)
         return results
 
     def _decode(self, plan: StepPlan, batch: DecodeBatch) -> dict[SequenceId, RowResult]:
         try:
-            logits = self._decode_logits(plan, batch)
+            with self._trace.span("decode", rows=len(batch.sequence_ids)):
+                logits = self._decode_logits(plan, batch)
         except Exception:
             logger.exception("a decode run of %d rows failed", len(batch.sequence_ids))
             return dict.fromkeys(batch.sequence_ids, _engine_failed())
-        return {
-            sequence_id: self._sample(sequence_id, row)
-            for sequence_id, row in zip(batch.sequence_ids, logits, strict=True)
-        }
+        with self._trace.span("sample", rows=len(batch.sequence_ids)):
+            return {
+                sequence_id: self._sample(sequence_id, row)
+                for sequence_id, row in zip(batch.sequence_ids, logits, strict=True)
+            }
 
     def _decode_logits(self, plan: StepPlan, batch: DecodeBatch) -> Logits:
         if self._lookahead is not None:

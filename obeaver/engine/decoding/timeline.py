@@ -1,5 +1,6 @@
 """When what happened to a sequence, and who is told how long things took."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -86,3 +87,51 @@ class Unmeasured:
 
 
 UNMEASURED: Final = Unmeasured()
+
+
+class Stopwatch:
+    """Times sequences, and tells a meter.
+
+    Args:
+        meter: Told how long things took.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, meter: Meter, clock: Callable[[], float]) -> None:
+        self._meter = meter
+        self._clock = clock
+
+    def open(self, num_prompt: int, max_tokens: int) -> Timeline:
+        """A sequence is handed over."""
+        return Timeline(num_prompt, max_tokens, self._clock())
+
+    def step(self, span: StepSpan, work: EngineTotals) -> "StepTimes":
+        """A step was made, and its outcome is handed out now."""
+        self._meter.on_step(span.ended_s - span.started_s, work)
+        return StepTimes(self._meter, span.started_s, self._clock())
+
+    def end(self, timeline: Timeline, reason: FinishReason) -> None:
+        """A sequence is over."""
+        whole = reason is FinishReason.ABORTED and timeline.is_enough
+        self._meter.on_end(timeline, FinishReason.STOP if whole else reason, self._clock())
+
+
+class StepTimes(NamedTuple):
+    """What is timed of one step."""
+
+    meter: Meter
+    started_s: float
+    now_s: float
+
+    def begin(self, timeline: Timeline) -> None:
+        """A sequence was computed."""
+        timeline.begin(self.started_s)
+
+    def token(self, timeline: Timeline) -> None:
+        """A sequence got a token."""
+        timeline.begin(self.started_s)
+        gap_s = timeline.take_token(self.now_s)
+        if gap_s is None:
+            self.meter.on_first_token(self.now_s - timeline.opened_s)
+        else:
+            self.meter.on_next_token(gap_s)

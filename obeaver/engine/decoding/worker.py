@@ -27,7 +27,7 @@ from obeaver.engine.decoding.plan import Ended, StepOutcome
 from obeaver.engine.decoding.sequence import Finished, FinishReason, SequenceId
 from obeaver.engine.decoding.stats import EngineStats
 from obeaver.engine.decoding.thread import Abort, EngineFacts, EngineThread, Message
-from obeaver.engine.decoding.timeline import UNMEASURED, Meter, StepSpan, Timeline
+from obeaver.engine.decoding.timeline import UNMEASURED, Meter, StepSpan, Stopwatch, Timeline
 from obeaver.engine.owner_thread import Stop
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampling_params import SamplingParams
@@ -98,7 +98,7 @@ class EngineWorker:
         self._make_core = make_core
         self._max_queue = max_queue
         self._name = name
-        self._meter = meter
+        self._stopwatch = Stopwatch(meter, clock)
         self._clock = clock
         self._state = _State.NEW
         self._inbox: SimpleQueue[Message | Stop] = SimpleQueue()
@@ -152,7 +152,7 @@ class EngineWorker:
         if len(self._streams) >= facts.admission.max_rows + self._max_queue:
             raise QueueFull("Too many requests are waiting; try again later.", retry_after_s=self._retry_after_s(facts))
         sequence = engine.Sequence(next(self._ids), tuple(prompt_ids), params)
-        timeline = Timeline(len(prompt_ids), params.max_tokens, self._clock())
+        timeline = self._stopwatch.open(len(prompt_ids), params.max_tokens)
         self._streams[sequence.id] = _Stream(sink, self._loop.time(), len(prompt_ids), timeline)
         self._idle.clear()
         self._inbox.put(sequence)
@@ -248,20 +248,19 @@ class EngineWorker:
 
     def on_step(self, outcome: StepOutcome, stats: EngineStats, span: StepSpan) -> None:
         """A step was made: hand out its tokens, then its ends."""
-        self._meter.on_step(span.ended_s - span.started_s, stats.totals.since(self._stats.totals))
+        step = self._stopwatch.step(span, stats.totals.since(self._stats.totals))
         self._stats = stats
         for sequence in stats.running:
             if sequence.id in self._streams:
-                self._streams[sequence.id].timeline.begin(span.started_s)
-        now_s = self._clock()
+                step.begin(self._streams[sequence.id].timeline)
         for sequence_id, token in outcome.advanced:
             stream = self._streams.get(sequence_id)
             if stream is None:
                 continue
-            self._measure_token(stream.timeline, span.started_s, now_s)
+            step.token(stream.timeline)
             if not self._tell(sequence_id, stream.sink.on_tokens, (token,)):
                 self._forget(sequence_id)
-                self._meter.on_end(stream.timeline, FinishReason.FAILED, now_s)
+                self._stopwatch.end(stream.timeline, FinishReason.FAILED)
                 self._inbox.put(Abort(sequence_id))
         for ended in outcome.ended:
             self._end(ended)
@@ -286,20 +285,13 @@ class EngineWorker:
         stream = self._forget(ended.sequence_id)
         if stream is None:
             return
-        self._meter.on_end(stream.timeline, _reason(ended, stream.timeline), self._clock())
+        result = ended.result
+        self._stopwatch.end(stream.timeline, FinishReason.FAILED if isinstance(result, ApiError) else result.reason)
         if isinstance(ended.result, ApiError):
             self._tell(ended.sequence_id, stream.sink.on_error, ended.result)
             return
         self._mean_duration_s += 0.2 * (self._loop.time() - stream.opened_at - self._mean_duration_s)
         self._tell(ended.sequence_id, stream.sink.on_finish, ended.result)
-
-    def _measure_token(self, timeline: Timeline, begun_s: float, now_s: float) -> None:
-        timeline.begin(begun_s)
-        gap_s = timeline.take_token(now_s)
-        if gap_s is None:
-            self._meter.on_first_token(now_s - timeline.opened_s)
-        else:
-            self._meter.on_next_token(gap_s)
 
     def _fail_streams(self, error: ApiError) -> None:
         for sequence_id in tuple(self._streams):
@@ -324,10 +316,3 @@ class EngineWorker:
         """When a place should be free: running streams end one after the other, `max_rows` in a stream's usual time."""
         expected_s = math.ceil(self._mean_duration_s / facts.admission.max_rows)
         return min(max(1, expected_s), MAX_RETRY_AFTER_S)
-
-
-def _reason(ended: Ended, timeline: Timeline) -> FinishReason:
-    if isinstance(ended.result, ApiError):
-        return FinishReason.FAILED
-    reason = ended.result.reason
-    return FinishReason.STOP if reason is FinishReason.ABORTED and timeline.is_enough else reason
