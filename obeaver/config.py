@@ -152,6 +152,10 @@ class Settings:
     shutdown_timeout_s: float = _option(
         30.0, "how long running answers may go on after a stop signal", metavar="S", minimum=0, parse=seconds
     )
+    restart_engine: bool = _option(
+        False,
+        "start an engine that has failed anew, in 1 s, then in 2 and so on up to 60; requests get a 503 meanwhile",
+    )
     allow_pull: bool = _option(
         False, "let clients fetch models of the catalogue and of the hub into the store (POST /api/models/pull)"
     )

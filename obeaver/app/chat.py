@@ -83,7 +83,12 @@ def chat_application(
     metrics = ServerMetrics()
     trace = TraceFile(Path(settings.trace).expanduser()) if settings.trace else None
     loader = ChatLoader(settings, store, DecoderMetrics(metrics.registry).of, trace or UNTRACED)
-    host = ModelHost(loader, keep_alive_s=settings.keep_alive_s, strict=settings.strict_model)
+    host = ModelHost(
+        loader,
+        keep_alive_s=settings.keep_alive_s,
+        strict=settings.strict_model,
+        restart=settings.restart_engine,
+    )
     state = ApiState(
         models=host,
         library=ChatLibrary(store, known=models),

@@ -13,6 +13,7 @@ from obeaver.api.metrics.engines import EncoderMetrics
 from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.routes import embed_routes
 from obeaver.app.application import Application
+from obeaver.app.encoder_keeper import EncoderKeeper
 from obeaver.config import Settings
 from obeaver.engine.encoding.meter import UNMEASURED, EncoderMeter
 from obeaver.engine.encoding.pooling import ACTIVATIONS, DenseLayer, VectorRecipe
@@ -53,10 +54,9 @@ def embed_application(settings: Settings, stored: StoredModel) -> Application:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(state.close)
             stack.enter_context(Store(settings.home).use(stored))
-            model = await load_encoder(stored, facts, settings, meter)
-            stack.push_async_callback(model.worker.close)
-            models.model = model
-            logger.info("%s runs on %s", model.name, model.worker.snapshot().label)
+            keeper = EncoderKeeper(models, lambda: load_encoder(stored, facts, settings, meter))
+            stack.push_async_callback(keeper.close)
+            await keeper.load(restart=settings.restart_engine)
             yield
 
     def on_drain() -> None:

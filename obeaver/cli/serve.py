@@ -32,6 +32,9 @@ logger = logging.getLogger("obeaver")
 _FORCE_AFTER_S = 5
 """Grace after the application's own limit, for answers that are just being written."""
 
+_CLOSING_S = 10
+"""For engines to end their steps and to give their memory back."""
+
 _LAST_WORDS_S = 2
 """After a second signal: for the events that tell clients that their answers were cut."""
 
@@ -222,10 +225,13 @@ class Server(uvicorn.Server):
         logger.info("stopping: running answers may go on for %g s", self._application.settings.shutdown_timeout_s)
         ending = asyncio.create_task(self._end(sockets))
         hurried = asyncio.create_task(self._hurry.wait())
-        await asyncio.wait({ending, hurried}, return_when=asyncio.FIRST_COMPLETED)
-        if self._hurry.is_set():
+        limit_s = self._application.settings.shutdown_timeout_s + _FORCE_AFTER_S + _CLOSING_S
+        await asyncio.wait({ending, hurried}, return_when=asyncio.FIRST_COMPLETED, timeout=limit_s)
+        if not ending.done():
+            if not self._hurry.is_set():
+                logger.warning("the engine does not end its step: nobody waits for it any longer")
             await asyncio.wait({ending}, timeout=_LAST_WORDS_S)
-            # The engine may be in the middle of a long step: an ordinary end would wait for its thread.
+            # An ordinary end would wait for the engine's thread, which may be in the middle of a long step.
             logging.shutdown()
             os._exit(0)
         hurried.cancel()

@@ -75,9 +75,11 @@ class OwnerThread(ABC, Generic[T, M]):
         """Its last moment, whatever happened."""
 
     def _main(self) -> None:
-        self._build_and_live()
-        # What was owned is gone with that call: whoever hears this can count on its memory.
-        self._post(self._owner.on_gone)
+        try:
+            self._build_and_live()
+        finally:
+            # What was owned is gone with that call: whoever hears this can count on its memory.
+            self._post(self._owner.on_gone)
 
     def _build_and_live(self) -> None:
         try:
@@ -87,7 +89,7 @@ class OwnerThread(ABC, Generic[T, M]):
             return
         try:
             self._serve(owned)
-        except Exception:
+        except BaseException:  # SystemExit among them: whatever ends the thread, nobody is left waiting
             logger.exception("the engine failed")
             self._post(self._owner.on_crash)
         try:

@@ -7,7 +7,9 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from support.chat_app import make_model, serving
+from support.disk import small_disk
 from support.scripted_model import VOCAB_SIZE, write_model_folder
 from support.tiny_decoder import TinyDecoder
 
@@ -102,3 +104,20 @@ async def test_of_two_loads_together_the_second_counts_what_the_first_was_promis
 
     assert sorted(await asyncio.gather(*map(load, models))) == ["NotEnoughMemory", "loaded"]
     assert await load(models[1]) == "loaded", "what was promised is free again"
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+async def test_models_are_exchanged_on_a_disk_that_takes_nothing(tmp_path: Path, fault: str) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        if disk is None:
+            pytest.skip("no file system can be mounted here")
+        home = disk.folder / "home"
+        for seed, name in enumerate(("first", "second")):
+            make_model(Store(home), name, seed=seed)
+        disk.fill() if fault == "full" else disk.make_read_only()
+        async with serving(home, "first") as served:
+            before = await served.answer()
+            for name in ("second", "first"):
+                assert (await served.load(alias=name)).status == 200
+                assert (await served.answer())[0] == name
+            assert await served.answer() == before

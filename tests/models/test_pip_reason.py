@@ -58,6 +58,13 @@ CASES = {
         "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
         "Could not install packages due to an OSError: [Errno 28] No space left on device",
     ),
+    "no space, while a file is written": (
+        (
+            'ERROR: Exception:\nTraceback (most recent call last):\n  File "x.py", line 1, in write\n'
+            'OSError: [Errno 28] No space left on device\n  File "y.py", line 2, in cut off\n'
+        ),
+        "OSError: [Errno 28] No space left on device",
+    ),
     "something else": ("Traceback\nAssertionError: boom\n", "AssertionError: boom"),
     "nothing": ("", "pip failed and did not say why"),
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.disk import bytes_below
+from support.disk import SmallDisk, bytes_below, small_disk
 from support.package_index import PackageIndex
 
 from obeaver.errors import StoreError
@@ -185,3 +185,52 @@ def test_getting_and_removing_at_once_disturb_nobody(
     assert (first.returncode, second.returncode) == (0, 0)
     finish(home, tiny_catalog_file)
     assert_whole(home, member)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk") as mounted:
+        if mounted is None:
+            pytest.skip("no file system can be mounted here")
+        yield mounted
+
+
+def refusal(
+    home: Path, catalog: Path, *, pause_s: float = 0.0, at: tuple[str, Callable[[], None]] | None = None
+) -> str:
+    """The last line of a process that does not get the model; `at` is where something happens to it, and what."""
+    with getting(home, catalog, pause_s=pause_s) as process:
+        if at is not None:
+            point, happens = at
+            wait_until(lambda: POINTS[point](home), process)
+            happens()
+        _, told = process.communicate(timeout=120)
+    assert process.returncode != 0
+    return told.splitlines()[-1]
+
+
+@pytest.mark.parametrize("point", ["before", "in the download", "in the import"])
+def test_a_disk_that_is_full_is_said_and_leaves_nothing_half_made(
+    disk: SmallDisk, tiny_catalog_file: Path, index: PackageIndex, member: bytes, point: str
+) -> None:
+    home = disk.folder / "home"
+    if point == "before":
+        disk.fill()
+        assert "not enough space" in refusal(home, tiny_catalog_file)
+    else:
+        index.bytes_per_s = 400_000
+        said = refusal(home, tiny_catalog_file, pause_s=1.0, at=(point, disk.fill))
+        assert said.startswith("obeaver.errors.")
+        assert "No space left on device" in said
+    assert Store(home).find("tiny") is None
+    disk.make_room()
+    index.bytes_per_s = None
+    finish(home, tiny_catalog_file)
+    assert_whole(home, member)
+
+
+def test_a_disk_that_cannot_be_written_is_said(disk: SmallDisk, tiny_catalog_file: Path) -> None:
+    disk.make_read_only()
+    said = refusal(disk.folder / "home", tiny_catalog_file)
+    assert said.startswith("obeaver.errors.StoreError: cannot write to the model store")
+    assert "Read-only file system" in said

@@ -27,6 +27,8 @@ class EmbedCondition:
         """One word."""
         if self._models.draining:
             return "draining"
+        if self._models.restarting:
+            return "restarting"
         if self._models.model is None:
             return "loading"
         return "ok" if self._models.model.worker.snapshot().healthy else "unhealthy"

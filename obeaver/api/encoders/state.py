@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from obeaver.api.metrics.server import ServerMetrics
 from obeaver.engine.encoding.worker import EncoderWorker
-from obeaver.errors import ModelNotLoaded
+from obeaver.errors import ModelNotLoaded, Unavailable
 from obeaver.models.encoder.layout import EncoderFacts
 from obeaver.monitor.monitor import Monitor
 from obeaver.text.tokenizer import Tokenizer
@@ -49,10 +49,12 @@ class EncoderHost:
     Attributes:
         model: The model, None before it is loaded.
         draining: The server shuts down.
+        restarting: The model's engine has failed, and will be there again.
     """
 
     model: LoadedEncoder | None = None
     draining: bool = False
+    restarting: bool = False
 
     @property
     def served(self) -> Sequence[LoadedEncoder]:
@@ -63,8 +65,10 @@ class EncoderHost:
         """The model that answers.
 
         Raises:
-            ModelNotLoaded: It is not there yet.
+            Unavailable: It is not there yet, or not there again.
         """
+        if self.restarting:
+            raise Unavailable("The engine has failed and is being started anew.")
         if self.model is None:
             raise ModelNotLoaded("The model is still being loaded.")
         return self.model

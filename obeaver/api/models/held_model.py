@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from obeaver.api.models.backoff import Backoff
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.models.store import StoredModel
 
@@ -22,18 +23,21 @@ class HeldModel:
         device: What to load it on.
 
     Attributes:
+        backoff: How long it rests after its engine has failed.
         loading: Gives the loaded form to all who wait for it; None while it is not being loaded.
     """
 
     def __init__(self, stored: StoredModel, device: str = ANY_DEVICE) -> None:
         self.stored = stored
         self.device = device
+        self.backoff = Backoff()
         self.loading: asyncio.Task[LoadedModel] | None = None
         self._loaded: LoadedModel | None = None
         self._num_leases = 0
         self._free = asyncio.Event()
         self._free.set()
         self._used = asyncio.Event()
+        self._restart_at_s: float | None = None
         self._context_length = 0
         self._loaded_at = 0.0
 
@@ -59,7 +63,9 @@ class HeldModel:
 
     @property
     def status(self) -> str:
-        """One word: `loaded`, `loading`, `unloaded` or `unhealthy`."""
+        """One word: `loaded`, `loading`, `unloaded`, `unhealthy` or `restarting`."""
+        if self._restart_at_s is not None:
+            return "restarting"
         if self._loaded is not None:
             return "loaded" if self._loaded.worker.snapshot().healthy else "unhealthy"
         return "unloaded" if self.loading is None else "loading"
@@ -80,7 +86,19 @@ class HeldModel:
     def put(self, model: LoadedModel) -> None:
         """Here is its loaded form."""
         self._loaded = model
+        self._restart_at_s = None
         self._context_length, self._loaded_at = model.context_length, model.loaded_at
+
+    def rest(self, wait_s: float) -> None:
+        """Its engine has failed, and is started anew after so many seconds."""
+        self._restart_at_s = asyncio.get_running_loop().time() + wait_s
+
+    @property
+    def rest_s(self) -> float:
+        """Seconds until its engine is started anew; 0 where nobody has to wait for that."""
+        if self._restart_at_s is None:
+            return 0.0
+        return max(0.0, self._restart_at_s - asyncio.get_running_loop().time())
 
     def take(self) -> LoadedModel | None:
         """Its loaded form, which from now on belongs to the caller."""

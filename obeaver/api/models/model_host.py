@@ -10,13 +10,14 @@ of it belongs to one event loop; what takes time is done by the loader, elsewher
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from obeaver.api.models.held_model import ANY_DEVICE, HeldModel
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_load import ModelLoad, load_error
-from obeaver.errors import ApiError, Conflict, ModelNotLoaded, NotFound, ObeaverError
+from obeaver.errors import ApiError, Conflict, EngineFailed, ModelNotLoaded, NotFound, ObeaverError, Unavailable
 from obeaver.models.store import StoredModel
 from obeaver.models.summary import ModelSummary
 
@@ -66,18 +67,22 @@ class ModelHost:
         loader: Loads them.
         keep_alive_s: A model that nobody has used for so long is unloaded; 0: none ever is.
         strict: A request may not name a model that is not held.
+        restart: An engine that has failed is started anew.
 
     Attributes:
         draining: The server shuts down.
         last_load: The latest load that somebody asked for: under way, done or failed.
     """
 
-    def __init__(self, loader: ModelLoader, *, keep_alive_s: float = 0.0, strict: bool = False) -> None:
+    def __init__(
+        self, loader: ModelLoader, *, keep_alive_s: float = 0.0, strict: bool = False, restart: bool = False
+    ) -> None:
         self.draining = False
         self.last_load: ModelLoad | None = None
         self._loader = loader
         self._keep_alive_s = keep_alive_s
         self._strict = strict
+        self._restart = restart
         self._held: tuple[HeldModel, ...] = ()
         self._leaving: list[HeldModel] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -121,8 +126,7 @@ class ModelHost:
         """
         held = HeldModel(stored, device)
         self._held = (*self._held, held)
-        held.loading = self._spawn(self._load(held))
-        await held.loading
+        await self._loading(held)
 
     @contextlib.asynccontextmanager
     async def lease(self, name: object) -> AsyncIterator[LoadedModel]:
@@ -135,7 +139,7 @@ class ModelHost:
             NotFound: No model of this name is held, and this host is strict.
             ModelNotLoaded: No model is held.
             ModelLoadFailed: It is not in memory and cannot be loaded.
-            Unavailable: The server shuts down before it is loaded.
+            Unavailable: The server shuts down before it is loaded, or its engine has failed and is not back yet.
         """
         held = self._chosen(name)
         with held.lease():
@@ -184,13 +188,22 @@ class ModelHost:
 
     async def _loaded(self, held: HeldModel) -> LoadedModel:
         """Wait for a model that is not in memory; whoever comes first begins to load it."""
-        task = held.loading = held.loading or self._spawn(self._load(held))
+        if held.loading is None and held.rest_s:
+            retry_after_s = math.ceil(held.rest_s)
+            raise Unavailable("The engine has failed and is being started anew.", retry_after_s=retry_after_s)
+        task = self._loading(held)
         # Not the task itself: one waiter who leaves would cancel it for all.
         await asyncio.wait({task})
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:
             raise load_error(error, held.name, held.stored.folder)
         return task.result()
+
+    def _loading(self, held: HeldModel) -> asyncio.Task[LoadedModel]:
+        """The load that is under way, or a new one."""
+        if held.loading is None:
+            held.loading = self._spawn(self._load(held))
+        return held.loading
 
     async def _load(self, held: HeldModel, on_stage: OnStage = lambda _: None) -> LoadedModel:
         try:
@@ -201,7 +214,28 @@ class ModelHost:
         logger.info("%s runs on %s", model.name, model.worker.snapshot().label)
         if self._keep_alive_s:
             self._spawn(self._unload_when_unused(held))
+        if self._restart:
+            self._spawn(self._restart_when_failed(held, model))
         return model
+
+    async def _restart_when_failed(self, held: HeldModel, model: LoadedModel) -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        if not await model.worker.gone() or held.loaded is not model:
+            return
+        del model  # its memory is wanted
+        error: BaseException | None = EngineFailed("its engine has failed")
+        wait_s = held.backoff.next_wait_s(loop.time() - began_s)
+        held.rest(wait_s)
+        await asyncio.shield(self._begin_release(held))
+        while held in self._held and error is not None:
+            logger.error("%s is started anew in %g s: %s", held.name, wait_s, error)
+            await asyncio.sleep(held.rest_s)
+            task = self._loading(held)
+            await asyncio.wait({task})
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                held.rest(wait_s := held.backoff.next_wait_s())
 
     async def _exchange(self, stored: StoredModel, device: str, load: ModelLoad) -> None:
         held = self.find(stored.name)
@@ -243,9 +277,9 @@ class ModelHost:
         logger.info("%s is unloaded: nobody has used it for %g s", held.name, self._keep_alive_s)
         self._begin_release(held)
 
-    def _begin_release(self, held: HeldModel) -> None:
+    def _begin_release(self, held: HeldModel) -> asyncio.Task[None]:
         """Take the loaded form away, at once, and give its memory back. Who still has streams there is told."""
-        self._spawn(self._release(held, held.take()), among=self._releases)
+        return self._spawn(self._release(held, held.take()), among=self._releases)
 
     async def _release(self, held: HeldModel, model: LoadedModel | None) -> None:
         if model is not None:

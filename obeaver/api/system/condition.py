@@ -58,8 +58,9 @@ class ChatCondition:
         held = self._models.held
         if self._models.draining:
             return "draining"
-        if any(model.status == "unhealthy" for model in held):
-            return "unhealthy"
+        for status in ("unhealthy", "restarting"):
+            if any(model.status == status for model in held):
+                return status
         return "loading" if any(not model.loaded_at for model in held) else "ok"
 
     @property

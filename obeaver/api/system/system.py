@@ -18,7 +18,7 @@ class Condition(Gauges, Protocol):
 
     @property
     def status(self) -> str:
-        """One word: `draining`, `loading`, `unhealthy` or `ok`."""
+        """One word: `draining`, `loading`, `unhealthy`, `restarting` or `ok`."""
 
     @property
     def model(self) -> str:

@@ -212,6 +212,12 @@ class EngineWorker:
         """Return as soon as no stream is open; the next one may come at once."""
         await self._idle.wait()
 
+    async def gone(self) -> bool:
+        """Return when the thread has ended and the model is given back; whether it failed."""
+        if self._gone is not None:
+            await asyncio.shield(self._gone)
+        return self._state is _State.FAILED
+
     async def drain(self, timeout_s: float) -> None:
         """Take no more sequences; wait for those under way, and after `timeout_s` abort them."""
         if self._state is _State.READY:

@@ -190,6 +190,11 @@ class EncoderWorker:
             if self._forget(request_id):
                 self._inbox.put(Drop(request_id))
 
+    async def gone(self) -> bool:
+        """Return when the thread has ended; whether it failed. To be called after the start."""
+        await asyncio.shield(self._gone)
+        return self._state is _State.FAILED
+
     def snapshot(self) -> EncoderSnapshot:
         """How things stand."""
         return EncoderSnapshot(

@@ -4,7 +4,9 @@ Nothing is installed and no dependency is looked at. The child's temporary folde
 can be seen growing and goes away with ours.
 """
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,6 +50,8 @@ def download_wheel(
         seen_bytes = _watch(child, folder, requirement, size_bytes, stage)
     if child.returncode != 0:
         reason = failure_reason(log.read_text("utf-8", "replace"), python)
+        if shutil.disk_usage(folder).free < size_bytes:  # there was room when it began; then the log has no end either
+            reason = os.strerror(errno.ENOSPC)
         if 0 < seen_bytes < size_bytes:
             reason = f"the download stopped after {amount(seen_bytes)} of {amount(size_bytes)} ({reason})"
         raise FetchError(f"{requirement} could not be fetched: {reason}")

@@ -8,6 +8,9 @@ _LOST: Final = re.compile(r"after connection broken by (.+?)'?: \S+$")
 _ERRNO: Final = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 # Since pip 25 a failure is drawn as: "error: some-code", a line with a cross that says it, lines with hints.
 _CROSS: Final = "×"
+_TRACEBACK: Final = "Exception:"
+"""What pip had not expected, such as a full disk: a traceback follows, with what was raised in it."""
+_RAISED: Final = re.compile(r"[\w.]*(Error|Exception): ")
 
 
 def failure_reason(log: str, python: str) -> str:
@@ -38,6 +41,8 @@ def _lost_connection(lines: list[str]) -> str | None:
 
 def _error(lines: list[str]) -> str | None:
     error = _said(lines, "ERROR:")
+    if error == _TRACEBACK:
+        return next((line for line in reversed(lines) if _RAISED.match(line)), error)
     warning = _said(lines, "WARNING:")
     if error is None or warning is None or not error.startswith("No matching distribution"):
         return error
