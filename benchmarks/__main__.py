@@ -22,6 +22,10 @@ def main(words: Sequence[str] | None = None) -> int:
             return check.main(words[1:])
         if words[:1] == ["watchers"]:
             return watchers.main(words[1:])
+        if words[:1] == ["import"]:
+            from benchmarks.imports import cost  # loads numpy and the product: not for --help
+
+            return cost.main(words[1:])
         return _run(words)
     except (ObeaverError, NotResults) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -35,7 +39,7 @@ def _run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        usage="python -m benchmarks [compare | check | watchers] [OPTION …]",
+        usage="python -m benchmarks [compare | check | watchers | import] [OPTION …]",
     )
     add_run_arguments(parser)
     arguments = parser.parse_args(words)

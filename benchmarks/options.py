@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obeaver.config import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL
-from obeaver.engine.sessions.threads import default_threads
+from obeaver.threads import default_threads
 
 GROUPS: Mapping[str, str] = {
     "load": "time from the command to the first healthy answer",

@@ -25,7 +25,7 @@ FENCES = {
     "pynvml": ("monitor/nvidia",),
     "prometheus_client": ("api/metrics/", "api/system/condition", "api/encoders/condition"),
     "pythonjsonlogger": ("cli/logs",),
-    "psutil": ("monitor/", "models/", "app", "engine/sessions/", "engine/runners/"),
+    "psutil": ("monitor/", "models/", "app", "engine/runners/", "threads"),
 }
 
 

@@ -13,7 +13,7 @@ import psutil
 
 from obeaver.cgroup import memory_limit_bytes
 from obeaver.engine.sessions.providers import Provider, available_providers
-from obeaver.engine.sessions.threads import TELEMETRY_OFF, Processors, find_processors
+from obeaver.engine.sessions.telemetry import TELEMETRY_OFF
 from obeaver.home import HomeNote
 from obeaver.models.catalog import load_catalog
 from obeaver.models.hub_status import HubStatus, ask_hub
@@ -22,6 +22,7 @@ from obeaver.models.progress import Progress
 from obeaver.models.store import Store
 from obeaver.monitor.processor import cpu_name
 from obeaver.monitor.sources import find_gpu
+from obeaver.threads import Processors, find_processors
 
 PACKAGES: Final = (
     "obeaver",

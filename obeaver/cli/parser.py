@@ -12,6 +12,7 @@ from obeaver.cli.chat.sampling_flags import add_sampling_flags
 from obeaver.cli.models.parser import add_model_commands
 from obeaver.config import DASHBOARD_PORT, DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, EMBED_PORT, options
 
+_SHORTEST_CONTEXT = 64
 _WEIGHTS_HELP = "format of the weights where the model is imported (default: fp32, exact; int8 is faster and smaller)"
 
 _EMBED_OPTIONS = frozenset({"threads", "max_input_tokens", "provider"})
@@ -219,8 +220,31 @@ def _add_pull(commands: Any) -> None:
     parser.add_argument("--name", metavar="NAME", help="name in the store, for a model from an address")
     parser.add_argument("--weights", choices=("int8", "int4", "fp32"), help="format of the weights, where imported")
     parser.add_argument("--kv", choices=("int8", "float32"), help="format of the KV cache, where imported")
+    _add_import_options(parser)
     parser.add_argument("--json", action="store_true", help="tell progress and outcome as one JSON object a line")
     _add_options(parser, _STORE_OPTIONS)
+
+
+def _tokens(text: str) -> int:
+    """A number of tokens that a context can have."""
+    number = int(text) if text.isdecimal() else 0
+    if number < _SHORTEST_CONTEXT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of tokens from {_SHORTEST_CONTEXT}")
+    return number
+
+
+def _add_import_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--context",
+        type=_tokens,
+        metavar="N",
+        help="tokens that an imported model can use (default: what its file says, 131072 at most)",
+    )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="find out how near an imported model is to its file, for `obeaver show`; takes as long again",
+    )
 
 
 def _add_import(commands: Any) -> None:
@@ -238,6 +262,7 @@ def _add_import(commands: Any) -> None:
     parser.add_argument("--name", metavar="NAME", help="name in the store (default: from the file's name)")
     parser.add_argument("--weights", choices=("int8", "int4", "fp32"), default=None, help="format of the weights")
     parser.add_argument("--kv", choices=("int8", "float32"), default=None, help="format of the KV cache")
+    _add_import_options(parser)
     _add_options(parser, _STORE_OPTIONS)
 
 

@@ -12,12 +12,13 @@ from obeaver.models.encoder.architecture import DECODERS
 from obeaver.models.encoder.layout import model_type
 from obeaver.models.origin import ENCODER, GGUF
 from obeaver.models.progress import Progress
+from obeaver.models.record import Recipe
 
 # Raise one when its importer makes another folder of the same source than before.
 VERSIONS: Final[Mapping[str, int]] = {GGUF: 5, ENCODER: 1}
 
 EXACT: Final = ("fp32", "float32")
-"""Formats of models that make vectors, which are kept and compared with those of other programs."""
+"""Formats that lose nothing. Models that make vectors have them, since vectors meet those of other programs."""
 
 USUAL: Final[Mapping[str, tuple[str, str]]] = {GGUF: ("int8", "int8"), ENCODER: EXACT}
 """Formats of weights and KV cache where nothing else is asked for. Encoders keep no keys and values."""
@@ -31,25 +32,46 @@ _ENCODER_GROWTH: Final = 2.1
 class Importer(Protocol):
     """Makes a model folder of a GGUF file or of a folder with safetensors; `import_source` is the one."""
 
-    def __call__(self, source: Path, target: Path, *, weights: str, kv: str, name: str, progress: Progress) -> None:
-        """Write a complete model folder into the empty folder `target`."""
+    def __call__(
+        self, source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress
+    ) -> None:
+        """Write a complete model folder into the empty folder `target`.
+
+        Args:
+            source: The file or folder.
+            target: Where to.
+            recipe: What is to be made of it.
+            name: The model's name, for the folder's record.
+            measure: Whether to find out how near the result is to the source.
+            progress: Told how far it is.
+        """
         ...
 
 
-def import_source(source: Path, target: Path, *, weights: str, kv: str, name: str, progress: Progress) -> None:
+def import_source(source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress) -> None:
     """The importer for this kind of source, loaded when there is something to import."""
     if source.is_dir() and model_type(source) not in DECODERS:
         from obeaver.models.encoder.importer import import_encoder
 
-        import_encoder(source, target, weights=weights, name=name, progress=progress)
+        import_encoder(source, target, weights=recipe.weights, name=name, progress=progress)
     elif source.is_dir() or _is_embedder(source):
         from obeaver.models.embedder.importer import import_embedder
 
-        import_embedder(source, target, weights=weights, name=name, progress=progress)
+        import_embedder(source, target, weights=recipe.weights, name=name, progress=progress)
     else:
         from obeaver.models.gguf import import_gguf
 
-        import_gguf(source, target, weights=weights, kv=kv, name=name, progress=progress)
+        import_gguf(
+            source,
+            target,
+            weights=recipe.weights,
+            kv=recipe.kv,
+            context=recipe.context,
+            name=name,
+            measure=measure,
+            sha256=recipe.source_sha256,
+            progress=progress,
+        )
 
 
 def _is_embedder(file: Path) -> bool:

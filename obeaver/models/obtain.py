@@ -14,9 +14,10 @@ from pathlib import Path
 from obeaver.errors import CommandError, FetchError, ModelError, StoreError
 from obeaver.models.encoder.layout import is_encoder_folder, read_encoder_facts
 from obeaver.models.facts import is_model_folder, read_facts
-from obeaver.models.importers import USUAL, Importer, import_bytes, maker
+from obeaver.models.importers import EXACT, USUAL, Importer, import_bytes, maker
 from obeaver.models.kept_source import KeptSource, form_of
 from obeaver.models.names import checked_name, name_from
+from obeaver.models.origin import GGUF
 from obeaver.models.progress import Progress
 from obeaver.models.record import Recipe, folder_sha256, sha256_of
 from obeaver.models.sources.source import Offer, Source
@@ -128,7 +129,7 @@ class Obtainer:
         with self.store.locked(name, on_wait=on_wait) as claim:
             stored = self.store.find(name)
             if stored is not None and _is(stored, offer, formats):
-                if is_current(stored):  # made by whom we waited for
+                if is_current(stored) and is_as_wanted(stored, wanted):  # made by whom we waited for
                     return stored
             elif stored is not None and wanted.name is None:
                 return None
@@ -137,7 +138,7 @@ class Obtainer:
                 if formats is None:
                     self._adopt(claim, offer)
                 else:
-                    self._import(claim, offer, formats, on_wait)
+                    self._import(claim, offer, formats, wanted, on_wait)
             if (stored := self.store.find(name)) is None:
                 raise StoreError(f"the model {name} was damaged as soon as it was made")
             return stored
@@ -151,24 +152,26 @@ class Obtainer:
             with claim.staging(None, origin=offer.origin) as folder:
                 _link_all(fetched, folder)
 
-    def _import(self, claim: Claim, offer: Offer, formats: Formats, on_wait: Callable[[], None]) -> None:
+    def _import(
+        self, claim: Claim, offer: Offer, formats: Formats, wanted: Wanted, on_wait: Callable[[], None]
+    ) -> None:
         weights, kv = formats
         needed_bytes = import_bytes(offer.form, offer.size_bytes, weights)
         self._require_space(offer, needed_bytes, claim.name)
         sha256 = None
         try:
             with self._source(offer, claim.name, on_wait) as (source, sha256):
-                recipe = Recipe(sha256, weights, kv)
+                recipe = Recipe(sha256, weights, kv, wanted.choices.context)
                 with claim.staging(recipe, origin=offer.origin, made_by=maker(offer.form)) as folder:
-                    self._run_importer(source, folder, recipe, claim.name)
+                    self._run_importer(source, folder, recipe, claim.name, measure=wanted.choices.measure)
         except ModelError:  # it will never be a model, so it is not kept for one
             if sha256 is not None and offer.is_remote:
                 self.store.release_source(sha256)
             raise
 
-    def _run_importer(self, source: Path, folder: Path, recipe: Recipe, name: str) -> None:
+    def _run_importer(self, source: Path, folder: Path, recipe: Recipe, name: str, *, measure: bool) -> None:
         try:
-            self.importer(source, folder, weights=recipe.weights, kv=recipe.kv, name=name, progress=self.progress)
+            self.importer(source, folder, recipe=recipe, name=name, measure=measure, progress=self.progress)
         except OSError as error:
             raise StoreError(f"importing {name} failed: {error.strerror or error}") from error
 
@@ -218,7 +221,18 @@ def _answers(stored: StoredModel, wanted: Wanted) -> bool:
     if not any(_is_from(source, stored) for source in wanted.sources):
         return False
     recipe = stored.recipe
-    return (None if recipe is None else (recipe.weights, recipe.kv)) == wanted.formats(form_of(stored))
+    formats = None if recipe is None else (recipe.weights, recipe.kv)
+    return formats == wanted.formats(form_of(stored)) and is_as_wanted(stored, wanted)
+
+
+def is_as_wanted(stored: StoredModel, wanted: Wanted) -> bool:
+    """Whether a model in the right formats has the context that is asked for, and was measured if that is asked for."""
+    if stored.recipe is None or form_of(stored) != GGUF or not is_model_folder(stored.folder):
+        return True
+    if wanted.choices.context not in (None, stored.recipe.context):
+        return False
+    is_exact = (stored.recipe.weights, stored.recipe.kv) == EXACT
+    return not wanted.choices.measure or is_exact or read_facts(stored.folder).fidelity is not None
 
 
 def _is_from(source: Source, stored: StoredModel) -> bool:

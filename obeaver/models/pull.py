@@ -16,7 +16,7 @@ from obeaver.models.facts import CONFIG, is_model_folder
 from obeaver.models.importers import EXACT, USUAL, Importer, import_source
 from obeaver.models.kept_source import form_of, source_of
 from obeaver.models.names import checked_name, is_name, unknown_model
-from obeaver.models.obtain import Obtainer, is_current
+from obeaver.models.obtain import Obtainer, is_as_wanted, is_current
 from obeaver.models.origin import ENCODER, GGUF
 from obeaver.models.progress import Progress
 from obeaver.models.sources.address import HubAddress, is_address, parse_address
@@ -25,7 +25,7 @@ from obeaver.models.sources.local import LocalSource, open_local, open_local_fol
 from obeaver.models.sources.source import Source
 from obeaver.models.sources.web_file import WebFile
 from obeaver.models.store import Store, StoredModel
-from obeaver.models.wanted import Formats, Wanted, name_of_format
+from obeaver.models.wanted import Choices, Formats, Wanted, name_of_format
 
 _MAGIC: Final = b"GGUF"
 
@@ -39,6 +39,8 @@ def ensure_model(
     weights: str | None = None,
     kv: str | None = None,
     usual: Formats | None = None,
+    context: int | None = None,
+    measure: bool = False,
     offline: bool = False,
     catalog: Mapping[str, CatalogEntry] | None = None,
     importer: Importer = import_source,
@@ -54,6 +56,8 @@ def ensure_model(
         weights: Format of the weights where an import is needed; the catalogue's or the usual one if not given.
         kv: Format of the KV cache, likewise.
         usual: Formats of an import from an address where neither is given; those of its form if not given.
+        context: Tokens that the model is to be able to use, where an import is needed.
+        measure: Whether an import is to find out how near the result is to its source.
         offline: Never fetch.
         catalog: Models that can be fetched by name; the bundled catalogue if not given.
         importer: What turns a source into a folder.
@@ -64,24 +68,25 @@ def ensure_model(
         StoreError: No space, or the store cannot be written.
     """
     known = load_catalog() if catalog is None else catalog
+    choices = Choices(weights, kv, context, measure)
     obtainer = Obtainer(store, progress, importer, offline, reserved=known.keys())
     if is_address(asked):
-        return obtainer.get(Wanted(asked, (_remote(asked),), _free_name(name, known), weights, kv, usual))
+        return obtainer.get(Wanted(asked, (_remote(asked),), _free_name(name, known), choices, usual))
     if name is not None:
         raise ModelError(f"{asked} has a name already: only what comes from an address can be given one")
     if (lower := asked.lower()) in known:
-        return obtainer.get(_of_catalog(known[lower], weights, kv))
+        return obtainer.get(_of_catalog(known[lower], choices))
     if is_name(lower) and (stored := store.find(lower)) is not None:
-        return _renewed(stored, obtainer)
+        return _renewed(stored, choices, obtainer)
     if is_name(lower) and (damaged := store.recorded(lower)) is not None:
         return _repaired(damaged, obtainer)
     path = Path(asked)
     with suppress(RuntimeError):  # `~nobody` stays what it is
         path = path.expanduser()
     if asked and path.is_dir():
-        return _from_folder(path, weights, obtainer)
+        return _from_folder(path, choices, obtainer)
     if path.is_file():
-        return obtainer.get(_of_file(path, None, weights, kv, obtainer))
+        return obtainer.get(_of_file(path, None, choices, obtainer))
     raise ModelError(unknown_model(asked, {*known, *store.names()}))
 
 
@@ -93,6 +98,8 @@ def import_file(
     name: str | None = None,
     weights: str | None = None,
     kv: str | None = None,
+    context: int | None = None,
+    measure: bool = False,
     importer: Importer = import_source,
 ) -> StoredModel:
     """Import a GGUF file into the store; nothing to do when it is there in the same formats.
@@ -105,6 +112,8 @@ def import_file(
             if not given.
         weights: Format of the weights; the usual one if not given.
         kv: Format of the KV cache; the usual one if not given.
+        context: Tokens that the model is to be able to use.
+        measure: Whether to find out how near the result is to the file.
         importer: What turns the file into a folder.
 
     Raises:
@@ -112,7 +121,7 @@ def import_file(
         StoreError: No space, not a name, or the store cannot be written.
     """
     obtainer = Obtainer(store, progress, importer)
-    return obtainer.get(_of_file(file, name, weights, kv, obtainer))
+    return obtainer.get(_of_file(file, name, Choices(weights, kv, context, measure), obtainer))
 
 
 def _remote(asked: str) -> Source:
@@ -128,27 +137,27 @@ def _free_name(name: str | None, known: Collection[str]) -> str | None:
     return checked_name(name)
 
 
-def _of_catalog(entry: CatalogEntry, weights: str | None, kv: str | None) -> Wanted:
+def _of_catalog(entry: CatalogEntry, choices: Choices) -> Wanted:
     if entry.weights is None or entry.kv is None:
-        return Wanted(entry.name, entry.sources, entry.name, weights, kv)
+        return Wanted(entry.name, entry.sources, entry.name, choices)
     usual = (entry.weights, entry.kv)
-    name = name_of_format(entry.name, (weights or entry.weights, kv or entry.kv), usual)
-    return Wanted(entry.name, entry.sources, name, weights, kv, usual)
+    name = name_of_format(entry.name, (choices.weights or entry.weights, choices.kv or entry.kv), usual)
+    return Wanted(entry.name, entry.sources, name, choices, usual)
 
 
-def _of_file(file: Path, name: str | None, weights: str | None, kv: str | None, obtainer: Obtainer) -> Wanted:
+def _of_file(file: Path, name: str | None, choices: Choices, obtainer: Obtainer) -> Wanted:
     from obeaver.models.embedder.kind import is_embedder_file  # here: it loads what reads GGUF files
 
     _require_gguf(file)
     local = open_local(file, obtainer.store.home / "sources" / "known", progress=obtainer.progress)
     source = LocalSource(local.path, GGUF, local.sha256, local.size_bytes)
     usual = EXACT if is_embedder_file(file) else USUAL[GGUF]
-    wanted = Wanted(str(file), (source,), None, weights, kv, usual)
+    wanted = Wanted(str(file), (source,), None, choices, usual)
     name = name_of_format(source.name, wanted.formats(GGUF), usual) if name is None else checked_name(name)
-    return Wanted(str(file), (source,), name, weights, kv, usual)
+    return Wanted(str(file), (source,), name, choices, usual)
 
 
-def _from_folder(path: Path, weights: str | None, obtainer: Obtainer) -> StoredModel:
+def _from_folder(path: Path, choices: Choices, obtainer: Obtainer) -> StoredModel:
     """A model folder is used where it stands, unless it is one of an encoder with safetensors alone."""
     if is_model_folder(path) or not is_encoder_folder(path):
         return _outside(path, CONFIG)
@@ -158,29 +167,34 @@ def _from_folder(path: Path, weights: str | None, obtainer: Obtainer) -> StoredM
     files = source_files(path)
     sha256 = open_local_folder(path, files, obtainer.store.home / "sources" / "known", progress=obtainer.progress)
     source = LocalSource(path.resolve(), ENCODER, sha256, sum(file.stat().st_size for file in files))
-    wanted = Wanted(str(path), (source,), None, weights)
+    wanted = Wanted(str(path), (source,), None, Choices(choices.weights))
     name = name_of_format(source.name, wanted.formats(ENCODER), USUAL[ENCODER])
-    return obtainer.get(Wanted(str(path), (source,), name, weights))
+    return obtainer.get(Wanted(str(path), (source,), name, Choices(choices.weights)))
 
 
-def _renewed(stored: StoredModel, obtainer: Obtainer) -> StoredModel:
-    return stored if is_current(stored) else obtainer.renewed(stored, _again(stored, obtainer.store))
+def _renewed(stored: StoredModel, choices: Choices, obtainer: Obtainer) -> StoredModel:
+    wanted = _again(stored, obtainer.store, choices)
+    if is_current(stored):
+        return stored if is_as_wanted(stored, wanted) else obtainer.get(wanted)
+    return obtainer.renewed(stored, wanted)
 
 
 def _repaired(damaged: StoredModel, obtainer: Obtainer) -> StoredModel:
     obtainer.progress.note(f"{damaged.name} is damaged and is made anew")
     try:
-        return obtainer.get(_again(damaged, obtainer.store))
+        return obtainer.get(_again(damaged, obtainer.store, Choices()))
     except FetchError as error:
         raise ModelError(f"{damaged.name} is damaged and cannot be made anew: {error}") from error
 
 
-def _again(stored: StoredModel, store: Store) -> Wanted:
-    """The same model, from where it came."""
+def _again(stored: StoredModel, store: Store, choices: Choices) -> Wanted:
+    """The same model in the same formats, from where it came."""
     source, recipe = source_of(stored, store), stored.recipe
     if recipe is None:
         return Wanted(stored.name, (source,), stored.name)
-    return Wanted(stored.name, (source,), stored.name, recipe.weights, recipe.kv, USUAL[form_of(stored)])
+    context = recipe.context if choices.context is None else choices.context
+    same = Choices(recipe.weights, recipe.kv, context, choices.measure)
+    return Wanted(stored.name, (source,), stored.name, same, USUAL[form_of(stored)])
 
 
 def _require_gguf(path: Path) -> None:

@@ -24,11 +24,19 @@ class Damaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a stored model was made from. The same recipe gives the same model."""
+    """What a stored model was made from. The same recipe gives the same model.
+
+    Attributes:
+        source_sha256: Of the file or folder.
+        weights: Their format.
+        kv: Format of the KV cache.
+        context: Tokens that it was to be able to use; None is the usual number.
+    """
 
     source_sha256: str
     weights: str
     kv: str
+    context: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What somebody wants to have in the store, and what that means for formats and names."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from obeaver.errors import ModelError
 from obeaver.models.importers import GGUF_FORMATS, USUAL
@@ -12,6 +13,26 @@ Formats = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person asks of an import; None leaves it open.
+
+    Attributes:
+        weights: Format of the weights.
+        kv: Format of the KV cache.
+        context: Tokens that the model is to be able to use.
+        measure: Whether to find out how near the result is to its source.
+    """
+
+    weights: str | None = None
+    kv: str | None = None
+    context: int | None = None
+    measure: bool = False
+
+
+_NO_CHOICES: Final = Choices()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to be in the store.
 
@@ -19,16 +40,14 @@ class Wanted:
         label: What a person calls it.
         sources: Where it can be had, best first.
         name: Its name there; whatever has that name now is replaced. None: a name made from what is fetched.
-        weights: Format of the weights that was asked for.
-        kv: The same for the KV cache.
+        choices: What was asked for of an import.
         usual: Formats where none was asked for; None: those that are usual for what is fetched.
     """
 
     label: str
     sources: tuple[Source, ...]
     name: str | None = None
-    weights: str | None = None
-    kv: str | None = None
+    choices: Choices = _NO_CHOICES
     usual: Formats | None = None
 
     def formats(self, form: Form) -> Formats | None:
@@ -38,14 +57,14 @@ class Wanted:
             ModelError: There is no such format, or nothing to import.
         """
         if form == FOLDER:
-            if self.weights or self.kv:
+            if self.choices.weights or self.choices.kv:
                 raise ModelError(f"{self.label} is served as it is: its formats cannot be chosen")
             return None
         weights, kv = self.usual or USUAL[form]
-        weights = self.weights or weights
+        weights = self.choices.weights or weights
         if form == GGUF and weights not in GGUF_FORMATS:
             raise ModelError(f"weights can be {', '.join(GGUF_FORMATS)}, not {weights!r}")
-        return weights, self.kv or kv
+        return weights, self.choices.kv or kv
 
 
 def name_of_format(base: str, formats: Formats | None, usual: Formats) -> str:

@@ -19,6 +19,7 @@ from support.server_process import serve
 from obeaver.models.gguf.importer import import_gguf
 from obeaver.models.importers import import_source
 from obeaver.models.progress import SilentProgress
+from obeaver.models.record import Recipe
 from obeaver.models.store import Store, StoredModel
 from obeaver.text.tokenizer import Tokenizer
 
@@ -98,7 +99,8 @@ def test_qwen3_embedding_is_its_publishers_checkpoint_with_prompts_and_end_token
 ) -> None:
     gguf = write_gguf(tmp_path / f"{EMBEDDER}.gguf")
     (made := tmp_path / "made").mkdir()
-    import_source(gguf, made, weights="fp32", kv="float32", name="tiny", progress=SilentProgress())
+    exact = Recipe("", "fp32", "float32")
+    import_source(gguf, made, recipe=exact, measure=False, name="tiny", progress=SilentProgress())
     folder = write_checkpoint(tmp_path / "checkpoint", gguf, made)
     files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     hub.repos[f"Qwen/{EMBEDDER}"] = Repo({**files, "README.md": b"# Qwen3 Embedding"})

@@ -15,7 +15,7 @@ from obeaver.engine.decoding.core import EngineCore, EngineSettings
 from obeaver.engine.decoding.sequence import Sequence as EngineSequence
 from obeaver.engine.sampling.sampler import Sampler
 from obeaver.engine.sampling.sampling_params import SamplingParams
-from obeaver.engine.sessions.threads import TELEMETRY_OFF
+from obeaver.engine.sessions.telemetry import TELEMETRY_OFF
 from obeaver.models.facts import ModelFacts, read_facts
 
 FOLDERS = Path(__file__).parent.parent / "data" / "builder_exports"

@@ -116,6 +116,4 @@ def test_a_graph_that_is_none_is_an_error(tmp_path: Path) -> None:
 def test_the_default_models_are_summarised(default_model: Path, default_embedding_model: Path) -> None:
     chat, embedding = summarise(default_model), summarise(default_embedding_model)
     assert (chat.kind, chat.weights, chat.kv, chat.context_length) == ("chat", "int8", "int8", 8192)
-    assert chat.fidelity is not None
-    assert 0 < chat.fidelity["mean_kl"] < 0.02
     assert (embedding.kind, embedding.weights, embedding.context_length) == ("embedding", "fp32", 256)

@@ -11,6 +11,7 @@ from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.origin import Origin
 from obeaver.models.progress import Progress, SilentProgress
 from obeaver.models.pull import ensure_model, import_file
+from obeaver.models.record import Recipe
 from obeaver.models.sources.source import Offer, Source
 from obeaver.models.store import Store, StoredModel
 
@@ -36,11 +37,11 @@ def gguf(tmp_path: Path) -> Path:
     return path
 
 
-def unreadable(source: Path, target: Path, *, weights: str, kv: str, name: str, progress: Progress) -> None:
+def unreadable(source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress) -> None:
     raise ModelError(f"{source.name} has an unknown architecture")
 
 
-def disk_full(source: Path, target: Path, *, weights: str, kv: str, name: str, progress: Progress) -> None:
+def disk_full(source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress) -> None:
     raise OSError(28, "No space left on device")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from obeaver.models.catalog import load_catalog
 from obeaver.models.progress import Progress, TerminalProgress
 from obeaver.models.pull import ensure_model
+from obeaver.models.record import Recipe
 from obeaver.models.store import Store
 
 
@@ -26,7 +27,9 @@ class PausingImporter:
     def __init__(self, pause_s: float = 0.0) -> None:
         self._pause_s = pause_s
 
-    def __call__(self, source: Path, target: Path, *, weights: str, kv: str, name: str, progress: Progress) -> None:
+    def __call__(
+        self, source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress
+    ) -> None:
         data = source.read_bytes()
         with (target / "model.onnx").open("wb") as file, progress.stage("import", len(data)) as stage:
             for half in (data[: len(data) // 2], data[len(data) // 2 :]):
@@ -35,7 +38,7 @@ class PausingImporter:
                 stage.advance(len(half))
                 time.sleep(self._pause_s)
         (target / "genai_config.json").write_text("{}", encoding="utf-8")
-        (target / "made.txt").write_text(f"{name} {weights} {kv}", encoding="utf-8")
+        (target / "made.txt").write_text(f"{name} {recipe.weights} {recipe.kv}", encoding="utf-8")
 
 
 def main(home: str, catalog: str, pause_s: str, model: str = "tiny", name: str | None = None) -> None:

@@ -47,6 +47,8 @@ def _pulled(arguments: argparse.Namespace, progress: "Progress") -> "StoredModel
         name=arguments.name,
         weights=arguments.weights,
         kv=arguments.kv,
+        context=arguments.context,
+        measure=arguments.measure,
         offline=settings.offline,
     )
 
@@ -68,6 +70,8 @@ def run_import(arguments: argparse.Namespace) -> int:
         name=arguments.name,
         weights=arguments.weights,
         kv=arguments.kv,
+        context=arguments.context,
+        measure=arguments.measure,
         progress=TerminalProgress(),
     )
     print(stored.folder)

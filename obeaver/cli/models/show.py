@@ -129,6 +129,8 @@ def _folder_rows(summary: "ModelSummary", *, licence: str | None = None) -> Rows
         yield "source", _source_text(summary.source)
     if summary.fidelity:
         yield "fidelity", _fidelity_text(summary.fidelity)
+    elif summary.source and summary.source.get("kind") == "gguf" and summary.weights != "fp32":
+        yield "fidelity", f"not measured; obeaver pull {summary.folder.name} --measure does it"
     yield "folder", str(summary.folder)
 
 

@@ -20,9 +20,10 @@ from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.ort_session import open_session
 from obeaver.engine.sessions.placement import Placement
 from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider
-from obeaver.engine.sessions.threads import TELEMETRY_OFF, default_threads
+from obeaver.engine.sessions.telemetry import TELEMETRY_OFF
 from obeaver.errors import ProviderError
 from obeaver.onnx_outline import read_nodes
+from obeaver.threads import default_threads
 
 os.environ.update(TELEMETRY_OFF)
 import onnxruntime as ort  # reads the environment when it is loaded

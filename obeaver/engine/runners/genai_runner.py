@@ -21,9 +21,10 @@ from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.ort_session import placement_of, provider_options
 from obeaver.engine.sessions.placement import Placement
 from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider
-from obeaver.engine.sessions.threads import TELEMETRY_OFF, default_threads
+from obeaver.engine.sessions.telemetry import TELEMETRY_OFF
 from obeaver.errors import EngineFailed, ProviderError
 from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
+from obeaver.threads import default_threads
 
 # The cache's element type does not stand in genai_config.json; float32 is the largest in use.
 _KV_ELEMENT_BYTES = 4

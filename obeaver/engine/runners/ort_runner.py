@@ -29,10 +29,11 @@ from obeaver.engine.runners.step_inputs import StepInputs
 from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.ort_session import copied_inputs, open_session
 from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider
-from obeaver.engine.sessions.threads import TELEMETRY_OFF, default_threads
+from obeaver.engine.sessions.telemetry import TELEMETRY_OFF
 from obeaver.errors import EngineFailed, ProviderError
 from obeaver.onnx_outline import read_nodes
 from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow, few_bit_rows_vary
+from obeaver.threads import default_threads
 
 # Errors come back as exceptions with the same text; on stderr they would stand twice.
 _FATAL_ONLY: Final = 4

@@ -13,7 +13,7 @@ from typing import Any, Final
 from obeaver.engine.sessions.openvino_graph import openvino_graph
 from obeaver.engine.sessions.placement import Placement
 from obeaver.engine.sessions.providers import ProviderChoice
-from obeaver.engine.sessions.threads import TELEMETRY_OFF
+from obeaver.engine.sessions.telemetry import TELEMETRY_OFF
 from obeaver.errors import ProviderError
 
 _RECORD_ASSIGNMENT: Final = "session.record_ep_graph_assignment_info"

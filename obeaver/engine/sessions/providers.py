@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Final, NamedTuple
 
-from obeaver.engine.sessions.threads import TELEMETRY_OFF
+from obeaver.engine.sessions.telemetry import TELEMETRY_OFF
 from obeaver.errors import ProviderError
 
 AUTO: Final = "auto"

@@ -18,7 +18,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from obeaver.models.gguf.architecture import Architecture
-from obeaver.models.gguf.graph import LOGITS, MICROSOFT, HeadParameters, KvScales, LayerParameters, Nodes, Parameters
+from obeaver.models.gguf.graph import LOGITS, MICROSOFT, HeadParameters, LayerParameters, Nodes, Parameters, ScalesOf
 from obeaver.models.gguf.layers import DecoderLayers, attention_inputs
 
 _OPSETS: Final = {"": 21, MICROSOFT: 1}
@@ -26,11 +26,11 @@ _OPSETS: Final = {"": 21, MICROSOFT: 1}
 _IR_VERSION: Final = 10
 
 
-def decoder_graph(model: Architecture, parameters: Parameters, kv_scales: Sequence[KvScales] = ()) -> Nodes:
+def decoder_graph(model: Architecture, parameters: Parameters, scales_of: ScalesOf | None = None) -> Nodes:
     """Nodes of the whole decoder, from token ids to logits."""
     nodes = Nodes()
     inputs = attention_inputs(model, nodes, parameters, "input_ids")
-    layers = DecoderLayers(model, nodes, parameters, inputs, kv_scales)
+    layers = DecoderLayers(model, nodes, parameters, inputs, scales_of)
     residual = scaled_embedding(model, nodes, parameters, parameters.embed(nodes, "input_ids"))
     x = layers.norms.norm(layers.first_norm(0), residual)
     for index in range(model.num_layers):

@@ -1,6 +1,6 @@
 """The parts that a decoder's graph is put together from: nodes, and where weights come from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -97,3 +97,7 @@ class KvScales:
 
     key: FloatArray
     value: FloatArray
+
+
+ScalesOf = Callable[[int], KvScales]
+"""Gives the scales of a layer."""

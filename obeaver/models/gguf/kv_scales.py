@@ -33,9 +33,9 @@ class KvRanges:
         for seen, new in ((self._keys[layer], keys), (self._values[layer], values)):
             np.maximum(seen, np.abs(new).max(axis=(0, 2), keepdims=True), out=seen)
 
-    def scales(self) -> list[KvScales]:
-        """One entry a layer."""
-        return [KvScales(_scale(keys), _scale(values)) for keys, values in zip(self._keys, self._values, strict=True)]
+    def scales(self, layer: int) -> KvScales:
+        """Of one layer."""
+        return KvScales(_scale(self._keys[layer]), _scale(self._values[layer]))
 
 
 def _scale(highest: FloatArray) -> FloatArray:

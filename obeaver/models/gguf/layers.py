@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from obeaver.models.gguf.architecture import Architecture, Temperature
 from obeaver.models.gguf.experts import mixture_of_experts
-from obeaver.models.gguf.graph import MICROSOFT, FloatArray, KvScales, LayerParameters, Nodes
+from obeaver.models.gguf.graph import MICROSOFT, FloatArray, LayerParameters, Nodes, ScalesOf
 from obeaver.models.gguf.norms import Norms
 from obeaver.models.gguf.rope import Rope, rope_tables
 
@@ -49,14 +49,14 @@ class DecoderLayers:
     """Appends layers to a graph.
 
     Args:
-        kv_scales: One entry a layer for an int8 cache; empty for float32.
+        scales_of: Scales of each layer's int8 cache; None for a cache of float32.
     """
 
     model: Architecture
     nodes: Nodes
     parameters: LayerParameters
     attention_inputs: AttentionInputs
-    kv_scales: Sequence[KvScales] = field(default_factory=tuple)
+    scales_of: ScalesOf | None = None
 
     def layer(self, index: int, x: str, residual: str, *, cache: int | None = None) -> tuple[str, str]:
         """One layer.
@@ -152,8 +152,8 @@ class DecoderLayers:
         bias = shared.biases.get(kind.window or 0, "")
         inputs = [*qkv, *past, shared.last_index, shared.total_length, *tables, "", bias, sinks]
         attributes: dict[str, Any] = {"local_window_size": kind.window or -1} if model.causal else {"causal": 0}
-        if self.kv_scales:
-            scales = self.kv_scales[index]
+        if self.scales_of is not None:
+            scales = self.scales_of(index)
             key = self.parameters.array(f"blk.{index}.k_scale", scales.key)
             value = self.parameters.array(f"blk.{index}.v_scale", scales.value)
             inputs += [key, value]

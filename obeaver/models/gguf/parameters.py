@@ -5,10 +5,11 @@ of integers: exact, so the same in whatever order and beside whatever other toke
 multiply fastest.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,7 @@ from obeaver.models.gguf.writer import TensorWriter
 # The kernels want activations unsigned: 128 stands for 0, and 1 to 255 for a token's range.
 _ACTIVATION_ZERO: Final = 128
 _ACTIVATION_TOP: Final = 127
-# Columns of a matrix that are transposed at once.
-_TRANSPOSED_AT_ONCE: Final = 256
+Result = TypeVar("Result")
 _FIRST_DOWN: Final = "blk.0.ffn_down"
 _VALUES: Final = ".attn_v"
 
@@ -65,6 +65,13 @@ class MatrixFormats:
         if part.endswith(_VALUES):
             return self.values
         return self.first_down if part == _FIRST_DOWN else self.layers
+
+
+def num_stored(weights: Weights, formats: MatrixFormats) -> int:
+    """How many weights of matrices will be stored; a tied table counts twice where it is stored in two formats."""
+    model = weights.model
+    twice = model.tied_head and formats.head != formats.embedding
+    return weights.num_matrix_elements + (model.vocab_size * model.hidden_size if twice else 0)
 
 
 class StoredParameters:
@@ -166,15 +173,24 @@ class StoredParameters:
     def _shape(self, parts: Sequence[str]) -> tuple[int, int]:
         return self._weights.num_rows(parts), self._weights.num_columns(parts)
 
-    def _chunks(self, parts: Sequence[str]) -> Iterator[FloatArray]:
-        for chunk in self._weights.chunks(parts):
-            yield chunk
-            self._advance(chunk.size)
+    def _pieces(self, parts: Sequence[str], work: Callable[[FloatArray, int], Result]) -> Iterator[Result]:
+        """What some work makes of each piece of some matrices; it is told which row of all of them comes first."""
+        weights = self._weights
+
+        def of_piece(place: tuple[str, range, int]) -> Result:
+            part, rows, start = place
+            return work(weights.piece(part, rows), start)
+
+        places = list(weights.places(parts))
+        for place, result in zip(places, weights.workers.map(of_piece, places), strict=True):
+            self._advance(len(place[1]) * weights.num_columns(parts))
+            yield result
 
     def _float_matrix(self, name: str, parts: Sequence[str]) -> str:
         name = f"{name}.weight"
         if self._is_new(name):
-            self._writer.add_chunks(name, np.float32, self._shape(parts), self._chunks(parts))
+            pieces = self._pieces(parts, lambda piece, _: piece)
+            self._writer.add_chunks(name, np.float32, self._shape(parts), pieces)
         return name
 
     def _float_product(self, nodes: Nodes, name: str, x: str, matrix: str, bias: str) -> str:
@@ -186,11 +202,16 @@ class StoredParameters:
         """Quantise and store matrices, transposed; returns the names of values [columns, rows] and scales [rows]."""
         names = [f"{name}.integers", f"{name}.scales"]
         if self._is_new(names[0]):
-            values, scales = map(np.concatenate, zip(*map(quantise_rows, self._chunks(parts)), strict=True))
-            columns = (
-                values[:, at : at + _TRANSPOSED_AT_ONCE].T for at in range(0, values.shape[1], _TRANSPOSED_AT_ONCE)
-            )
-            self._writer.add_chunks(names[0], values.dtype, values.shape[::-1], columns)
+            rows, columns = self._shape(parts)
+            integers, scales = np.empty((columns, rows), np.int8), np.empty(rows, np.float32)
+
+            def store(piece: FloatArray, start: int) -> None:
+                stop = start + len(piece)
+                values, scales[start:stop] = quantise_rows(piece)
+                integers[:, start:stop] = values.T
+
+            deque(self._pieces(parts, store), maxlen=0)
+            self._writer.add(names[0], integers)
             self._writer.add(names[1], scales)
         return names
 
@@ -245,8 +266,7 @@ class StoredParameters:
         others: list[tuple[npt.NDArray[np.generic], ...]] = []
 
         def packed() -> Iterator[npt.NDArray[np.uint8]]:
-            for chunk in self._chunks(parts):
-                pieces = quantise(chunk, form, importance)
+            for pieces in self._pieces(parts, lambda piece, _: quantise(piece, form, importance)):
                 others.append(tuple(piece for piece in pieces[1:] if piece is not None))
                 yield pieces.packed
 

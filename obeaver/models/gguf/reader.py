@@ -8,6 +8,7 @@ Tensor data stay in the file, memory-mapped, until somebody asks for some of the
 """
 
 import math
+import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -111,8 +112,10 @@ class GgufFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._data: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, mode="r")
-        except (OSError, ValueError) as error:  # ValueError: numpy cannot map an empty file
+            with path.open("rb") as raw:
+                self._mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+            self._data: npt.NDArray[np.uint8] = np.frombuffer(self._mapped, np.uint8)
+        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
             raise ModelError(f"{path}: cannot be read as GGUF: {error}") from error
         try:
             cursor = _Cursor(self._data.data)
@@ -123,6 +126,11 @@ class GgufFile:
             self.tensors: Mapping[str, TensorInfo] = MappingProxyType(table)
         except _Broken as error:
             raise ModelError(f"{path}: not a usable GGUF file: {error}") from error
+
+    def let_go(self) -> None:
+        """Give back the memory that holds what was read so far; where that is asked for again, it is read again."""
+        if hasattr(self._mapped, "madvise"):  # not on Windows
+            self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> FloatArray:
         """Some rows of a tensor, dequantised.

@@ -3,10 +3,11 @@
 The kernels for blocks are those of MatMulNBits, and round activations to integers too.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from obeaver.models.gguf.weights import Weights
 from obeaver.models.gguf.writer import TensorWriter
 
 _SMALLEST_BLOCK = 16
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,12 @@ class StoredExperts:
         """Store one matrix of each expert; the names of values, scales and, if any, zero points."""
         count = self.weights.num_experts
         if form is None:
-            return [self.writer.add_chunks(name, np.float32, (count, *shape), map(self._counted(read), range(count)))]
+            matrices = self._counted(read, math.prod(shape))
+            return [self.writer.add_chunks(name, np.float32, (count, *shape), matrices)]
         others: list[tuple[npt.NDArray[np.generic], ...]] = []
 
         def packed() -> Iterator[npt.NDArray[np.uint8]]:
-            for index in range(count):
-                pieces = quantise(self._counted(read)(index), form)
+            for pieces in self._counted(lambda index: quantise(read(index), form), math.prod(shape)):
                 others.append(tuple(piece for piece in pieces[1:] if piece is not None))
                 yield pieces.packed
 
@@ -94,13 +96,11 @@ class StoredExperts:
         kinds = zip((f"{name}.scales", f"{name}.zero_points"), zip(*others, strict=True), strict=False)
         return [stored, *(self.writer.add(kind, np.stack(pieces)) for kind, pieces in kinds)]
 
-    def _counted(self, read: Callable[[int], FloatArray]) -> Callable[[int], FloatArray]:
-        def counted(index: int) -> FloatArray:
-            matrix = read(index)
-            self.advance(matrix.size)
-            return matrix
-
-        return counted
+    def _counted(self, of_expert: Callable[[int], Result], size: int) -> Iterator[Result]:
+        """Of each expert; several are worked on at once. An expert has so many weights."""
+        for result in self.weights.workers.map(of_expert, range(self.weights.num_experts)):
+            yield result
+            self.advance(size)
 
 
 def _without_gaps(inputs: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from obeaver.models.gguf.layers import DecoderLayers, attention_inputs
 from obeaver.models.gguf.norms import Norms
 from obeaver.models.gguf.reader import FloatArray, GgufFile
 from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
+from obeaver.threads import default_threads
 
 OnKeysAndValues = Callable[[int, int, FloatArray, FloatArray], None]
 """Called with a text's number, a layer, and keys (after RoPE) and values, each [1, num_kv_heads, tokens, head_dim]."""
@@ -33,19 +34,12 @@ OnInputs = Callable[[int, str, FloatArray], None]
 input, with the first."""
 
 _HIDDEN: Final = "hidden"
+_OUTPUTS: Final = (f"{_HIDDEN}.out", "present.0.key", "present.0.value")
 _ERRORS_ONLY: Final = 3
 
 
-def run_layers(
-    model: Architecture,
-    weights: Weights,
-    texts: Sequence[Sequence[int]],
-    *,
-    on_keys_and_values: OnKeysAndValues | None = None,
-    on_inputs: OnInputs | None = None,
-    advance: Callable[[int], None] | None = None,
-) -> list[FloatArray]:
-    """Run every layer over some texts.
+class StreamedLayers:
+    """Runs texts through the layers, one after the other.
 
     Args:
         model: The model.
@@ -53,38 +47,73 @@ def run_layers(
         texts: Token ids of each text.
         on_keys_and_values: Called for each text in each layer.
         on_inputs: Called for each text with the input of each matrix of the layers, and with the head's.
-        advance: Told of each layer that is done.
+
+    Attributes:
+        hidden: Each text's states [1, tokens, hidden_size] after the last layer that was run.
+        num_run: Layers that were run.
+    """
+
+    def __init__(
+        self,
+        model: Architecture,
+        weights: Weights,
+        texts: Sequence[Sequence[int]],
+        *,
+        on_keys_and_values: OnKeysAndValues | None = None,
+        on_inputs: OnInputs | None = None,
+    ) -> None:
+        self.hidden = [_embedded(weights, ids) for ids in texts]
+        self.num_run = 0
+        self._model = model
+        self._weights = weights
+        self._sessions = _LayerSessions(model, weights, max(map(len, texts)))
+        self._on_keys_and_values = on_keys_and_values
+        self._on_inputs = on_inputs
+
+    def run_next(self) -> None:
+        """Run one layer over all texts; after the last one, its norm."""
+        if self.num_run < self._model.num_layers:
+            self._run(self.num_run)
+        elif self._on_inputs is not None:
+            for number, states in enumerate(self.hidden):
+                self._on_inputs(number, HEAD, _normed(self._model, self._weights, states))
+        self.num_run += 1
+
+    def _run(self, layer: int) -> None:
+        session, parameters = self._sessions.of(self._model.layers[layer])
+        empty = np.zeros((1, self._model.num_kv_heads, 0, self._model.head_width), np.float32)
+        fed = {"past_key_values.0.key": empty, "past_key_values.0.value": empty, **parameters.feed(layer)}
+        readers = parameters.first_readers if self._on_inputs is not None else {}
+        names = [x for x in readers if x != _HIDDEN]
+        for number, before in enumerate(self.hidden):
+            inputs = {_HIDDEN: before, "attention_mask": np.ones((1, before.shape[1]), np.int64), **fed}
+            self.hidden[number], keys, values, *seen = session.run([*_OUTPUTS, *names], inputs)
+            if self._on_inputs is not None:
+                for x, found in {_HIDDEN: before, **dict(zip(names, seen, strict=True))}.items():
+                    if x in readers:
+                        self._on_inputs(number, parameters.of_layer(readers[x], layer), found)
+            if self._on_keys_and_values is not None:
+                self._on_keys_and_values(number, layer, keys, values)
+
+
+def run_layers(
+    model: Architecture, weights: Weights, texts: Sequence[Sequence[int]], *, on_inputs: OnInputs | None = None
+) -> list[FloatArray]:
+    """Run every layer over some texts.
+
+    Args:
+        model: The model.
+        weights: Its weights.
+        texts: Token ids of each text.
+        on_inputs: As for `StreamedLayers`.
 
     Returns:
         Each text's hidden states [1, tokens, hidden_size] after the last layer, before the last norm.
     """
-    hidden = [_embedded(weights, ids) for ids in texts]
-    sessions = _LayerSessions(model, weights, max(map(len, texts)))
-    empty = np.zeros((1, model.num_kv_heads, 0, model.head_width), np.float32)
-    past = {"past_key_values.0.key": empty, "past_key_values.0.value": empty}
-    outputs = [f"{_HIDDEN}.out", "present.0.key", "present.0.value"]
-    for layer in range(model.num_layers):
-        session, parameters = sessions.of(model.layers[layer])
-        readers = parameters.first_readers if on_inputs is not None else {}
-        fed = parameters.feed(layer)
-        for number, ids in enumerate(texts):
-            mask = np.ones((1, len(ids)), np.int64)
-            before = hidden[number]
-            inputs = {_HIDDEN: before, "attention_mask": mask, **past, **fed}
-            names = [x for x in readers if x != _HIDDEN]
-            hidden[number], keys, values, *seen = session.run([*outputs, *names], inputs)
-            if on_inputs is not None:
-                for x, found in {_HIDDEN: before, **dict(zip(names, seen, strict=True))}.items():
-                    if x in readers:
-                        on_inputs(number, parameters.of_layer(readers[x], layer), found)
-            if on_keys_and_values is not None:
-                on_keys_and_values(number, layer, keys, values)
-        if advance is not None:
-            advance(1)
-    if on_inputs is not None:
-        for number, states in enumerate(hidden):
-            on_inputs(number, HEAD, _normed(model, weights, states))
-    return hidden
+    layers = StreamedLayers(model, weights, texts, on_inputs=on_inputs)
+    while layers.num_run <= model.num_layers:
+        layers.run_next()
+    return layers.hidden
 
 
 def head_logits(model: Architecture, weights: Weights, hidden: FloatArray) -> Iterator[FloatArray]:
@@ -110,6 +139,18 @@ def original_logits(source: Path, token_ids: Sequence[int]) -> Iterator[FloatArr
     yield from head_logits(model, weights, run_layers(model, weights, [token_ids])[0])
 
 
+class _Source(NamedTuple):
+    """An input of the graph that holds weights.
+
+    Attributes:
+        shape: Its sizes.
+        read: Gives those of a layer.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[int], FloatArray]
+
+
 class _FedParameters:
     """Weights that are inputs of the graph. `feed` gives those of any layer for a graph that was built as another.
 
@@ -121,7 +162,7 @@ class _FedParameters:
     def __init__(self, weights: Weights, built_as: int = 0) -> None:
         self._weights = weights
         self._built_as = built_as
-        self._sources: dict[str, Callable[[int], FloatArray]] = {}
+        self._sources: dict[str, _Source] = {}
         self.constants: dict[str, npt.NDArray[np.generic]] = {}
         self.first_readers: dict[str, str] = {}
 
@@ -138,19 +179,22 @@ class _FedParameters:
         """See `graph.Parameters`."""
         if not self._weights.has(name):
             return ""
-        self._sources[name] = lambda layer: self._weights.vector(self.of_layer(name, layer))
+        shape = self._weights.vector(name).shape
+        self._sources[name] = _Source(shape, lambda layer: self._weights.vector(self.of_layer(name, layer)))
         return name
 
     def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
         """See `graph.Parameters`."""
         matrix = f"{name}.weight"
         self.first_readers.setdefault(x, parts[0])
-        self._sources[matrix] = lambda layer: np.concatenate(list(self._weights.chunks(self._parts(parts, layer))))
+        rows, columns = self._weights.num_rows(parts), self._weights.num_columns(parts)
+        self._sources[matrix] = _Source((rows, columns), lambda layer: self._weights.matrix(self._parts(parts, layer)))
         product = f"{name}.product" if self._weights.has_bias(parts) else name
         nodes.one(product, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
         if product == name:
             return name
-        self._sources[f"{name}.bias"] = lambda layer: self._weights.bias(self._parts(parts, layer))
+        bias = _Source((rows,), lambda layer: self._weights.bias(self._parts(parts, layer)))
+        self._sources[f"{name}.bias"] = bias
         return nodes.one(name, "Add", product, f"{name}.bias")
 
     def scores(self, nodes: Nodes, name: str, x: str, part: str) -> str:
@@ -163,30 +207,30 @@ class _FedParameters:
 
     def experts(self, nodes: Nodes, name: str, x: str, scores: str, prefix: str, attributes: Mapping[str, Any]) -> str:
         """See `graph.Parameters`."""
-        count = range(self._weights.num_experts)
         gate_up, down = f"{name}.gate_up", f"{name}.down"
-        self._sources[gate_up] = lambda layer: np.stack(
-            [self._weights.gate_up(self.of_layer(f"{prefix}.", layer)[:-1], index) for index in count]
+        count, inner, outer = self._weights.num_experts, self._weights.model.ffn_size, self._weights.model.hidden_size
+        self._sources[gate_up] = _Source(
+            (count, 2 * inner, outer), lambda layer: self._weights.gate_ups(self._prefix(prefix, layer))
         )
-        self._sources[down] = lambda layer: np.stack(
-            [self._weights.down(self.of_layer(f"{prefix}.", layer)[:-1], index) for index in count]
+        self._sources[down] = _Source(
+            (count, outer, inner), lambda layer: self._weights.downs(self._prefix(prefix, layer))
         )
         biases = ["", ""]
         if self._weights.expert_biases(prefix) is not None:
             biases = [f"{gate_up}.bias", f"{down}.bias"]
             for i, bias in enumerate(biases):
-                self._sources[bias] = partial(self._expert_bias, prefix, i)
+                shape = (count, outer if i else 2 * inner)
+                self._sources[bias] = _Source(shape, partial(self._expert_bias, prefix, i))
         inputs = [x, scores, gate_up, biases[0], down, biases[1]]
         return nodes.one(name, "MoE", *inputs, domain=MICROSOFT, **attributes)
 
     def declared(self) -> list[ValueInfoProto]:
         """The graph's inputs that `feed` gives."""
-        shapes = {name: source(self._built_as).shape for name, source in self._sources.items()}
-        return [declare(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+        return [declare(name, TensorProto.FLOAT, source.shape) for name, source in self._sources.items()]
 
     def feed(self, layer: int) -> Mapping[str, FloatArray]:
         """The weights of one layer, under the names of the one that the graph was built as."""
-        return {name: source(layer) for name, source in self._sources.items()}
+        return {name: source.read(layer) for name, source in self._sources.items()}
 
     def of_layer(self, name: str, layer: int) -> str:
         """The name of the same weight in another layer."""
@@ -195,8 +239,11 @@ class _FedParameters:
     def _parts(self, parts: Sequence[str], layer: int) -> list[str]:
         return [self.of_layer(part, layer) for part in parts]
 
+    def _prefix(self, prefix: str, layer: int) -> str:
+        return self.of_layer(f"{prefix}.", layer)[:-1]
+
     def _expert_bias(self, prefix: str, which: int, layer: int) -> FloatArray:
-        biases = self._weights.expert_biases(self.of_layer(f"{prefix}.", layer)[:-1])
+        biases = self._weights.expert_biases(self._prefix(prefix, layer))
         return np.zeros(0, np.float32) if biases is None else biases[which]
 
 
@@ -258,6 +305,7 @@ def _session(
     graph = as_model(nodes, [*inputs, *parameters.declared()], outputs, constants)
     options = ort.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = default_threads()
     options.enable_cpu_mem_arena = False  # it would keep the largest layer's buffers until the end
     return ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 

@@ -1,18 +1,22 @@
 """A model's weights by name, as the graph wants them: float32, cut out of stacked tensors, heads in order."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from obeaver.models.gguf.architecture import Architecture, Matrix
 from obeaver.models.gguf.heads import padded_order, reorder, rotary_order
-from obeaver.models.gguf.reader import FloatArray, TensorFile
+from obeaver.models.gguf.reader import FloatArray, GgufFile, TensorFile
 from obeaver.models.gguf.tensors import EXPERT_DOWN, EXPERT_GATE, EXPERT_UP
+from obeaver.models.gguf.workers import Workers
 
-# Elements that are dequantised at once: 16 MiB of float32, which bounds memory whatever the model's size.
-_CHUNK_ELEMENTS = 4 << 20
+# Elements that are dequantised at once: 512 KiB of float32. Larger pieces leave the processor's caches and are given
+# back to the system each time, which took two to three times as long.
+_PIECE_ELEMENTS: Final = 1 << 17
 
 EMBEDDING: Final = "token_embd"
 HEAD: Final = "output"
@@ -25,18 +29,24 @@ class Weights:
     """Reads and orders the weights of one file. A head that the file does not have is the embedding.
 
     Parts are matrices of the computation by name, such as `blk.3.attn_q`, wherever they lie in the file.
+
+    Attributes:
+        file: Where they are.
+        model: What the file holds.
+        workers: What reads several pieces at once.
     """
 
-    def __init__(self, file: TensorFile, model: Architecture) -> None:
+    def __init__(self, file: TensorFile, model: Architecture, workers: Workers | None = None) -> None:
         self.file = file
         self.model = model
+        self.workers = workers or Workers()
         rotary, padded = rotary_order(model), padded_order(model)
         self._row_orders = {"attn_q": rotary, "attn_k": rotary, "attn_v": padded}
         self._padded = padded
 
     @property
     def num_matrix_elements(self) -> int:
-        """Elements of all matrices."""
+        """Elements of all matrices in the file."""
         return sum(math.prod(info.shape) for info in self.file.tensors.values() if len(info.shape) > 1)
 
     def has(self, name: str) -> bool:
@@ -98,6 +108,14 @@ class Weights:
         """One expert's down: [hidden_size, ffn_size]."""
         return self._expert_matrix(f"{prefix}.{EXPERT_DOWN}", index)
 
+    def gate_ups(self, prefix: str) -> FloatArray:
+        """All experts' gate and up: [experts, 2 * ffn_size, hidden_size]."""
+        return self._stacked(partial(self.gate_up, prefix))
+
+    def downs(self, prefix: str) -> FloatArray:
+        """All experts' down: [experts, hidden_size, ffn_size]."""
+        return self._stacked(partial(self.down, prefix))
+
     def expert_biases(self, prefix: str) -> tuple[FloatArray, FloatArray] | None:
         """Biases of all experts' gate and up, in turns, and of down: [experts, rows] each; None for no biases."""
         names = [f"{prefix}.{name}.bias" for name in (EXPERT_GATE, EXPERT_UP, EXPERT_DOWN)]
@@ -112,17 +130,53 @@ class Weights:
         """How much a change in each column of a matrix matters, relative to each other; None is all alike."""
         return None
 
-    def chunks(self, parts: Sequence[str]) -> Iterator[FloatArray]:
-        """The rows of some matrices one after the other, in pieces [rows, columns] of bounded size."""
-        head_dim = self.model.head_dim
+    def pieces(self, part: str) -> list[range]:
+        """Rows of a matrix that `piece` reads at once: a small part of them, or one."""
+        matrix = self._matrix(part)
+        num_rows = self._num_rows(part)
+        # Whole heads, so that their rows can be reordered within a piece.
+        unit = self.model.head_width if _within_layer(part) in self._row_orders else 1
+        step = max(1, _PIECE_ELEMENTS // (matrix.columns * unit)) * unit
+        return [range(start, min(start + step, num_rows)) for start in range(0, num_rows, step)]
+
+    def piece(self, part: str, rows: range) -> FloatArray:
+        """Some rows of a matrix [rows, columns], as `pieces` cuts it."""
+        matrix, start, stop = self._matrix(part), rows.start, rows.stop
+        if _within_layer(part) in self._row_orders:
+            head_dim, head_width = self.model.head_dim, self.model.head_width
+            start, stop = (row // head_width * head_dim for row in (start, stop))
+        found = self.file.read(f"{matrix.tensor}.weight", matrix.start + start, matrix.start + stop)
+        return self._in_graph_order(part, found)
+
+    def matrix(self, parts: Sequence[str]) -> FloatArray:
+        """Some matrices, one below the other."""
+        found = np.empty((self.num_rows(parts), self.num_columns(parts)), np.float32)
+
+        def fill(place: tuple[str, range, int]) -> None:
+            part, rows, start = place
+            found[start : start + len(rows)] = self.piece(part, rows)
+
+        deque(self.workers.map(fill, self.places(parts)), maxlen=0)
+        return found
+
+    def places(self, parts: Sequence[str]) -> Iterator[tuple[str, range, int]]:
+        """Each piece of some matrices, with where it begins when they stand one below the other."""
+        start = 0
         for part in parts:
-            matrix = self._matrix(part)
-            # Whole heads, so that their rows can be reordered within a piece.
-            step = max(1, _CHUNK_ELEMENTS // (matrix.columns * head_dim)) * head_dim
-            end = matrix.start + matrix.rows
-            for start in range(matrix.start, end, step):
-                rows = self.file.read(f"{matrix.tensor}.weight", start, min(start + step, end))
-                yield self._in_graph_order(part, rows)
+            for rows in self.pieces(part):
+                yield part, rows, start + rows.start
+            start += self._num_rows(part)
+
+    def _stacked(self, of_expert: Callable[[int], FloatArray]) -> FloatArray:
+        first = of_expert(0)
+        found = np.empty((self.num_experts, *first.shape), np.float32)
+        found[0] = first
+
+        def fill(index: int) -> None:
+            found[index] = of_expert(index)
+
+        deque(self.workers.map(fill, range(1, len(found))), maxlen=0)
+        return found
 
     def _matrix(self, part: str) -> Matrix:
         """Where a part lies, with the whole name of its tensor."""
@@ -166,6 +220,58 @@ class Weights:
         model = self.model
         ordered = reorder(vector, self._row_orders["attn_q"], model.head_dim)
         return ordered * np.float32((model.head_dim / model.head_width) ** 0.5)
+
+
+class HeldWeights(Weights):
+    """Weights whose matrices stay in memory once they were asked for whole, until they are let go.
+
+    So a layer that is run and then stored is dequantised once.
+    """
+
+    def __init__(self, file: GgufFile, model: Architecture, workers: Workers | None = None) -> None:
+        super().__init__(file, model, workers)
+        self._mapped = file
+        self._held: dict[str, FloatArray] = {}
+
+    def let_go(self) -> None:
+        """Forget what is held."""
+        self._held.clear()
+        self._mapped.let_go()
+
+    def matrix(self, parts: Sequence[str]) -> FloatArray:
+        """As `Weights.matrix`."""
+        found = super().matrix(parts)
+        start = 0
+        for part in parts:
+            num_rows = self.num_rows([part])
+            self._held[part] = found[start : start + num_rows]
+            start += num_rows
+        return found
+
+    def piece(self, part: str, rows: range) -> FloatArray:
+        """As `Weights.piece`."""
+        held = self._held.get(part)
+        return super().piece(part, rows) if held is None else held[rows.start : rows.stop]
+
+    def gate_ups(self, prefix: str) -> FloatArray:
+        """As `Weights.gate_ups`."""
+        found = self._held[f"{prefix}.{EXPERT_UP}"] = super().gate_ups(prefix)
+        return found
+
+    def downs(self, prefix: str) -> FloatArray:
+        """As `Weights.downs`."""
+        found = self._held[f"{prefix}.{EXPERT_DOWN}"] = super().downs(prefix)
+        return found
+
+    def gate_up(self, prefix: str, index: int) -> FloatArray:
+        """As `Weights.gate_up`."""
+        held = self._held.get(f"{prefix}.{EXPERT_UP}")
+        return super().gate_up(prefix, index) if held is None else held[index]
+
+    def down(self, prefix: str, index: int) -> FloatArray:
+        """As `Weights.down`."""
+        held = self._held.get(f"{prefix}.{EXPERT_DOWN}")
+        return super().down(prefix, index) if held is None else held[index]
 
 
 def _within_layer(name: str) -> str:

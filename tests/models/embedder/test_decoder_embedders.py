@@ -26,6 +26,7 @@ from obeaver.models.encoder.layout import read_encoder_facts, require_importable
 from obeaver.models.gguf.reader import GgufFile
 from obeaver.models.importers import import_source
 from obeaver.models.progress import SilentProgress
+from obeaver.models.record import Recipe
 from obeaver.text.tokenizer import Tokenizer
 
 LONG = " ".join(f"number {n} the" for n in range(90))
@@ -35,7 +36,8 @@ INSTRUCTION = "Instruct: Given a web search query, retrieve relevant passages th
 
 def imported(source: Path, target: Path, weights: str = "fp32", name: str = "tiny") -> Path:
     target.mkdir()
-    import_source(source, target, weights=weights, kv="float32", name=name, progress=SilentProgress())
+    recipe = Recipe("", weights, "float32")
+    import_source(source, target, recipe=recipe, measure=False, name=name, progress=SilentProgress())
     return target
 
 

@@ -17,11 +17,11 @@ ImportTiny = Callable[..., Path]
 def import_tiny(tmp_path: Path) -> ImportTiny:
     """Writes a tiny GGUF beside a folder and imports it; returns the folder. The file is `source.gguf` beside it."""
 
-    def run(tiny: TinyGguf, *, weights: str = "fp32", kv: str = "float32") -> Path:
+    def run(tiny: TinyGguf, *, weights: str = "fp32", kv: str = "float32", measure: bool = False) -> Path:
         source = tiny.write(tmp_path / "source.gguf")
         folder = tmp_path / f"{weights}-{kv}"
         folder.mkdir()
-        import_gguf(source, folder, weights=weights, kv=kv, name="tiny", progress=SilentProgress())
+        import_gguf(source, folder, weights=weights, kv=kv, name="tiny", progress=SilentProgress(), measure=measure)
         return folder
 
     return run

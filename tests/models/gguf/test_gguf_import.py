@@ -1,6 +1,7 @@
 """Imported tiny models against the independent forward pass."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from onnx import numpy_helper
 from reference.forward import Reference
 from reference.shared_buffers import Rows, open_session
 from reference.tiny_gguf import ARCHITECTURES, FURTHER_TYPES, TYPES, TinyGguf
+from support.notes import Notes
 
 from obeaver.errors import ModelError
 from obeaver.models.facts import read_facts
@@ -112,7 +114,7 @@ def test_logits_are_given_from_the_position_asked_for(
 
 
 def test_the_folder_says_what_it_is_and_how_it_was_made(import_tiny: ImportTiny) -> None:
-    folder = import_tiny(TinyGguf(type="Q8_0"), weights="int8", kv="int8")
+    folder = import_tiny(TinyGguf(type="Q8_0"), weights="int8", kv="int8", measure=True)
     facts = read_facts(folder)
     assert (facts.name, facts.kind, facts.architecture, facts.provider) == ("tiny", "chat", "llama", "cpu")
     assert (facts.context_length, facts.vocab_size, facts.bos_id, facts.eos_ids) == (160, 288, 1, (2, 0))
@@ -143,7 +145,83 @@ def test_int4_keeps_what_q4_0_stored(import_tiny: ImportTiny, architecture: str)
 
 
 def test_the_sources_own_weights_need_no_measuring(import_tiny: ImportTiny) -> None:
-    assert read_facts(import_tiny(TinyGguf())).fidelity is None
+    assert read_facts(import_tiny(TinyGguf(), measure=True)).fidelity is None
+
+
+def test_nothing_is_measured_unless_asked(import_tiny: ImportTiny) -> None:
+    assert read_facts(import_tiny(TinyGguf(), weights="int8", kv="int8")).fidelity is None
+
+
+def test_measuring_changes_nothing_of_the_result(import_tiny: ImportTiny) -> None:
+    data = []
+    for measure in (False, True):
+        folder = import_tiny(TinyGguf(), weights="int8", kv="int8", measure=measure)
+        data.append([(folder / name).read_bytes() for name in ("model.onnx", "model.onnx.data")])
+        shutil.rmtree(folder)
+    assert data[0] == data[1]
+
+
+@pytest.mark.parametrize(
+    "tiny", [TinyGguf(context=1 << 20), TinyGguf("olmo2"), TinyGguf("qwen3moe", experts=4, layers=1)]
+)
+@pytest.mark.parametrize("weights", ["int8", "int4", "fp32"])
+def test_one_thread_or_several_import_the_same(
+    import_tiny: ImportTiny, monkeypatch: pytest.MonkeyPatch, tiny: TinyGguf, weights: str
+) -> None:
+    data = []
+    for threads in (1, 3):
+        monkeypatch.setattr("obeaver.models.gguf.importer.default_threads", lambda threads=threads: threads)
+        folder = import_tiny(tiny, weights=weights, kv="int8")
+        data.append([(folder / name).read_bytes() for name in ("model.onnx", "model.onnx.data")])
+        shutil.rmtree(folder)
+    assert data[0] == data[1]
+
+
+@pytest.mark.parametrize(
+    ("context", "asked", "expected"),
+    [(1 << 20, None, 131072), (1 << 20, 300_000, 300_000), (4096, 100, 100), (4096, 5000, 4096), (4096, None, 4096)],
+)
+def test_tables_are_for_the_context_that_is_asked_for(
+    tmp_path: Path, context: int, asked: int | None, expected: int
+) -> None:
+    source, folder = TinyGguf(layers=1, context=context).write(tmp_path / "source.gguf"), tmp_path / "folder"
+    folder.mkdir()
+    notes = Notes()
+    import_gguf(source, folder, weights="int8", kv="int8", name="x", context=asked, progress=notes)
+    assert read_facts(folder).context_length == expected
+    graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
+    assert {tuple(tensor.dims) for tensor in graph.initializer if tensor.name in ("cos", "sin")} == {(expected, 32)}
+    assert notes.texts == (
+        ["imported for 131,072 tokens; the model can use 1,048,576: import it with --context 1048576 to have them all"]
+        if (context, asked) == (1 << 20, None)
+        else []
+    )
+
+
+def test_a_short_context_is_calibrated_like_a_long_one(import_tiny: ImportTiny, tmp_path: Path) -> None:
+    long = import_tiny(TinyGguf(context=2048), weights="int8", kv="int8")
+    short = tmp_path / "short"
+    short.mkdir()
+    silent = SilentProgress()
+    import_gguf(tmp_path / "source.gguf", short, weights="int8", kv="int8", name="x", context=64, progress=silent)
+    tensors = [
+        {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(folder / "model.onnx").graph.initializer}
+        for folder in (long, short)
+    ]
+    names = set(tensors[0]) - {"cos", "sin"}
+    assert names
+    assert all(np.array_equal(tensors[0][name], tensors[1][name]) for name in names)
+
+
+@pytest.mark.parametrize("weights", ["int8", "int4", "fp32"])
+@pytest.mark.parametrize("tiny", [TinyGguf(), TinyGguf(tied=False), TinyGguf("qwen3moe", experts=4)])
+def test_the_bar_ends_where_it_says(tmp_path: Path, tiny: TinyGguf, weights: str) -> None:
+    source, folder = tiny.write(tmp_path / "source.gguf"), tmp_path / "folder"
+    folder.mkdir()
+    notes = Notes()
+    import_gguf(source, folder, weights=weights, kv="int8", name="x", measure=True, progress=notes)
+    assert [title for title, *_ in notes.stages] == ["convert" if weights == "fp32" else "quantise", "measure"]
+    assert all(total == done for _, total, _, done in notes.stages)
 
 
 @pytest.mark.parametrize(("weights", "kv"), [("int3", "int8"), ("int8", "float8")])

@@ -37,7 +37,9 @@ def imported(default_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> di
     folders = {}
     for weights, kv in (("fp32", "float32"), ("int8", "float32"), ("int8", "int8"), ("int4", "int8")):
         folder = folders[weights, kv] = tmp_path_factory.mktemp(f"{weights}-{kv}")
-        import_gguf(default_gguf, folder, weights=weights, kv=kv, name="default", progress=SilentProgress())
+        measure = (weights, kv) == ("int8", "int8")
+        silent = SilentProgress()
+        import_gguf(default_gguf, folder, weights=weights, kv=kv, name="default", measure=measure, progress=silent)
     return folders
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from obeaver.engine.sessions.threads import Processors, default_threads, find_processors
+from obeaver.threads import Processors, default_threads, find_processors
 
 
 def test_the_default_is_at_least_one_thread_and_no_more_than_the_processors() -> None:
@@ -30,7 +30,7 @@ def test_the_narrowest_of_cores_affinity_and_container_counts(processors: Proces
 def test_a_process_on_one_processor_computes_with_one_thread() -> None:
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from obeaver.engine.sessions.threads import find_processors as find; print(find().usable, find().num_threads)"
+        "from obeaver.threads import find_processors as find; print(find().usable, find().num_threads)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1 1\n"

@@ -1,14 +1,11 @@
 """How many threads a model computes with."""
 
 import os
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
 from obeaver.cgroup import processor_limit
-
-TELEMETRY_OFF: Final = {"ORT_DISABLE_TELEMETRY": "1"}
-"""Environment that both runtimes read when they are first imported; without it they report to their maker."""
 
 
 class Processors(NamedTuple):

@@ -1,0 +1,1 @@
+"""What an import costs, on files of the sizes that people run."""
