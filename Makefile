@@ -55,8 +55,9 @@ contracts: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/write_reference.py --check
 
-soak: $(VENV)/.installed-dev ## Let the adversary of forms try five thousand pairs on each tokenizer
+soak: $(VENV)/.installed-dev ## Try five thousand pairs of forms and answers on each tokenizer, and hostile bodies in full
 	OBEAVER_FORM_PAIRS=5000 $(BIN)/python -m pytest tests/engine/test_forms_kept.py
+	OBEAVER_HOSTILE_SCALE=1 $(BIN)/python -m pytest tests/e2e/test_hostile_bodies.py
 
 coverage: $(VENV)/.installed-dev
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json

@@ -26,6 +26,9 @@ from obeaver.option_values import (
 DEFAULT_MODEL = "smollm2-135m"
 """What the chat commands use when no model is named."""
 
+EMBED_JSON_VALUES = 400_000
+"""Most JSON values of a body that `serve-embed` takes: a text can come as its token ids, up to some 300,000 in all."""
+
 DEFAULT_PORT = 18000
 EMBED_PORT = 18001
 DASHBOARD_PORT = 1573
@@ -110,7 +113,22 @@ class Settings:
         minimum=0,
     )
     max_body_mb: float = _option(10.0, "largest request body", minimum=0.001, parse=megabytes)
-    max_json_values: int = _option(400_000, "most JSON values in a request body; more are a 413", minimum=1)
+    max_json_values: int = _option(
+        150_000, "most JSON values in a request body (400000 for serve-embed); more are a 413", minimum=1
+    )
+    max_messages: int = _option(2048, "most messages of a conversation", minimum=1)
+    max_tools: int = _option(128, "most tools of a request, up to 128", minimum=0)
+    max_schema_values: int = _option(
+        20_000, "most JSON values in the schemas of a request's tools and answer together", minimum=1
+    )
+    max_schema_kb: int = _option(
+        500, "longest text of a request's schemas, descriptions, grammars and choices together, in kB", minimum=1
+    )
+    max_stop_chars: int = _option(4096, "longest text of a request's stop strings together", minimum=0)
+    max_choices: int = _option(128, "most answers to one request, up to 128", minimum=1)
+    max_logprobs: int = _option(
+        1_000_000, "most log-probabilities that the answers to a request may have, alternatives counted", minimum=1
+    )
     keep_alive_s: float = _option(
         0.0,
         "unload a model that nobody has used for so long (30s, 10m, 1h); the next request loads it again; 0 or never: "

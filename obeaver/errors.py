@@ -4,6 +4,7 @@
     ├── ApiError                      an answer to a client; carries status, type, code, param
     │   ├── BadRequest                400  the request is wrong; `param` names the parameter
     │   │   ├── ContextLengthExceeded 400  the prompt leaves no room for an answer
+    │   │   ├── GrammarTooComplex     400  what the answer must hold to cannot be followed further
     │   │   └── TemplateFailed        400  the model's chat template rejects the conversation
     │   ├── Unauthorized              401  no key, or a wrong one
     │   ├── Forbidden                 403  a host or an origin that may not call
@@ -90,6 +91,12 @@ class ContextLengthExceeded(BadRequest):
     """The prompt leaves no room for one token of answer."""
 
     default_code = "context_length_exceeded"
+
+
+class GrammarTooComplex(BadRequest):
+    """What the answer must hold to compiles, and takes too much work on the way that the answer has taken."""
+
+    default_code = "grammar_too_complex"
 
 
 class TemplateFailed(BadRequest):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import logging
 import math
 import time
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from obeaver.api.contract.limits import RequestLimits
 from obeaver.api.metrics.engines import DecoderMetrics
 from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.models.loaded_model import LoadedModel
@@ -27,6 +29,7 @@ from obeaver.app.memory import (
     machine_bytes,
     needed_bytes,
     require_memory,
+    settle,
 )
 from obeaver.app.pulling import pull_command
 from obeaver.app.trace_file import TraceFile
@@ -113,6 +116,8 @@ def chat_application(
             stack.push_async_callback(state.pulls.close)
             for stored in models:
                 await host.hold(stored)
+            settle()
+            stack.callback(gc.unfreeze)
             yield
 
     def on_drain() -> None:
@@ -255,6 +260,20 @@ async def load_model(
         loaded_at=time.time(),
         engine_reason="; ".join(reasons),
         grammars=text.grammars,
+        limits=request_limits(settings),
+    )
+
+
+def request_limits(settings: Settings) -> RequestLimits:
+    """What one request may ask for."""
+    return RequestLimits(
+        messages=settings.max_messages,
+        tools=settings.max_tools,
+        schema_values=settings.max_schema_values,
+        schema_kb=settings.max_schema_kb,
+        stop_chars=settings.max_stop_chars,
+        choices=settings.max_choices,
+        logprobs=settings.max_logprobs,
     )
 
 

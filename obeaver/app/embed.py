@@ -1,6 +1,7 @@
 """The embedding server: from settings and a model's folder to an application."""
 
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.routes import embed_routes
 from obeaver.app.application import Application
 from obeaver.app.encoder_keeper import EncoderKeeper
+from obeaver.app.memory import settle
 from obeaver.config import Settings
 from obeaver.engine.encoding.meter import UNMEASURED, EncoderMeter
 from obeaver.engine.encoding.pooling import ACTIVATIONS, DenseLayer, VectorRecipe
@@ -57,6 +59,8 @@ def embed_application(settings: Settings, stored: StoredModel) -> Application:
             keeper = EncoderKeeper(models, lambda: load_encoder(stored, facts, settings, meter))
             stack.push_async_callback(keeper.close)
             await keeper.load(restart=settings.restart_engine)
+            settle()
+            stack.callback(gc.unfreeze)
             yield
 
     def on_drain() -> None:

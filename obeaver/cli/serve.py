@@ -19,7 +19,7 @@ from obeaver.cli.browser import open_browser
 from obeaver.cli.http_protocol import HttpProtocol
 from obeaver.cli.logs import log_to_stderr
 from obeaver.cli.stored import better_than_default, chat_model, encoder_model
-from obeaver.config import DASHBOARD_PORT, DEFAULT_MODEL, EMBED_PORT, Settings, load_settings
+from obeaver.config import DASHBOARD_PORT, DEFAULT_MODEL, EMBED_JSON_VALUES, EMBED_PORT, Settings, load_settings
 from obeaver.engine.sessions.providers import choose_provider
 from obeaver.errors import CommandError
 
@@ -45,7 +45,7 @@ def run_serve_embed(arguments: argparse.Namespace) -> int:
     Raises:
         CommandError: As for `run_serve`.
     """
-    settings = load_settings(vars(arguments), os.environ, port=EMBED_PORT)
+    settings = load_settings(vars(arguments), os.environ, port=EMBED_PORT, max_json_values=EMBED_JSON_VALUES)
     return _serve("serve-embed", settings, lambda: _compose_embed(settings, arguments.model, arguments.weights))
 
 

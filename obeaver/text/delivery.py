@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from obeaver.text.events import ContentDelta, ReasoningDelta, TextEvent, ToolCallArguments, ToolCallStart
+from obeaver.text.hold_back import Patterns
 from obeaver.text.reasoning import ReasoningText
 from obeaver.text.stop_strings import StopStrings
 
@@ -64,7 +65,7 @@ class Delivery:
 
     def __init__(
         self,
-        stop: Iterable[str],
+        stop: Iterable[str] | Patterns,
         *,
         may_have_blocks: bool,
         new_call_id: Callable[[], str],

@@ -35,6 +35,11 @@ class Patterns:
             self._add(pattern)
         self._link()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to find."""
+        return not self._edges[0]
+
     def step(self, state: int, char: str) -> int:
         """The state after one more character; 0 is the first state."""
         while state and char not in self._edges[state]:

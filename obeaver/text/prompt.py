@@ -55,7 +55,8 @@ class ControlTokens:
         self._first = re.compile(f"[{re.escape(''.join(lengths))}]" if lengths else r"(?!)")
         self._heads = frozenset(token[:end] for token in self._tokens for end in range(1, len(token)))
         self._tails = frozenset(token[start:] for token in self._tokens for start in range(1, len(token)))
-        self._longest = max(map(len, self._tokens), default=0)
+        self._tail_lengths = _lengths_by(self._tails, first=True)
+        self._head_lengths = _lengths_by(self._heads, first=False)
 
     def split(self, text: str) -> Iterator[Piece]:
         """Cut text into control tokens and what is between them."""
@@ -104,7 +105,15 @@ class ControlTokens:
                 yield match.start()
 
     def _begins_with_tail(self, text: str) -> bool:
-        return any(text[:length] in self._tails for length in range(1, min(self._longest, len(text) + 1)))
+        return any(text[:length] in self._tails for length in self._tail_lengths.get(text[:1], ()))
 
     def _ends_with_head(self, text: str) -> bool:
-        return any(text[-length:] in self._heads for length in range(1, min(self._longest, len(text) + 1)))
+        return any(text[-length:] in self._heads for length in self._head_lengths.get(text[-1:], ()))
+
+
+def _lengths_by(parts: Iterable[str], *, first: bool) -> dict[str, list[int]]:
+    """How long parts are that begin, or else end, with a character."""
+    found: dict[str, set[int]] = {}
+    for part in parts:
+        found.setdefault(part[0] if first else part[-1], set()).add(len(part))
+    return {char: sorted(lengths) for char, lengths in found.items()}

@@ -37,11 +37,15 @@ class StopStrings:
 
     The stop string that is complete first wins: generation would have ended there. Of several that are complete at the
     same character, the one that began first. Empty stop strings are ignored.
+
+    Args:
+        stop: The stop strings; where many texts end at the same ones, the automaton that finds them.
     """
 
-    def __init__(self, stop: Iterable[str]) -> None:
-        self._stop = frozenset(filter(None, stop))
-        self._hold_back = HoldBack(Patterns(self._stop))
+    def __init__(self, stop: Iterable[str] | Patterns) -> None:
+        patterns = stop if isinstance(stop, Patterns) else Patterns(stop)
+        self._any = not patterns.is_empty
+        self._hold_back = HoldBack(patterns)
         self._hidden: list[tuple[int, int]] = []
         self._num_fed = 0
         self._num_passed = 0
@@ -61,7 +65,7 @@ class StopStrings:
         """
         if self.stopped:
             return ""
-        if not self._stop:
+        if not self._any:
             return text if shown else ""
         if not shown:
             self._hidden.append((self._num_fed, self._num_fed + len(text)))

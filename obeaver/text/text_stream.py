@@ -16,6 +16,7 @@ from obeaver.text.answer_reader import AnswerReader, Expected, Part
 from obeaver.text.delivery import Delivery
 from obeaver.text.events import TextEvent
 from obeaver.text.harmony import HarmonyReader
+from obeaver.text.hold_back import Patterns
 from obeaver.text.reasoning import ThinkMarkers
 from obeaver.text.stop_strings import StopTokens
 from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
@@ -65,7 +66,7 @@ class TextStream:
         self,
         decoder: Decoder,
         *,
-        stop: Iterable[str] = (),
+        stop: Iterable[str] | Patterns = (),
         stop_tokens: StopTokens = _NO_STOP_TOKENS,
         end_ids: Set[int] = frozenset(),
         marker_text: Mapping[int, str] = _NO_MARKERS,

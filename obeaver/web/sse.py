@@ -19,16 +19,18 @@ MEDIA_TYPE = "text/event-stream"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def event(data: object, name: str | None = None) -> bytes:
+def event(data: object, name: str | None = None, *, in_turns: bool = False) -> bytes:
     """One event.
 
     Args:
         data: A string goes as it is, one `data` line for each of its lines; so a line end in it can start no field.
             Anything else goes as JSON, which has no line ends.
         name: Its type, without line ends; clients take one without for a `message`.
+        in_turns: The data has very many values, and a thread encodes it: see `json_codec.encode_in_turns`.
     """
     head = b"" if name is None else f"event: {name}\n".encode()
     if isinstance(data, str):
         lines = _LINE_END.split(data)
         return head + "".join(f"data: {line}\n" for line in lines).encode("utf-8", "replace") + b"\n"
-    return head + b"data: " + json_codec.encode(data) + b"\n\n"
+    encode = json_codec.encode_in_turns if in_turns else json_codec.encode
+    return head + b"data: " + encode(data) + b"\n\n"

@@ -14,7 +14,7 @@ from obeaver.engine.runners.runner import KvShape, Logits
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampler import Sampler
 from obeaver.engine.sampling.sampling_params import SamplingParams
-from obeaver.errors import BadRequest, ContextLengthExceeded, EngineFailed
+from obeaver.errors import BadRequest, ContextLengthExceeded, EngineFailed, GrammarTooComplex
 
 STEM = tuple(number % 29 for number in range(120))
 SEEDED = {"temperature": 1.5, "top_k": 20, "top_p": 0.95}
@@ -364,7 +364,7 @@ class TestChoosing:
         class NoWayOn(FourEvenIds):
             def allowed(self) -> Mask | None:
                 if self._num_accepted == 2:
-                    raise EngineFailed("nothing follows")
+                    raise GrammarTooComplex("nothing follows")
                 return super().allowed()
 
         given = run_pair(Sampler, lambda params: NoWayOn() if params.grammar else None, grammar="even")

@@ -19,7 +19,7 @@ from support.scripted_model import END_ID, VOCAB_SIZE, make_grammars
 
 from obeaver.engine.grammar import json_schema
 from obeaver.engine.grammar.grammar import GrammarCompiler, GrammarError, grammar_text, json_schema_part
-from obeaver.errors import EngineFailed
+from obeaver.errors import GrammarTooComplex
 from obeaver.models.facts import read_facts
 from obeaver.text.tokenizer import Tokenizer
 
@@ -55,7 +55,7 @@ class Trial:
     def _fault(self, schema: dict[str, Any], grammar: str, seed: int) -> list[str]:
         try:
             answer = self._adversary.answer(self._compiler.compile(grammar), seed, NUM_TOKENS)
-        except EngineFailed:
+        except GrammarTooComplex:
             self.counts["stuck"] += 1
             return []
         if answer is None:

@@ -21,7 +21,7 @@ from obeaver.engine.grammar.grammar import (
 )
 from obeaver.engine.sampling.sampler import Sampler
 from obeaver.engine.sampling.sampling_params import SamplingParams
-from obeaver.errors import EngineFailed
+from obeaver.errors import GrammarTooComplex
 
 END, OTHER_END = 0, 1
 WORDS = ["hello", "help", "true", '{"']
@@ -70,7 +70,7 @@ def allowed_tokens(matcher: Matcher) -> set[str]:
 def is_followed(compiler: GrammarCompiler, grammar: str, text: str) -> bool:
     try:
         matcher = follow(compiler.compile(grammar), text)
-    except EngineFailed:
+    except GrammarTooComplex:
         return False
     return bool(matcher.allowed()[END])
 
@@ -113,10 +113,10 @@ def test_an_end_id_finishes_a_grammar_that_could_go_on(compiler: GrammarCompiler
 
 def test_a_token_that_is_not_allowed_fails(compiler: GrammarCompiler) -> None:
     matcher = compiler.compile('start: "hello"')
-    with pytest.raises(EngineFailed, match="cannot be followed") as failure:
+    with pytest.raises(GrammarTooComplex, match="cannot be followed") as failure:
         matcher.accept(VOCAB.index("z"))
     assert isinstance(failure.value.__cause__, GrammarError)
-    with pytest.raises(EngineFailed, match="cannot be followed"):
+    with pytest.raises(GrammarTooComplex, match="cannot be followed"):
         matcher.allowed()
 
 
@@ -275,7 +275,7 @@ def test_a_schema_within_a_grammar_is_kept_as_any_other(compiler: GrammarCompile
 
 def test_a_grammar_may_lead_to_where_nothing_follows(compiler: GrammarCompiler) -> None:
     matcher = follow(compiler.compile('start: "x" A\nA: /a/ & /b/'), "x")
-    with pytest.raises(EngineFailed, match="cannot be followed"):
+    with pytest.raises(GrammarTooComplex, match="cannot be followed"):
         matcher.allowed()
 
 

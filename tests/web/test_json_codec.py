@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from obeaver.errors import BadRequest, PayloadTooLarge
 from obeaver.web import json_outline
-from obeaver.web.json_codec import MAX_DEPTH, decode, encode
+from obeaver.web.json_codec import MAX_DEPTH, decode, encode, encode_in_turns
 from obeaver.web.json_outline import outline
+from obeaver.web.response import JSONResponse
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -210,3 +211,17 @@ def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(body: bytes) -
 
 def test_commas_and_brackets_of_a_text_are_no_values() -> None:
     assert decode(json.dumps(["well, [so] {it} goes, " * 1000, '"', "\\"]).encode(), max_values=10)
+
+
+@given(JSON_VALUES)
+def test_what_is_encoded_in_turns_is_what_is_encoded_at_once(value: object) -> None:
+    assert encode_in_turns(value) == encode(value)
+
+
+def test_long_lists_are_encoded_in_turns_as_at_once() -> None:
+    numbers = list(range(100_000))
+    value = {"choices": [{"logprobs": {"content": [{"bytes": [1, 2]}, *numbers]}}, numbers], "1": numbers, "": []}
+    assert encode_in_turns(value) == encode(value)
+    assert encode_in_turns({1: 2}) == encode({1: 2})
+    assert JSONResponse.of_many(value).body == JSONResponse(value).body
+    assert JSONResponse.of_many(value).headers == JSONResponse(value).headers

@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 from obeaver.api.contract import wire
 from obeaver.api.core.answer_stream import StreamWriter
 from obeaver.api.core.blocks import Block, BlockBegun, BlockDelta, BlockEnded, BlockEvent, Blocks, arguments_object
+from obeaver.api.core.endpoint import MakeObject
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.head import Head
 from obeaver.api.core.outputs import Ended, Output
@@ -17,8 +18,8 @@ STOP_REASONS: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls":
 """Anthropic's words for the ends of answers; a stop string has one of its own."""
 
 
-async def whole_message(generation: Generation, head: Head) -> wire.Object:
-    """Wait for the whole answer.
+async def whole_message(generation: Generation, head: Head) -> MakeObject:
+    """Wait for the whole answer; what is returned words it.
 
     Args:
         generation: Submitted, not iterated yet.
@@ -28,11 +29,15 @@ async def whole_message(generation: Generation, head: Head) -> wire.Object:
         ApiError: The engine failed.
     """
     outputs = [output async for batch in generation for output in batch]
-    blocks = Blocks()
-    events = [event for output in outputs for event in blocks.of(output)]
-    (ended,) = [output for output in outputs if isinstance(output, Ended)]
-    content = [_whole_block(event) for event in events if isinstance(event, BlockEnded)]
-    return _message(head, content, generation.usage) | _stop(ended)
+
+    def make() -> wire.Object:
+        blocks = Blocks()
+        events = [event for output in outputs for event in blocks.of(output)]
+        (ended,) = [output for output in outputs if isinstance(output, Ended)]
+        content = [_whole_block(event) for event in events if isinstance(event, BlockEnded)]
+        return _message(head, content, generation.usage) | _stop(ended)
+
+    return make
 
 
 class MessageEvents(StreamWriter):

@@ -7,7 +7,7 @@ from obeaver.api.anthropic.error_shape import AnthropicErrors
 from obeaver.api.contract.operations import BODY_ERRORS, CHOICE_ERRORS, ENGINE_ERRORS, Operation
 from obeaver.api.core.dialect import Dialect
 from obeaver.api.models.state import ApiState
-from obeaver.errors import ContextLengthExceeded, ModelNotLoaded, TemplateFailed
+from obeaver.errors import ContextLengthExceeded, GrammarTooComplex, ModelNotLoaded, TemplateFailed
 from obeaver.web.router import Handler
 
 
@@ -27,7 +27,14 @@ ANTHROPIC = Dialect(
             response="AnthropicMessage",
             error="AnthropicError",
             event="AnthropicEvent",
-            errors=(*BODY_ERRORS, ContextLengthExceeded, TemplateFailed, *CHOICE_ERRORS, *ENGINE_ERRORS),
+            errors=(
+                *BODY_ERRORS,
+                ContextLengthExceeded,
+                GrammarTooComplex,
+                TemplateFailed,
+                *CHOICE_ERRORS,
+                *ENGINE_ERRORS,
+            ),
             example='{"max_tokens": 64, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}',
         ),
         Operation(

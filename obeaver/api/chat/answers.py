@@ -8,6 +8,7 @@ from obeaver.api.chat import wire
 from obeaver.api.chat.request import ChatRequest
 from obeaver.api.contract.wire import Object
 from obeaver.api.core.answer_stream import StreamWriter
+from obeaver.api.core.endpoint import MakeObject
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.head import Head
 from obeaver.api.core.outputs import Ended, Output, Piece
@@ -17,8 +18,8 @@ from obeaver.text.events import ContentDelta, ReasoningDelta, ToolCallArguments,
 from obeaver.web import sse
 
 
-async def whole_answer(generation: Generation, head: Head, asked: ChatRequest) -> Object:
-    """Wait for all choices.
+async def whole_answer(generation: Generation, head: Head, asked: ChatRequest) -> MakeObject:
+    """Wait for all choices; what is returned words them.
 
     Args:
         generation: Submitted, not iterated yet.
@@ -30,9 +31,13 @@ async def whole_answer(generation: Generation, head: Head, asked: ChatRequest) -
     """
     outputs = [output async for batch in generation for output in batch]
     logprobs = asked.sampling.num_logprobs is not None
-    choices = [_whole_choice(choice.index, outputs, logprobs=logprobs) for choice in generation.choices]
-    told = wire.completion(head, choices, generation.usage)
-    return told | timings_fields(generation) if asked.timings else told
+
+    def make() -> Object:
+        choices = [_whole_choice(choice.index, outputs, logprobs=logprobs) for choice in generation.choices]
+        told = wire.completion(head, choices, generation.usage)
+        return told | timings_fields(generation) if asked.timings else told
+
+    return make
 
 
 def _whole_choice(index: int, outputs: Sequence[Output], *, logprobs: bool) -> Object:

@@ -7,7 +7,7 @@ from obeaver.api.chat.tokens import TokensApi
 from obeaver.api.contract.operations import BODY_ERRORS, CHOICE_ERRORS, ENGINE_ERRORS, Operation
 from obeaver.api.core.dialect import Dialect
 from obeaver.api.models.state import ApiState
-from obeaver.errors import ContextLengthExceeded, ModelNotLoaded, TemplateFailed
+from obeaver.errors import ContextLengthExceeded, GrammarTooComplex, ModelNotLoaded, TemplateFailed
 from obeaver.web.router import Handler
 
 
@@ -30,7 +30,14 @@ CHAT = Dialect(
             request="chat_completion",
             response="ChatCompletion",
             event="ChatCompletionChunk",
-            errors=(*BODY_ERRORS, ContextLengthExceeded, TemplateFailed, *CHOICE_ERRORS, *ENGINE_ERRORS),
+            errors=(
+                *BODY_ERRORS,
+                ContextLengthExceeded,
+                GrammarTooComplex,
+                TemplateFailed,
+                *CHOICE_ERRORS,
+                *ENGINE_ERRORS,
+            ),
             example='{"messages": [{"role": "user", "content": "Why is the sky blue?"}], "max_tokens": 64}',
         ),
         Operation(

@@ -7,12 +7,13 @@ token, which is dropped here.
 import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from obeaver.api.completions import wire
 from obeaver.api.completions.job import CompletionJob
 from obeaver.api.contract.wire import Object
 from obeaver.api.core.answer_stream import StreamWriter
+from obeaver.api.core.endpoint import MakeObject
 from obeaver.api.core.generation import Choice, Generation
 from obeaver.api.core.head import Head
 from obeaver.api.core.logprobs import ContentToken, content_token
@@ -22,6 +23,8 @@ from obeaver.api.core.usage import Usage
 from obeaver.api.openai.objects import finite, timings_object, usage_object
 from obeaver.text.events import ContentDelta
 from obeaver.web import sse
+
+_MANY_TOKENS: Final = 500
 
 
 class TextPiece(NamedTuple):
@@ -137,16 +140,20 @@ def _token_text(token: bytes) -> str:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token)
 
 
-async def whole_completion(job: CompletionJob, generation: Generation, head: Head) -> Object:
-    """Wait for all choices.
+async def whole_completion(job: CompletionJob, generation: Generation, head: Head) -> MakeObject:
+    """Wait for all choices; what is returned words them.
 
     Raises:
         ApiError: The engine failed.
     """
     outputs = [output async for batch in generation for output in batch]
-    choices = [_whole_choice(job, choice, outputs) for choice in generation.choices]
-    told = wire.text_completion(head, choices, usage_of(job, generation.usage))
-    return told | _timings(job, generation)
+
+    def make() -> Object:
+        choices = [_whole_choice(job, choice, outputs) for choice in generation.choices]
+        told = wire.text_completion(head, choices, usage_of(job, generation.usage))
+        return told | _timings(job, generation)
+
+    return make
 
 
 def _timings(job: CompletionJob, generation: Generation) -> Object:
@@ -205,4 +212,10 @@ class CompletionChunks(StreamWriter):
 
     def _event(self, choices: Sequence[Object], usage: Usage | None) -> bytes:
         extra: Object = {"usage": None if usage is None else usage_object(usage)} if self._include_usage else {}
-        return sse.event(wire.text_chunk(self._head, choices, extra | _timings(self._job, self._generation)))
+        chunk = wire.text_chunk(self._head, choices, extra | _timings(self._job, self._generation))
+        return sse.event(chunk, in_turns=any(self._is_long(choice) for choice in choices))
+
+    @staticmethod
+    def _is_long(choice: Object) -> bool:
+        """Whether it reports a long prompt, whose log-probabilities come at once."""
+        return len((choice["logprobs"] or {}).get("tokens", ())) > _MANY_TOKENS

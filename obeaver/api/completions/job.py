@@ -6,12 +6,14 @@ from typing import Final
 
 from obeaver.api.completions.request import CompletionRequest
 from obeaver.api.core.generation import Generation
+from obeaver.api.core.limits import check_sampling, num_logprobs
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.sampling import sampling_params
 from obeaver.api.core.text_prompts import TextPrompt, text_prompt
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import BadRequest, ContextLengthExceeded
+from obeaver.text.hold_back import Patterns
 from obeaver.text.text_stream import TextStream
 from obeaver.text.tokenizer import TokenDecoder
 
@@ -36,8 +38,10 @@ def prepare_completion(model: LoadedModel, asked: CompletionRequest) -> Completi
     """Tokenise. May take a while for long prompts; touches nothing of the event loop's.
 
     Raises:
-        BadRequest: An id is none of the model's, or a text has no tokens.
+        BadRequest: An id is none of the model's, a text has no tokens, or the request passes a limit.
+        ContextLengthExceeded: A text can never fit.
     """
+    check_sampling(model.limits, asked.sampling, len(asked.prompts))
     return CompletionJob(model, asked, [text_prompt(model, given) for given in asked.prompts])
 
 
@@ -50,8 +54,9 @@ def start_completion(job: CompletionJob) -> Generation:
     model = job.model
     end_ids = frozenset(model.facts.eos_ids)
     work = [(prompt.token_ids, _params(job, prompt)) for prompt in job.prompts]
-    stop = job.asked.sampling.stop
-    stop_ids = model.tokenizer.stop_tokens(stop)
+    model.limits.check_logprobs(sum(num_logprobs(len(ids), item) for ids, params in work for item in params))
+    stop = Patterns(job.asked.sampling.stop)
+    stop_ids = model.tokenizer.stop_tokens(job.asked.sampling.stop)
     texts = [
         TextStream(_decoder(model, token_ids), stop=stop, stop_tokens=stop_ids, end_ids=end_ids)
         for token_ids, params in work

@@ -33,6 +33,8 @@ EVERYWHERE: tuple[type[ApiError], ...] = (Unauthorized, Forbidden, MethodNotAllo
 
 CODES: Mapping[type[ApiError], tuple[str, ...]] = {
     BadRequest: (
+        "array_above_max_length",
+        "integer_above_max_value",
         "invalid_grammar",
         "invalid_http",
         "invalid_json",
@@ -43,6 +45,8 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
         "not_in_background",
         "previous_response_not_found",
         "response_in_progress",
+        "schema_too_large",
+        "string_above_max_length",
         "unknown_value",
         "unsupported_parameter",
         "unsupported_value",
@@ -52,7 +56,7 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
     ModelLoadFailed: ("insufficient_memory",),
     NotFound: ("item_not_found", "model_not_found", "pull_not_found", "response_not_found"),
     PayloadTooLarge: ("too_many_values",),
-    Unavailable: ("shutting_down",),
+    Unavailable: ("not_read", "shutting_down"),
 }
 """The codes that a class of errors comes with beside its own."""
 

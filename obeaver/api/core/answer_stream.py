@@ -1,6 +1,8 @@
 """A generation as a stream of bytes, in whatever words a dialect has for its events."""
 
+import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar
 
 from obeaver.api.core.generation import Generation
@@ -84,6 +86,11 @@ class AnswerStream:
             self._error = error
             await self._writer.settle(self._generation.usage, error)
             return self._writer.failed(error) or await anext(self)
+        if self._generation.batch_is_long:
+            return await asyncio.to_thread(self._worded, batch)
+        return self._worded(batch)
+
+    def _worded(self, batch: Iterable[Output]) -> bytes:
         return b"".join(map(self._writer.of, batch))
 
     async def aclose(self) -> None:

@@ -1,7 +1,7 @@
 """What endpoints that generate text do alike over HTTP, from a body to an answer or a stream."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from obeaver import __version__
 from obeaver.api.contract import wire
@@ -31,6 +31,9 @@ class Asked(Protocol):
 
 
 A = TypeVar("A", bound=Asked)
+
+MakeObject: TypeAlias = Callable[[], wire.Object]
+"""Makes the object of an answer that is complete. May be called in any thread."""
 
 INLINE_BYTES = 8192
 """A longer body is checked, rendered and tokenised in a thread: 8 KiB take some milliseconds, 1 MiB a second."""
@@ -101,16 +104,28 @@ class Endpoint:
         )
 
     async def whole(
-        self, request: Request, generation: Generation, answer: Coroutine[Any, Any, wire.Object]
+        self, request: Request, generation: Generation, answer: Coroutine[Any, Any, MakeObject]
     ) -> JSONResponse:
         """A submitted generation as one object, unless the client leaves before.
+
+        Args:
+            request: Its body has been read.
+            generation: Closed at the end.
+            answer: Waits for the generation; what it gives makes the object, in a thread where that takes a while.
 
         Raises:
             ApiError: The engine failed.
         """
         _let_count(request, generation)
+
+        async def response() -> JSONResponse:
+            make = await answer
+            if not generation.is_long:
+                return JSONResponse(make())
+            return await self._state.in_text_thread(lambda: JSONResponse.of_many(make()))
+
         try:
-            return JSONResponse(await run_until_disconnect(request, answer))
+            return await run_until_disconnect(request, response())
         finally:
             generation.cancel()
 

@@ -12,6 +12,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.outputs import AnswerEnd, Ended, Output, Piece, joined
@@ -23,6 +24,9 @@ from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ApiError, InternalError, Unavailable
 from obeaver.text.events import ContentDelta, TextEvent
 from obeaver.text.text_stream import TextStream
+
+_FEW_PARTS: Final = 2_000
+"""Tokens and log-probabilities that are worded on the event loop: some milliseconds."""
 
 
 class Choice:
@@ -42,6 +46,7 @@ class Choice:
         first_ns: When the first of them came; None before.
         last_ns: When the last of them came.
         finished: How the sequence ended, once it has.
+        num_logprobs: Log-probabilities that came so far, alternatives counted.
         error: What ended it, if an error did.
         prompt_logprobs: Those of the prompt's tokens but the first, where they were asked for; there before any output.
     """
@@ -60,6 +65,8 @@ class Choice:
         self.num_tokens = 0
         self.first_ns: int | None = None
         self.last_ns = 0
+        self.num_logprobs = 0
+        self._num_taken = 0
         self.finished: Finished | None = None
         self.error: ApiError | None = None
         self.prompt_logprobs: tuple[TokenLogprobs, ...] = ()
@@ -103,9 +110,20 @@ class Choice:
         self._cancelled = True
         self._abort()
 
+    @property
+    def num_parts(self) -> int:
+        """Tokens and log-probabilities that came so far: the work that it is to word them."""
+        return self.num_tokens + self.num_logprobs
+
+    @property
+    def num_new_parts(self) -> int:
+        """Those that were not taken yet."""
+        return self.num_parts - self._num_taken
+
     def take(self) -> list[Output]:
         """What came since the last time; neighbours of a kind are joined."""
         outbox, self._outbox = self._outbox, []
+        self._num_taken = self.num_parts
         return outbox if len(outbox) < 2 else joined(outbox)
 
     def on_tokens(self, tokens: Sequence[SampledToken]) -> None:
@@ -152,12 +170,19 @@ class Choice:
 
     def _push(self, token: SampledToken) -> None:
         self.num_tokens += 1
-        self.prompt_logprobs = token.prompt_logprobs or self.prompt_logprobs
+        self._count_logprobs(token)
         num_reasoning = self._text.num_reasoning_tokens
         events = self._text.push(token.token_id)
         if self._text.num_reasoning_tokens == num_reasoning:
             self._logprobs.hold(token)
         self._put(events)
+
+    def _count_logprobs(self, token: SampledToken) -> None:
+        if token.prompt_logprobs:
+            self.prompt_logprobs = token.prompt_logprobs
+            self.num_logprobs += sum(1 + len(logprobs.top) for logprobs in token.prompt_logprobs)
+        if token.logprobs is not None:
+            self.num_logprobs += 1 + len(token.logprobs.top)
 
     def _put(self, events: Sequence[TextEvent]) -> None:
         for event in events:
@@ -189,6 +214,10 @@ class Generation:
         texts: One text stream for each choice.
         new_logprobs: Makes a place where a choice's log-probabilities wait.
         now_ns: Nanoseconds, monotonic.
+
+    Attributes:
+        choices: The answers.
+        batch_is_long: Whether it takes more than a few milliseconds to word the last batch.
     """
 
     def __init__(
@@ -204,6 +233,7 @@ class Generation:
             Choice(index, worker, text, new_logprobs(), self._changed.set, now_ns) for index, text in enumerate(texts)
         ]
         self._first_choices: list[Choice] = []
+        self.batch_is_long = False
 
     def submit(self, prompt_ids: Sequence[int], params: Sequence[SamplingParams]) -> None:
         """Hand all choices to the engine, or none.
@@ -249,6 +279,7 @@ class Generation:
             ApiError: The engine failed; the other choices are aborted.
         """
         while True:
+            self.batch_is_long = sum(choice.num_new_parts for choice in self.choices) > _FEW_PARTS
             batch = [output for choice in self.choices for output in choice.take()]
             if batch:
                 return batch
@@ -257,6 +288,11 @@ class Generation:
                 raise StopAsyncIteration
             await self._changed.wait()
             self._changed.clear()
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes more than a few milliseconds to word all that came."""
+        return sum(choice.num_parts for choice in self.choices) > _FEW_PARTS
 
     def _raise_error(self) -> None:
         for choice in self.choices:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from obeaver.api.core.constraint import grammar_of
 from obeaver.api.core.conversation import Conversation
 from obeaver.api.core.generation import Generation
+from obeaver.api.core.limits import check_sampling, num_logprobs
 from obeaver.api.core.logprobs import ContentLogprobs
 from obeaver.api.core.prompt import Prompt, make_prompt, may_think
 from obeaver.api.core.sampling import Sampling, sampling_params
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.errors import ContextLengthExceeded
 from obeaver.text.answer_reader import Expected
+from obeaver.text.hold_back import Patterns
 from obeaver.text.reasoning import ThinkMarkers
 from obeaver.text.text_stream import TextStream
 from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
@@ -31,10 +33,11 @@ def prepare(model: LoadedModel, conversation: Conversation, sampling: Sampling) 
     """Render, tokenise, compile. May take a while for a long conversation; touches nothing of the event loop's.
 
     Raises:
-        BadRequest: The model's answers cannot be held to what is asked for.
+        BadRequest: The model's answers cannot be held to what is asked for, or that passes a limit of requests.
         ContextLengthExceeded: The conversation can never fit.
         TemplateFailed: The template rejects the conversation.
     """
+    check_sampling(model.limits, sampling)
     prompt = make_prompt(model, conversation)
     return Job(model, conversation, sampling, prompt, grammar_of(conversation, model, think_open=prompt.think_open))
 
@@ -53,8 +56,10 @@ def start(job: Job) -> Generation:
         end_ids=model.facts.eos_ids,
         grammar=job.grammar,
     )
+    model.limits.check_logprobs(sum(num_logprobs(len(token_ids), item) for item in params))
     end_ids = frozenset(model.facts.eos_ids)
-    texts = [_text_stream(job) for _ in params]
+    stop = Patterns(job.sampling.stop)
+    texts = [_text_stream(job, stop) for _ in params]
     generation = Generation(model.worker, texts, lambda: ContentLogprobs(model.tokenizer.token_bytes, end_ids))
     try:
         generation.submit(token_ids, params)
@@ -64,7 +69,7 @@ def start(job: Job) -> Generation:
     return generation
 
 
-def _text_stream(job: Job) -> TextStream:
+def _text_stream(job: Job, stop: Patterns) -> TextStream:
     facts, tokenizer, tools = job.model.facts, job.model.tokenizer, job.conversation.tools
     expected, thinks = _expected(job.conversation), _may_think(job)
     # Where all of the answer is held to something that leaves no room for thoughts, their markers are text.
@@ -75,7 +80,7 @@ def _text_stream(job: Job) -> TextStream:
     markers = [*(think or ()), *(dialect.markers if tools.offered or dialect.channels else ())]
     return TextStream(
         tokenizer.decoder(),
-        stop=job.sampling.stop,
+        stop=stop,
         stop_tokens=tokenizer.stop_tokens(job.sampling.stop),
         end_ids=frozenset(facts.eos_ids),
         marker_text={token_id: text for text, token_id in tokenizer.added_ids_in(markers).items()},

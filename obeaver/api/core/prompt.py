@@ -5,6 +5,7 @@ from typing import Any
 
 from obeaver.api.core.context_room import refuse_conversation, within_context
 from obeaver.api.core.conversation import Conversation
+from obeaver.api.core.limits import check_conversation
 from obeaver.api.core.messages import plain_messages
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.text.chat_template import ChatTemplate
@@ -34,9 +35,11 @@ def make_prompt(model: LoadedModel, conversation: Conversation, *, room: int | N
         room: Tokens that are of use; more are refused as soon as that is known. The context if not given.
 
     Raises:
+        BadRequest: The conversation passes a limit of requests.
         ContextLengthExceeded: The prompt has more tokens than `room`, by its size.
         TemplateFailed: The template rejects the conversation.
     """
+    check_conversation(model.limits, conversation)
     limit = model.context_length if room is None else room
     refuse_conversation(model.tokenizer, conversation, limit)
     rendered = render(model.template, conversation)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from obeaver.api.contract.limits import DEFAULT_LIMITS, RequestLimits
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.grammar.grammar import GrammarCompiler
 from obeaver.models.facts import ModelFacts
@@ -28,6 +29,7 @@ class LoadedModel:
         engine_reason: Why this runner runs it, for people.
         grammars: Compiles what its answers must hold to, for its tokenizer; the worker's engine has the same one. None
             where its answers cannot be held to anything.
+        limits: What one request may ask of it.
         on_released: Called in a thread when its worker is closed and this object is gone.
     """
 
@@ -39,6 +41,7 @@ class LoadedModel:
     loaded_at: float
     engine_reason: str = ""
     grammars: GrammarCompiler | None = None
+    limits: RequestLimits = DEFAULT_LIMITS
     on_released: Callable[[], None] = _nothing
 
     @property

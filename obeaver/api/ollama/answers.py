@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from obeaver.api.contract import wire
 from obeaver.api.core.answer_stream import StreamWriter
 from obeaver.api.core.blocks import BlockDelta, BlockEnded, BlockEvent, Blocks, arguments_object
+from obeaver.api.core.endpoint import MakeObject
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.outputs import Ended, Output
 from obeaver.api.core.usage import Usage
@@ -121,8 +122,8 @@ class GenerateLines(Lines):
         return {"response": fields.get("content", ""), **thinking}
 
 
-async def whole(generation: Generation, lines: Lines) -> wire.Object:
-    """Wait for the whole answer.
+async def whole(generation: Generation, lines: Lines) -> MakeObject:
+    """Wait for the whole answer; what is returned words it.
 
     Args:
         generation: Submitted, not iterated yet.
@@ -138,7 +139,7 @@ async def whole(generation: Generation, lines: Lines) -> wire.Object:
             lines.of(output)
             for event in blocks.of(output):
                 _add(said, fields_of(event))
-    return lines.last(generation.usage, **said)
+    return lambda: lines.last(generation.usage, **said)
 
 
 def fields_of(event: BlockEvent) -> dict[str, Any]:

@@ -12,11 +12,19 @@ from obeaver.api.ollama.error_shape import OllamaErrors
 from obeaver.api.ollama.models import ModelsApi
 from obeaver.api.ollama.pull import PullApi
 from obeaver.api.ollama.version import tell_version
-from obeaver.errors import Conflict, ContextLengthExceeded, Forbidden, ModelLoadFailed, NotFound, TemplateFailed
+from obeaver.errors import (
+    Conflict,
+    ContextLengthExceeded,
+    Forbidden,
+    GrammarTooComplex,
+    ModelLoadFailed,
+    NotFound,
+    TemplateFailed,
+)
 from obeaver.web import ndjson
 from obeaver.web.router import Handler
 
-_TEXT_ERRORS = (*BODY_ERRORS, ContextLengthExceeded, TemplateFailed, *CHOICE_ERRORS, *ENGINE_ERRORS)
+_TEXT_ERRORS = (*BODY_ERRORS, ContextLengthExceeded, GrammarTooComplex, TemplateFailed, *CHOICE_ERRORS, *ENGINE_ERRORS)
 
 
 def _handlers(state: ApiState) -> Mapping[str, Handler]:

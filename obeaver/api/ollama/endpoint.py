@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 from obeaver.api.contract import wire
 from obeaver.api.core.constraint import grammar_of
+from obeaver.api.core.context_room import within_context
 from obeaver.api.core.endpoint import Endpoint
 from obeaver.api.core.job import Job, prepare, start
+from obeaver.api.core.limits import check_conversation, check_sampling
 from obeaver.api.core.prompt import Prompt
 from obeaver.api.core.text_prompts import encoded
 from obeaver.api.core.usage import Usage
@@ -69,7 +71,10 @@ def _prepared(model: LoadedModel, asked: TextRequest) -> Job | LoadedModel:
         return model
     if asked.raw is None:
         return prepare(model, asked.conversation, asked.sampling)
-    prompt = encoded(model.tokenizer, asked.raw, add_special_tokens=True)
+    check_conversation(model.limits, asked.conversation)
+    check_sampling(model.limits, asked.sampling)
+    with within_context(model.context_length, at=asked.conversation.at):
+        prompt = encoded(model.tokenizer, asked.raw, limit=model.context_length)
     grammar = grammar_of(asked.conversation, model, think_open=False)
     return Job(model, asked.conversation, asked.sampling, Prompt(prompt.token_ids, think_open=False), grammar)
 

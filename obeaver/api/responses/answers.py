@@ -8,6 +8,7 @@ import itertools
 from obeaver.api.contract.wire import Object
 from obeaver.api.core.answer_stream import StreamWriter
 from obeaver.api.core.blocks import Block, BlockBegun, BlockDelta, BlockEnded, BlockEvent, Blocks
+from obeaver.api.core.endpoint import MakeObject
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.head import Head
 from obeaver.api.core.outputs import Ended, Output
@@ -104,8 +105,8 @@ class Answer:
         return wire.item_id(self._head, block)
 
 
-async def whole_response(generation: Generation, answer: Answer) -> Object:
-    """Wait for the whole answer, and store it.
+async def whole_response(generation: Generation, answer: Answer) -> MakeObject:
+    """Wait for the whole answer, and store it; what is returned words it.
 
     Args:
         generation: Submitted, not iterated yet.
@@ -118,7 +119,7 @@ async def whole_response(generation: Generation, answer: Answer) -> Object:
         for output in batch:
             answer.take(output)
     await answer.settle(generation.usage, None)
-    return answer.response()
+    return answer.response
 
 
 class ResponseEvents(StreamWriter):

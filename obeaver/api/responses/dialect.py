@@ -9,7 +9,13 @@ from obeaver.api.responses.background import BackgroundResponses
 from obeaver.api.responses.endpoint import ResponsesApi
 from obeaver.api.responses.error_shape import ResponsesErrors
 from obeaver.api.responses.stored import StoredResponsesApi
-from obeaver.errors import ArchiveUnavailable, BadRequest, ContextLengthExceeded, NotFound, TemplateFailed
+from obeaver.errors import (
+    ArchiveUnavailable,
+    BadRequest,
+    ContextLengthExceeded,
+    NotFound,
+    TemplateFailed,
+)
 from obeaver.web.router import Handler
 
 

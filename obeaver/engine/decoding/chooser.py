@@ -15,7 +15,7 @@ from obeaver.engine.decoding.sequence import Sequence
 from obeaver.engine.runners.runner import Logits
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampling_params import SamplingParams
-from obeaver.errors import EngineFailed
+from obeaver.errors import GrammarTooComplex
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +37,15 @@ class Constraint(Protocol):
         """Ids that may come next; None when all may.
 
         Raises:
-            EngineFailed: None may, and this is no end.
+            GrammarTooComplex: None may, and this is no end; or nobody can say which.
         """
 
     def accept(self, token_id: int) -> None:
-        """This token came."""
+        """This token came.
+
+        Raises:
+            GrammarTooComplex: Nobody can say what may follow.
+        """
 
     @property
     def finished(self) -> bool:
@@ -75,20 +79,14 @@ class Chooser:
             return Sampled(self._sampler.sample(logits, self._output_ids, None))
         mask = constraint.allowed() if self._mask is None else self._mask
         token = self._sampler.sample(logits, self._output_ids, mask)
-        constraint.accept(token.token_id)
-        if constraint.finished:
-            return Sampled(token, ends=True)
-        return Sampled(token, is_stuck=not self._can_go_on(constraint))
-
-    def _can_go_on(self, constraint: Constraint) -> bool:
-        """Whether there is a next token; which ones are allowed is known from then on.
-
-        Few grammars lead to where nothing can follow, and compiling does not find all of those. That is no failure of
-        the engine: what was written stands, as if the answer had come to its limit.
-        """
         try:
+            constraint.accept(token.token_id)
+            if constraint.finished:
+                return Sampled(token, ends=True)
             self._mask = constraint.allowed()
-        except EngineFailed as error:
+        except GrammarTooComplex as error:
+            # Few grammars lead to where nothing can follow, or to more ways than can be followed, and compiling does
+            # not find all of those. What was written stands, as if the answer had come to its limit.
             logger.warning("an answer is cut: %s", error.__cause__ or error)
-            return False
-        return True
+            return Sampled(token, is_stuck=True)
+        return Sampled(token)

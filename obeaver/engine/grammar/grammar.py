@@ -7,9 +7,11 @@ own work, so no grammar can hang a thread.
 """
 
 import json
+import logging
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -17,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from obeaver.engine.grammar.json_schema import enforceable
+from obeaver.engine.grammar.kept_compilations import KeptCompilations
 from obeaver.engine.grammar.schema_culprit import culprit
 from obeaver.engine.grammar.schema_walk import SchemaRefused
-from obeaver.errors import EngineFailed, ObeaverError
+from obeaver.errors import GrammarTooComplex, ObeaverError
+
+logger = logging.getLogger(__name__)
 
 TokenMask = npt.NDArray[np.bool_]
 
@@ -42,8 +47,8 @@ _OPTIONS: Final = '{"no_forcing": true}'
 _EMBEDDED: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|#[^\n]*|/(?:\\.|[^/\\\n])+/|%json\s*')
 """Where a schema begins in a Lark grammar; strings, comments and regular expressions are passed over."""
 
-_NUM_KEPT: Final = 128
-"""Compilations that are kept: agents send the same tools again and again."""
+_MAX_SEARCH_S: Final = 2.0
+"""How long it may take to find the part of a schema that is at fault; after that the whole schema is."""
 
 
 class GrammarError(ObeaverError):
@@ -82,7 +87,7 @@ class GrammarCompiler:
         self._vocab_size = vocab_size
         # No methods: a cache that knows this object would keep it, and all its memory, until Python looks for cycles.
         self._build = partial(_build, partial(llguidance.LLMatcher, self._tokenizer, log_level=0, limits=limits))
-        self._compiled = lru_cache(maxsize=_NUM_KEPT)(self._build)
+        self._compiled = KeptCompilations(self._build)
 
     def compile(self, grammar: str) -> "Matcher":
         """A matcher that stands at the grammar's start.
@@ -90,7 +95,7 @@ class GrammarCompiler:
         Raises:
             GrammarError: The grammar does not compile.
         """
-        return Matcher(self._compiled(grammar).deep_copy(), self._vocab_size)
+        return Matcher(self._compiled.get(grammar).deep_copy(), self._vocab_size)
 
     def is_control(self, token_id: int) -> bool:
         """Whether no text matches this token, so that a grammar has to name it by its id.
@@ -112,7 +117,10 @@ class GrammarCompiler:
             enforceable(schema)
         except SchemaRefused as refusal:
             raise GrammarError(str(refusal), refusal.pointer) from None
-        pointer, own_reason = culprit(schema, reason, self._reason)
+        deadline_s = time.monotonic() + _MAX_SEARCH_S
+        pointer, own_reason = culprit(
+            schema, reason, lambda part: self._reason(part) if time.monotonic() < deadline_s else None
+        )
         raise GrammarError(own_reason, pointer)
 
     def _reason(self, schema: Mapping[str, Any]) -> str | None:
@@ -145,7 +153,7 @@ class Matcher:
         """Ids that may come next: [vocab_size].
 
         Raises:
-            EngineFailed: The grammar grew too complex on this path, or was left by a token that it did not allow.
+            GrammarTooComplex: The grammar grew too complex on this path, or nothing can follow.
         """
         packed = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._must_stand()
@@ -155,7 +163,7 @@ class Matcher:
         """Go on by one token.
 
         Raises:
-            EngineFailed: The grammar does not allow it here.
+            GrammarTooComplex: As for `allowed`, or the grammar does not allow the token here.
         """
         self._matcher.consume_token(token_id)
         self._must_stand()
@@ -167,9 +175,9 @@ class Matcher:
 
     def _must_stand(self) -> None:
         if self._matcher.is_error():
-            raise EngineFailed("The answer's grammar cannot be followed further.") from GrammarError(
-                _reason(self._matcher)
-            )
+            raise GrammarTooComplex(
+                "What the answer must hold to cannot be followed further: it is too complex, or leads nowhere."
+            ) from GrammarError(_reason(self._matcher))
 
 
 def grammar_text(main: Part, **others: Part) -> str:
@@ -266,4 +274,8 @@ def choice_part(texts: Sequence[str]) -> Part:
 
 def _reason(matcher: Any) -> str:
     text: str = matcher.get_error()
+    if "panic" in text.lower():
+        # The library's own words, with places in its source: of use to us, and of none to a client.
+        logger.warning("llguidance gave up on a grammar: %s", text.strip())
+        return "it is too large or too complex"
     return text.partition("\n<non-verbose/>")[0].strip()

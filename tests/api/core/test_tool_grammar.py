@@ -13,7 +13,7 @@ from support.scripted_model import END_ID, SPECIALS, ids_of, make_grammars, text
 from obeaver.api.core.answer_grammar import AnswerGrammar, Thinking
 from obeaver.api.core.tool_grammar import CallableFunction, arguments_schema, call_rules, json_calls
 from obeaver.engine.grammar.grammar import GrammarCompiler, Matcher, json_schema_part
-from obeaver.errors import EngineFailed
+from obeaver.errors import GrammarTooComplex
 from obeaver.text.events import Answer, join_events
 from obeaver.text.text_stream import TextStream
 from obeaver.text.tool_calls.dialects import DIALECTS
@@ -94,7 +94,7 @@ def follows(grammar: str, text: str) -> bool:
     try:
         for token_id in ids_of(text):
             matcher.accept(token_id)
-    except EngineFailed:
+    except GrammarTooComplex:
         return False
     return bool(matcher.allowed()[END_ID])
 
@@ -241,7 +241,7 @@ def follows_plain(grammar: str, text: str) -> bool:
     try:
         for byte in text.encode():
             matcher.accept(byte)
-    except EngineFailed:
+    except GrammarTooComplex:
         return False
     return bool(matcher.allowed()[END_ID])
 

@@ -1,0 +1,78 @@
+"""Bodies that ask for too much, each beside running streams: nobody else waits, and every one of them is answered."""
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from support import asgi
+from support.chat_app import ServedChat, serving
+from support.hostile_bodies import CHAT, hostile_chats
+from support.loop_cpu import watching_callbacks
+from support.tiny_decoder import TinyDecoder
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+SCALE: Final = float(os.environ.get("OBEAVER_HOSTILE_SCALE", "0.1"))
+"""`make soak` sends them in full."""
+
+CONTEXT: Final = 4096
+PATIENCE_S: Final = 300
+MOST_S: Final = 0.05
+NUM_STREAMS: Final = 4
+
+
+@pytest.fixture
+def model(default_model: Path, tmp_path: Path) -> Path:
+    """The default model's texts round a decoder that computes next to nothing."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in default_model.iterdir():
+        if path.suffix in (".json", ".jinja") and path.name not in ("store.json", "obeaver.json"):
+            shutil.copy(path, folder)
+    vocab = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]["vocab_size"]
+    TinyDecoder(vocab=vocab, hidden=32, heads=2, kv_heads=1, layers=1, context=CONTEXT).write(folder)
+    return folder
+
+
+@asynccontextmanager
+async def streaming(served: ServedChat) -> AsyncIterator[list[asgi.Exchange]]:
+    """Four streams that go on for longer than the block."""
+    body = {"messages": [{"role": "user", "content": "Tell a story."}], "stream": True, "ignore_eos": True}
+    sent = json.dumps(body | {"max_tokens": -1}).encode()
+    async with AsyncExitStack() as stack:
+        streams = []
+        for _ in range(NUM_STREAMS):
+            scope = asgi.http_scope("POST", CHAT, headers={"content-type": "application/json"})
+            exchange, _task = await stack.enter_async_context(asgi.exchange(served.app, scope, [sent]))
+            streams.append(exchange)
+        yield streams
+
+
+async def status_of(served: ServedChat, path: str, body: bytes) -> int | None:
+    """Send a body and read the answer to its end."""
+    scope = asgi.http_scope("POST", path, headers={"content-type": "application/json"})
+    async with asgi.exchange(served.app, scope, [body]) as (exchange, task), asyncio.timeout(PATIENCE_S):
+        await task
+        return exchange.reply.status
+
+
+async def test_no_body_keeps_the_event_loop_from_others(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lags: dict[str, tuple[float, str]] = {}
+    statuses: dict[str, Any] = {}
+    async with serving(tmp_path / "home", model, kv_cache_mb=400) as served, streaming(served):
+        with watching_callbacks(monkeypatch) as seen:
+            for hostile in hostile_chats():
+                body = await asyncio.to_thread(hostile.body, SCALE)
+                seen.begin()
+                statuses[hostile.name] = await status_of(served, hostile.path, body)
+                lags[hostile.name] = (seen.worst_s, seen.callback)
+    assert {name: status for name, status in statuses.items() if status not in (200, 400, 413)} == {}
+    assert {name: lag for name, lag in lags.items() if lag[0] > MOST_S} == {}
