@@ -97,7 +97,7 @@ def test_phi_4_mini_is_the_folder_for_a_processor_of_its_publisher(hub: HubServe
 def test_qwen3_embedding_is_its_publishers_checkpoint_with_prompts_and_end_token(
     hub: HubServer, tmp_path: Path
 ) -> None:
-    gguf = write_gguf(tmp_path / f"{EMBEDDER}.gguf")
+    gguf = write_gguf(tmp_path / f"{EMBEDDER}.gguf", tokenizer={})
     (made := tmp_path / "made").mkdir()
     exact = Recipe("", "fp32", "float32")
     import_source(gguf, made, recipe=exact, measure=False, name="tiny", progress=SilentProgress())

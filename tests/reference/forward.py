@@ -18,8 +18,9 @@ FloatArray = npt.NDArray[np.float32]
 
 PAIRS = ("llama", "ernie4_5", "mistral3", "smollm3", "granite", "minicpm", "command-r", "glm4")
 LAYER_NORMS = ("command-r", "starcoder2")
-POST_NORMS = ("olmo2", "glm4", "gemma2", "gemma3")
-PATTERNS = {"gemma2": 2, "gemma3": 6, "olmo2": 4, "gpt-oss": 2}
+GEMMA3 = ("gemma3", "gemma-embedding")
+POST_NORMS = ("olmo2", "glm4", "gemma2", *GEMMA3)
+PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma-embedding": 6, "olmo2": 4, "gpt-oss": 2}
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Reference:
         return self._fields.get(f"{self.family}.{key}", default)
 
     def _embedding_scale(self) -> float:
-        if self.family in ("gemma2", "gemma3"):
+        if self.family in ("gemma2", *GEMMA3):
             return float(np.sqrt(self.hidden_size))
         if self.family == "minicpm":
             return float(self._of("embedding_scale", 12.0))
@@ -142,7 +143,7 @@ class Reference:
         q = q.reshape(len(x), self.num_heads, self.head_dim)
         k = k.reshape(len(x), self.num_kv_heads, self.head_dim)
         v = v.reshape(len(x), self.num_kv_heads, self.head_dim)
-        if self.family in ("qwen3", "qwen3vl", "qwen3moe", "gemma3"):
+        if self.family in ("qwen3", "qwen3vl", "qwen3moe", *GEMMA3):
             q, k = self._norm(q, prefix + "q_norm"), self._norm(k, prefix + "k_norm")
         if not (self.family == "smollm3" and layer % 4 == 3):
             q, k = self._rotate(layer, q), self._rotate(layer, k)
@@ -177,6 +178,8 @@ class Reference:
         hidden = distance < 0
         if window := self._window(layer):
             hidden |= distance >= window
+        if not self._of("attention.causal", self.family != "gemma-embedding"):
+            hidden = abs(distance) > (window // 2 if window else len(q))
         scores = np.where(hidden, np.float32(-np.inf), scores)
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         total = weights.sum(axis=-1, keepdims=True)
@@ -190,7 +193,7 @@ class Reference:
         """By how much a position turns each pair, and how much longer it makes them."""
         base = float(self._of("rope.freq_base", 10000.0))
         windowed = bool(self._window(layer))
-        if self.family == "gemma3" and windowed:
+        if self.family in GEMMA3 and windowed:
             return 10000.0 ** -(np.arange(0, width, 2) / width), 1.0
         plain = base ** -(np.arange(0, width, 2) / width)
         if "rope_freqs.weight" in self.weights:
@@ -233,7 +236,7 @@ class Reference:
             gate = self._linear(x, prefix + "gate")
         else:
             gate, up = np.split(up, 2, axis=-1)
-        activated = gelu(gate) if self.family in ("gemma2", "gemma3") else silu(gate)
+        activated = gelu(gate) if self.family in ("gemma2", *GEMMA3) else silu(gate)
         return self._linear(activated * up, prefix + "down")
 
     def _experts(self, layer: int, x: FloatArray) -> FloatArray:

@@ -32,7 +32,7 @@ _NORMS: Mapping[str, tuple[str, ...]] = {
     "gpt-oss": ("attn_norm", "post_attention_norm"),
     "command-r": ("attn_norm",),
     "olmo2": _POST_NORMS,
-    **dict.fromkeys(("glm4", "gemma2", "gemma3"), ("attn_norm", "ffn_norm", *_POST_NORMS)),
+    **dict.fromkeys(("glm4", "gemma2", "gemma3", "gemma-embedding"), ("attn_norm", "ffn_norm", *_POST_NORMS)),
 }
 _BIASED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("qwen2", "qwen2vl", "seed_oss", "glm4"), ("attn_q", "attn_k", "attn_v")),
@@ -178,7 +178,7 @@ class TinyGguf:
 
     def _norms(self) -> list[tuple[str, int]]:
         names = [(name, self.hidden) for name in _NORMS.get(self.architecture, ("attn_norm", "ffn_norm"))]
-        if self.architecture in ("qwen3", "qwen3vl", "qwen3moe", "hunyuan-dense", "gemma3"):
+        if self.architecture in ("qwen3", "qwen3vl", "qwen3moe", "hunyuan-dense", "gemma3", "gemma-embedding"):
             names += [("attn_q_norm", self.head_dim), ("attn_k_norm", self.head_dim)]
         if self.architecture == "olmo2":
             names += [("attn_q_norm", self.heads * self.head_dim), ("attn_k_norm", self.kv_heads * self.head_dim)]

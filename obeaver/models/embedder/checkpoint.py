@@ -112,6 +112,8 @@ def _keys(folder: Path, config: Mapping[str, Any], kind: str) -> dict[str, objec
     number = partial(_number, folder, config)
     heads = number("num_attention_heads")
     width = config.get("head_dim") or int(number("hidden_size")) // int(heads)
+    if config.get("query_pre_attn_scalar", width) != width:
+        raise ModelError(f"{folder}: a query_pre_attn_scalar other than the width of a head is not supported")
     found: dict[str, object] = {
         "block_count": number("num_hidden_layers"),
         "context_length": number("max_position_embeddings"),
@@ -161,10 +163,11 @@ def _windows(config: Mapping[str, Any], kind: str) -> dict[str, object]:
         return {"attention.sliding_window": window}
     kinds = config.get("layer_types")
     flags = [one == "sliding_attention" for one in kinds] if isinstance(kinds, list) else None
+    every = config.get("sliding_window_pattern", config.get("_sliding_window_pattern", 6))
     local = config.get("rope_local_base_freq", 10000.0)
     nested = (config.get("rope_parameters") or {}).get("sliding_attention", {})
     return {
         "attention.sliding_window": window,
-        "attention.sliding_window_pattern": flags or config.get("sliding_window_pattern", 6),
+        "attention.sliding_window_pattern": flags or every,
         "rope.freq_base_swa": float(nested.get("rope_theta", local)),
     }

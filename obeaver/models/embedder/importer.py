@@ -60,7 +60,7 @@ def import_embedder(source: Path, target: Path, *, weights: str, name: str, prog
     if weights not in WEIGHTS:
         raise ModelError(f"weights of an embedding model can be {', '.join(WEIGHTS)}, not {weights!r}")
     try:
-        model = _from_folder(source, target, name) if source.is_dir() else _from_file(source, target)
+        model = _from_folder(source, target, name) if source.is_dir() else _from_file(source, target, progress)
         _write_graph(model, target, weights, progress)
         write_provenance(target, model.kind, weights, name, model.more)
     except OSError as error:
@@ -84,7 +84,7 @@ class _Source:
     more: Mapping[str, Any]
 
 
-def _from_file(path: Path, target: Path) -> _Source:
+def _from_file(path: Path, target: Path, progress: Progress) -> _Source:
     file = GgufFile(path)
     model, known, kind = read_architecture(file), known_file(file), kind_of(file)
     _write_tokenizer(file, target, known, kind)
@@ -100,6 +100,10 @@ def _from_file(path: Path, target: Path) -> _Source:
     _write_prompts(target, known)
     template = file.metadata.get("tokenizer.chat_template.rerank") or (known.pair if known is not None else None)
     steps = _steps(file, None if template is None else target)
+    if known is not None and known.dense and not steps:
+        progress.note(
+            f"{path.name} lacks the dense layers of its model: its vectors are others than the published ones"
+        )
     write_steps(target, pooling_of(file), model.hidden_size, steps)
     return _Source(file, model, kind, _record(file, template if kind == RERANKER else None))
 
@@ -131,9 +135,11 @@ def _write_tokenizer(file: GgufFile, target: Path, known: KnownModel | None, kin
     if file.metadata.get("tokenizer.ggml.model") in WORD_MODELS:
         _write(target / TOKENIZER, word_tokenizer(file.metadata))
         return
-    end = known.ending if known is not None else None
-    if end is None and kind != RERANKER and file.metadata.get("tokenizer.ggml.add_eos_token") is True:
+    end = None
+    if kind != RERANKER and file.metadata.get("tokenizer.ggml.add_eos_token") is True:
         end = _named_token(file, "eos")
+    elif known is not None:
+        end = known.ending
     write_tokenizer(file.metadata, target, end)
     (target / "chat_template.jinja").unlink(missing_ok=True)
 

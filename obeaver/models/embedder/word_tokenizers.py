@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from obeaver.errors import ModelError
 from obeaver.models.gguf.sentencepiece import SPACE_MARK
-from obeaver.models.gguf.vocabulary import Frame, TokenType
+from obeaver.models.gguf.vocabulary import Frame, TokenType, ids_of
 
 WORD_MODELS: Final = ("bert", "t5")
 """Values of `tokenizer.ggml.model` that are read here."""
@@ -52,7 +52,7 @@ def _word_piece(metadata: Mapping[str, object]) -> dict[str, Any]:
             "unk_token": unknown,
             "continuing_subword_prefix": _MARK_INSIDE,
             "max_input_chars_per_word": 100,
-            "vocab": {token: index for index, token in enumerate(written)},
+            "vocab": ids_of(written),
         },
     )
 

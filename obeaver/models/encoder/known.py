@@ -18,7 +18,8 @@ class KnownModel:
         name: A pattern that its names hold, in lower case.
         pooling: How its vectors are made.
         prompts: What goes before a text, by name.
-        ending: A token that stands behind each text, whatever a file says, and whose vector is the text's.
+        ending: A token that stands behind each text, and whose vector is the text's.
+        dense: Its vectors pass dense layers behind pooling, which some files lack.
         pair: What a reranker reads that gets query and document in one prompt, with `{query}` and `{document}`.
     """
 
@@ -26,6 +27,7 @@ class KnownModel:
     pooling: str
     prompts: Mapping[str, str] = field(default_factory=dict)
     ending: str | None = None
+    dense: bool = False
     pair: str | None = None
 
 
@@ -56,7 +58,7 @@ KNOWN_MODELS: Final = (
         ending="<|endoftext|>",
     ),
     KnownModel("qwen3-reranker", "lasttoken", pair=_QWEN3_PAIR),
-    KnownModel("embedding-?gemma", "mean_tokens", _GEMMA_PROMPTS),
+    KnownModel("embedding-?gemma", "mean_tokens", _GEMMA_PROMPTS, dense=True),
     KnownModel("nomic-embed-text", "mean_tokens", _NOMIC_PROMPTS),
     KnownModel("bge-m3", "cls_token"),
     KnownModel(r"bge-(small|base|large)-en", "cls_token", _REPRESENT),

@@ -214,7 +214,7 @@ FAMILIES: Final[Mapping[str, Family]] = MappingProxyType(
             causal=False,
             embeds=True,
             activation="exact gelu",
-            windows=Windows(every=3, whole_first=True),
+            windows=Windows(every=3, base=10000.0, whole_first=True),
         ),
     }
 )

@@ -157,7 +157,7 @@ class DecoderLayers:
             key = self.parameters.array(f"blk.{index}.k_scale", scales.key)
             value = self.parameters.array(f"blk.{index}.v_scale", scales.value)
             inputs += [key, value]
-            attributes = {"k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL", "kv_cache_bit_width": 8}
+            attributes |= {"k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL", "kv_cache_bit_width": 8}
         if not math.isclose(model.attention_scale, model.head_width**-0.5, rel_tol=_SAME_SCALE):
             attributes["scale"] = model.attention_scale
         if model.attention_cap:

@@ -179,7 +179,7 @@ class _Vocabulary:
         self._end_token = end_token
         self._pre = _pre_tokenizer(metadata)
         self._tokens = metadata.strings("tokens")
-        self._ids = _ids(self._tokens)
+        self._ids = ids_of(self._tokens)
         self._types = _types(metadata, len(self._tokens))
         self._eos_ids = self._find_eos_ids()
         for index in self._eos_ids:  # some files have them as ordinary tokens, which would make them plain text
@@ -241,7 +241,7 @@ class _Vocabulary:
         ordinary = [index for index, kind in enumerate(self._types) if kind is TokenType.NORMAL]
         unk_id = self._token_id("unknown")
         return sentencepiece_parts(
-            _ids(texts),
+            ids_of(texts),
             {texts[index]: scores[index] for index in ordinary},
             {text for index, text in enumerate(texts) if self._is_space_run(index)},
             unk_token=None if unk_id is None else texts[unk_id],
@@ -293,7 +293,12 @@ def _pre_tokenizer(metadata: _Metadata) -> PreTokenizer | None:
     return pre_tokenizer(metadata.get("pre")) if model == _BYTE_LEVEL else None
 
 
-def _ids(tokens: Sequence[str]) -> dict[str, int]:
+def ids_of(tokens: Sequence[str]) -> dict[str, int]:
+    """Token to id.
+
+    Raises:
+        ModelError: A token stands twice.
+    """
     ids = {token: index for index, token in enumerate(tokens)}
     if len(ids) != len(tokens):
         twice = next(token for index, token in enumerate(tokens) if ids[token] != index)

@@ -45,7 +45,7 @@ def imported(source: Path, target: Path, weights: str = "fp32", name: str = "tin
 def made(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """The file, and a folder that is served of each form."""
     place = tmp_path_factory.mktemp("embedder")
-    gguf = write_gguf(place / f"{NAME}-Q8_0.gguf")
+    gguf = write_gguf(place / f"{NAME}-Q8_0.gguf", tokenizer={})
     from_gguf = imported(gguf, place / "from-gguf")
     checkpoint = write_checkpoint(place / NAME, gguf, from_gguf)
     return {
@@ -117,7 +117,7 @@ def test_a_file_is_an_embedder_by_its_pooling_or_by_its_name(tmp_path: Path) -> 
     assert (kind_of_gguf(named), pooling_of(GgufFile(named))) == ("embedding", "lasttoken")
 
 
-def test_a_model_that_is_known_ends_its_texts_whatever_its_file_says(tmp_path: Path) -> None:
+def test_a_model_that_is_known_ends_its_texts_where_its_file_does_not_say_how(tmp_path: Path) -> None:
     named = write_gguf(tmp_path / "Qwen3-Embedding-4B-Q8_0.gguf", metadata={}, tokenizer={})
     folder = imported(named, tmp_path / "target")
     [ids] = Tokenizer.from_folder(folder).encode_inputs(["the"])
