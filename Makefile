@@ -55,7 +55,10 @@ contracts: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/write_reference.py --check
 
-soak: $(VENV)/.installed-dev ## Try five thousand pairs of forms and answers on each tokenizer, and hostile bodies in full
+SOAK_MINUTES ?= 20
+
+soak: $(VENV)/.installed-dev ## Everything at once for SOAK_MINUTES=20; five thousand pairs of forms; hostile bodies in full
+	OBEAVER_SOAK_SECONDS=$$(($(SOAK_MINUTES) * 60)) $(BIN)/python -m pytest -s tests/e2e/test_mixed_load.py
 	OBEAVER_FORM_PAIRS=5000 $(BIN)/python -m pytest tests/engine/test_forms_kept.py
 	OBEAVER_HOSTILE_SCALE=1 $(BIN)/python -m pytest tests/e2e/test_hostile_bodies.py
 

@@ -7,7 +7,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.asgi import Reply
 
 Read = Callable[..., float]
-"""From a series' name, and some of its labels, to its value; to the sum of those that have them."""
+"""From a series' name, and some of its labels, to its value; to the sum of those that have them.
+
+One that is not there fails the test, unless `missing` is given: its value then.
+"""
 
 
 def scraped(reply: Reply) -> Read:
@@ -21,12 +24,14 @@ def scraped_text(text: str) -> Read:
     return partial(_value, text)
 
 
-def _value(text: str, name: str, **labels: str) -> float:
+def _value(text: str, name: str, *, missing: float | None = None, **labels: str) -> float:
     found = [
         sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     ]
+    if not found and missing is not None:
+        return missing
     assert found, f"there is no {name} with {labels}"
     return sum(found)
