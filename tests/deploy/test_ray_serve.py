@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
+import httpx
 import openai
 import pytest
 
@@ -105,16 +107,36 @@ def test_answers_stream_and_conversations_stay_on_their_replica(client: openai.O
         assert cached > 60
 
 
-def test_a_replica_that_is_killed_is_replaced(service: Service, client: openai.OpenAI) -> None:
-    service.kill_a_replica()
-    give_up = time.monotonic() + RECOVERED_WITHIN_S
+def test_a_replica_that_is_killed_mid_run_ends_its_streams_and_is_replaced(
+    service: Service, client: openai.OpenAI
+) -> None:
     names = ["Ann", "Bob", "Cleo", "Dan", "Eve", "Fay"]
+    with ThreadPoolExecutor(len(names)) as pool:
+        runs = [pool.submit(outcome, client, name) for name in names]
+        while not any(run.running() for run in runs):
+            time.sleep(0.01)
+        service.kill_a_replica()
+        # Whoever was on it is told, as an error or by a connection that ends; nobody waits for ever.
+        assert {run.result(RECOVERED_WITHIN_S) for run in runs} <= {"whole", "broken"}
+    give_up = time.monotonic() + RECOVERED_WITHIN_S
     while True:
         try:
             answers = [say(client, name, max_tokens=2) for name in names]
+            again = [say(client, name, max_tokens=2) for name in names]
         except openai.APIError:
             assert time.monotonic() < give_up, "the service does not recover"
             time.sleep(1)
         else:
             break
     assert all("".join(texts) for texts, _cached in answers)
+    # Second turns find their replica again.
+    assert all(cached > 60 for _texts, cached in again)
+
+
+def outcome(client: openai.OpenAI, name: str) -> str:
+    """How a stream ended that was long enough to be under way when its replica was killed."""
+    try:
+        say(client, name, max_tokens=400)
+    except (openai.APIError, httpx.HTTPError, AssertionError):
+        return "broken"
+    return "whole"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,33 @@ def test_a_stream_that_outlasts_the_shutdown_limit_gets_an_error_event(default_m
             rest = [line for line in lines if line.startswith("data: ")]
         assert "error" in json.loads(rest[-1][6:])
         assert server.process.wait(30) == 0
+
+
+def test_under_load_no_answer_is_cut_without_its_error_when_the_server_is_told_to_stop(default_model: Path) -> None:
+    with (
+        serve(str(default_model), "--offline", "--shutdown-timeout", "1", "--max-rows", "4") as server,
+        ThreadPoolExecutor(12) as pool,
+    ):
+        bodies = [STORY | {"max_tokens": 5 if number % 3 else 4000, "ignore_eos": True} for number in range(12)]
+        for number, body in enumerate(bodies):
+            body["stream"] = number % 2 == 0
+        ends = [pool.submit(how_it_ends, server.url, body) for body in bodies]
+        wait_until(server, "num_running", 4)
+        server.process.send_signal(signal.SIGTERM)
+        assert {end.result() for end in ends} <= {"whole", "told"}
+        assert server.process.wait(60) == 0
+
+
+def how_it_ends(url: str, body: dict[str, Any]) -> str:
+    """`whole` for an answer, `told` for one that ends with an error or is one, `cut` for anything else."""
+    with httpx.stream("POST", url + "/v1/chat/completions", json=body, timeout=120) as answer:
+        text = answer.read().decode()
+    if answer.status_code == 503:
+        return "told" if json.loads(text)["error"]["code"] == "shutting_down" else "cut"
+    if not body["stream"]:
+        return "whole" if json.loads(text)["choices"] else "cut"
+    last = [line[6:] for line in text.splitlines() if line.startswith("data: ")][-1]
+    return "whole" if last == "[DONE]" else "told" if "error" in json.loads(last) else "cut"
 
 
 def test_while_a_server_drains_newcomers_are_sent_away_and_a_second_signal_ends_it_at_once(default_model: Path) -> None:
