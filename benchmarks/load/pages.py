@@ -10,8 +10,8 @@ import threading
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-POLLS_S = {"/api/system/memory": 3.0, "/health": 1.5}
-"""How often a page asks."""
+POLLS_S = {"/api/system/memory": 3.0, "/health": 8.0}
+"""How often a page asks that hears the engine's events meanwhile (`static/js/health.js`)."""
 
 
 class Pages:

@@ -23,11 +23,14 @@ export const isAbort = (error) => error instanceof DOMException && error.name ==
 export function createApi({ askKey } = {}) {
   let key = "";
   let asking = null;
+  let heardAt = 0;
+  const hear = () => (heardAt = Date.now());
 
   async function call(path, init) {
     for (;;) {
       const used = key;
       const response = await reach(path, withKey(init, used));
+      hear();
       if (response.status !== 401 || !askKey) return response;
       if (used === key) {
         asking ??= askKey(used !== "").finally(() => (asking = null));
@@ -47,10 +50,12 @@ export function createApi({ askKey } = {}) {
   async function* events(path, init) {
     const response = await call(path, init);
     if (!response.ok) throw await errorOf(response);
-    yield* readEvents(response.body);
+    yield* readEvents(response.body, hear);
   }
 
   return {
+    /** When the server last sent anything, in ms since 1970. */
+    heardAt: () => heardAt,
     /** Whether a key is used: never the key itself. */
     hasKey: () => key !== "",
     /** @returns {Promise<any>} */
@@ -104,13 +109,14 @@ async function errorOf(response) {
   }
 }
 
-async function* readEvents(body) {
+async function* readEvents(body, onPiece) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   const cutter = createEventReader();
   try {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
+      onPiece();
       yield* cutter.push(value);
     }
   } catch (error) {

@@ -1,12 +1,15 @@
 import { signal } from "./signal.js";
 
-/** A dead server is told within 5 s: a poll begins at most 1.5 s after the last one and waits at most 3 s. */
-const EVERY_MS = 1500;
-const HIDDEN_EVERY_MS = 10000;
+/** A dead server is told within 5 s: after this long without a word from it, it is asked, and has a time to answer. */
+const EVERY_MS = 1900;
 const PATIENCE_MS = 3000;
+/** What the server says elsewhere shows that it lives, but not which model it has: that is asked for as often as this. */
+const FRESH_MS = 8000;
+const HIDDEN_EVERY_MS = 10000;
 
 /**
- * Watches `/health`.
+ * Watches `/health`, and asks it only where nothing else that the server sends shows that it lives: the chunks of an answer,
+ * the events of the engine, the figures of the system.
  *
  * The signal's value is `{ state, facts, since }`: `state` is "connecting" before the first answer, "ok", "unwell" where the
  * server answers but says that it cannot work (503), "empty" where it has no model, or "gone" where nothing answers;
@@ -17,6 +20,7 @@ export function watchHealth(api) {
   const state = signal({ state: "connecting", facts: null, since: Date.now() });
   let timer = 0;
   let polling = null;
+  let polledAt = 0;
 
   const tell = (name, facts) => {
     const last = state.value;
@@ -24,6 +28,7 @@ export function watchHealth(api) {
   };
 
   async function poll() {
+    polledAt = Date.now();
     try {
       const facts = await api.get("/health", { signal: AbortSignal.timeout(PATIENCE_MS) });
       tell(nameOf(facts), facts);
@@ -33,11 +38,25 @@ export function watchHealth(api) {
     }
   }
 
+  /** How long it may be left alone, in ms. */
+  function restMs() {
+    if (document.hidden) return polledAt + HIDDEN_EVERY_MS - Date.now();
+    const heard = state.value.state === "ok" ? api.heardAt() : polledAt;
+    return Math.min(Math.max(heard, polledAt) + EVERY_MS, polledAt + FRESH_MS) - Date.now();
+  }
+
+  function plan() {
+    clearTimeout(timer);
+    const rest = restMs();
+    if (rest > 0) timer = setTimeout(plan, rest);
+    else run();
+  }
+
   function run() {
     clearTimeout(timer);
     polling ??= poll().finally(() => {
       polling = null;
-      timer = setTimeout(run, document.hidden ? HIDDEN_EVERY_MS : EVERY_MS);
+      plan();
     });
     return polling;
   }

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 from support.browser import Pages
 
 CHAT = "/static/index.html#/chat"
@@ -12,14 +12,16 @@ MESSAGE = "Message"
 
 
 def open_chat(pages: Pages, *, tokens: int | None = 24, path: str = CHAT, **options: Any) -> Page:
-    """A new chat, whose answers have at most this many tokens."""
+    """A new chat. Its requests ask for at most this many tokens where they name no limit of their own."""
     page = pages.open(path, **options)
     expect(page.locator(".composer-input")).to_be_visible()
     if tokens is not None:
-        open_parameters(page)
-        page.get_by_label("max_tokens", exact=True).fill(str(tokens))
-        close_parameters(page)
+        page.route("**/v1/chat/completions", lambda route: _limit(route, tokens))
     return page
+
+
+def _limit(route: Route, tokens: int) -> None:
+    route.continue_(post_data=json.dumps({"max_tokens": tokens} | json.loads(route.request.post_data or "{}")))
 
 
 def open_parameters(page: Page) -> None:

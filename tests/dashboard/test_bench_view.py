@@ -29,7 +29,7 @@ def test_a_run_gives_a_row_for_each_concurrency_and_its_results_as_json(pages: P
 
 
 def test_a_stopped_run_says_how_far_it_came_and_frees_its_places(pages: Pages) -> None:
-    page = _bench(pages, at_once="2", tokens=2000)
+    page = _bench(pages, at_once="2", tokens=3900)
     page.get_by_role("button", name="Measure").click()
     expect(page.get_by_text("1 of 2: Short question, 2 at once")).to_be_visible()
     page.get_by_role("link", name="System").click()

@@ -25,12 +25,23 @@ from dashboard.chat_page import (
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 QUESTION = "Why do beavers build dams?"
+ENDLESS = "8000"
+"""Tokens of an answer that is stopped; nearly all that the model's context has, so that no machine ends it before."""
+
+KEPT_DRAFTS = """() => new Promise((resolve, reject) => {
+    const opening = indexedDB.open("obeaver");
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+        const asking = opening.result.transaction("conversations").objectStore("conversations").getAll();
+        asking.onerror = () => reject(asking.error);
+        asking.onsuccess = () => (opening.result.close(), resolve(asking.result.map(({ draft }) => draft)));
+    };
+})"""
 
 
 def test_an_answer_streams_and_says_what_it_took(pages: Pages) -> None:
     page = open_chat(pages)
     sent = say(page, QUESTION)
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
     answer = last_answer(page)
     expect(page.get_by_role("button", name="Send")).to_be_visible()
     expect(page.locator("#announcer")).to_have_text("The answer is complete.")
@@ -49,7 +60,10 @@ def test_an_answer_streams_and_says_what_it_took(pages: Pages) -> None:
 
 
 def test_the_same_seed_gives_the_same_answer_and_the_code_shows_the_very_request(pages: Pages) -> None:
-    page = open_chat(pages)
+    page = open_chat(pages, tokens=None)
+    open_parameters(page)
+    page.get_by_label("max_tokens", exact=True).fill("24")
+    close_parameters(page)
     sent = body(say(page, QUESTION))
     answer = last_answer(page)
     answer.get_by_role("button", name="Show the request as code").click()
@@ -65,13 +79,15 @@ def test_the_same_seed_gives_the_same_answer_and_the_code_shows_the_very_request
 
 
 def test_escape_stops_an_answer_which_is_kept_and_goes_on_to_the_token(pages: Pages) -> None:
-    page = open_chat(pages, tokens=1000)
+    page = open_chat(pages, tokens=None)
     open_parameters(page)
+    page.get_by_label("max_tokens", exact=True).fill(ENDLESS)
     page.get_by_text("More parameters").click()
     page.get_by_label("ignore_eos", exact=True).check()
     close_parameters(page)
     say(page, "Count from one to a thousand in words.")
     expect(page.locator(".turn.assistant .answer")).to_contain_text(re.compile(r"\w+ \w+"))
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
     page.keyboard.press("Escape")
     expect(last_answer(page).locator(".figures")).to_contain_text("stopped")
     eventually(page, lambda: health(pages.origin)["num_running"] == 0)
@@ -193,7 +209,7 @@ def test_a_reload_finds_the_conversation_and_the_draft(pages: Pages) -> None:
     page = open_chat(pages, tokens=8)
     said = ask(page, QUESTION).locator(".answer").inner_text()
     page.locator(".composer-input").fill("Not sent yet")
-    page.wait_for_timeout(800)  # a draft is kept once the typing rests
+    eventually(page, lambda: page.evaluate(KEPT_DRAFTS) == ["Not sent yet"])
     page.reload()
     expect(page.locator(".turn.assistant .answer")).to_have_text(said)
     expect(page.locator(".composer-input")).to_have_value("Not sent yet")
@@ -278,7 +294,7 @@ def test_a_long_conversation_renders_only_what_is_near(pages: Pages, tmp_path: P
     page = open_chat(pages, tokens=None)
     import_file(page, tmp_path / "long.json")
     expect(page.locator(".turn.assistant").last.locator("strong")).to_be_visible()
-    assert page.locator(".turn").count() == 1000
+    expect(page.locator(".turn")).to_have_count(1000)
     assert page.locator(".turn strong").count() < 100
     page.locator(".thread").evaluate("thread => { thread.scrollTop = 0; }")
     expect(page.locator(".turn.assistant").first.locator("strong")).to_be_visible()

@@ -31,7 +31,7 @@ def test_a_running_answer_is_a_row_that_grows_and_then_a_line_of_the_log(pages: 
 
 def test_a_request_that_failed_is_in_the_log_with_its_status(pages: Pages) -> None:
     page = pages.open("/static/index.html#/engine")
-    answer = httpx.post(pages.origin + "/v1/chat/completions", json={"messages": 7})
+    answer = httpx.post(pages.origin + "/v1/chat/completions", json={"messages": 7}, timeout=60)
     line = page.get_by_role("row").filter(has_text=answer.headers["x-request-id"])
     expect(line.get_by_text("400")).to_be_visible()
 
@@ -71,7 +71,7 @@ def _endless_answer(page: Page) -> Iterator[str]:
                 method: "POST",
                 headers: { "Content-Type": "application/json" },
                 body: JSON.stringify({
-                    messages: [{ role: "user", content: "Count." }], max_tokens: 4000, ignore_eos: true, stream: true
+                    messages: [{ role: "user", content: "Count." }], max_tokens: 8000, ignore_eos: true, stream: true
                 }),
                 signal: window.leaving.signal,
             });

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 from support.browser import Pages
-from support.hostile_answers import ANSWERS, MARKUP
+from support.hostile_answers import ANSWERS, SPOKEN
 
 from dashboard.chat_page import import_file, last_answer, open_chat, rendered, save_export, say
 
@@ -37,7 +37,7 @@ COUNT_CHANGES = """turn => {
 def test_a_model_that_says_it_does_no_harm(pages: Pages) -> None:
     """The model may say nothing but these very words, so this is a real answer from end to end."""
     page = open_chat(pages, tokens=None)
-    page.route("**/v1/chat/completions", lambda route: _with_choice(route, MARKUP))
+    page.route("**/v1/chat/completions", lambda route: _with_choice(route, SPOKEN))
     say(page, "Attack.")
     answer = last_answer(page)
     expect(answer.get_by_text("ended by itself")).to_be_visible()
@@ -53,6 +53,7 @@ def test_what_somebody_else_wrote_harms_nothing_and_the_page_lives(pages: Pages,
     save_export(tmp_path / "a.json", *ANSWERS.values())
     page = open_chat(pages, tokens=None)
     import_file(page, tmp_path / "a.json")
+    pages.allow("status of 400.*/v1/tokenize")
     page.locator(".composer-input").fill("Still here")
     turns = page.locator(".turn.assistant")
     expect(turns).to_have_count(len(ANSWERS))
@@ -63,6 +64,7 @@ def test_what_somebody_else_wrote_harms_nothing_and_the_page_lives(pages: Pages,
     page.locator(".composer-input").press("End")
     page.keyboard.type("!")
     expect(page.locator(".composer-input")).to_have_value("Still here!")
+    page.wait_for_selector(".token-count.full")
     _is_harmless(page, pages.origin)
     page.go_back()
     page.reload()

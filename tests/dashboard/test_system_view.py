@@ -2,14 +2,14 @@
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 from support.browser import Pages
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def test_devices_that_are_there_have_gauges_and_lines_and_the_others_look_not_there(pages: Pages) -> None:
-    memory = httpx.get(pages.origin + "/api/system/memory").json()
+    memory = httpx.get(pages.origin + "/api/system/memory", timeout=60).json()
     page = pages.open("/static/index.html#/system")
     for kind, name in (("cpu", "CPU"), ("gpu", "GPU"), ("npu", "NPU")):
         card = page.get_by_role("article", name=name)
@@ -24,19 +24,28 @@ def test_devices_that_are_there_have_gauges_and_lines_and_the_others_look_not_th
 
 
 def test_the_figures_are_asked_for_again_and_a_hidden_tab_asks_nothing(pages: Pages) -> None:
-    page = pages.open("/static/index.html#/system")
+    page = pages.open("about:blank")
+    page.clock.install()
+    page.goto("/static/index.html#/system")
+    expect(page.get_by_role("article", name="CPU")).to_be_visible()
     with page.expect_response("**/api/system/memory"):
-        pass
+        page.clock.fast_forward(3_000)
+    _hide(page, hidden=True)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.evaluate(
-        """() => {
-            Object.defineProperty(document, "hidden", { get: () => window.isHidden, configurable: true });
-            window.isHidden = true;
-            document.dispatchEvent(new Event("visibilitychange"));
-        }"""
-    )
-    page.wait_for_timeout(4000)
+    page.clock.run_for(60_000)
+    with page.expect_response("**/health/live"):
+        page.evaluate("() => void fetch('/health/live')")
     assert not [url for url in asked if url.endswith("/api/system/memory")]
     with page.expect_response("**/api/system/memory"):
-        page.evaluate("window.isHidden = false; document.dispatchEvent(new Event('visibilitychange'))")
+        _hide(page, hidden=False)
+
+
+def _hide(page: Page, *, hidden: bool) -> None:
+    page.evaluate(
+        """hidden => {
+            Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )

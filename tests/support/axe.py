@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +14,20 @@ from playwright.sync_api import Page
 
 VERSION = "4.14.1"
 
-_RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+_TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+ALL_RULES = {"type": "tag", "values": _TAGS}
+COLOUR_RULES = {"type": "rule", "values": ("color-contrast", "link-in-text-block")}
+"""Those of them that a theme's colours can break."""
+
+
+_REST = """async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    await frame();
+    const ending = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime !== Infinity);
+    await Promise.all(ending.map(({ finished }) => finished.catch(() => {})));
+    await frame();
+}"""
+"""Colours that are on their way from one theme to the other are nobody's choice."""
 
 
 def axe_script() -> str:
@@ -24,12 +38,18 @@ def axe_script() -> str:
     return file.read_text(encoding="utf-8")
 
 
-def violations(page: Page, script: str) -> list[str]:
-    """What is wrong on a page as it stands: the rule and where. The page's context must bypass its CSP."""
-    page.evaluate(script)
+def violations(page: Page, script: str, rules: Mapping[str, object] = ALL_RULES) -> list[str]:
+    """What is wrong on a page as it stands: the rule and where. The page's context must bypass its CSP.
+
+    Args:
+        page: What to look at.
+        script: axe-core.
+        rules: Those that count.
+    """
+    page.evaluate(_REST)
+    page.evaluate(f"() => {{ if (!window.axe) {{ {script} }} }}")
     found: list[dict[str, Any]] = page.evaluate(
-        "async tags => (await axe.run(document, { runOnly: tags, resultTypes: ['violations'] })).violations",
-        list(_RULES),
+        "async runOnly => (await axe.run(document, { runOnly, resultTypes: ['violations'] })).violations", rules
     )
     return [f"{rule['id']}: {node['target']} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
 

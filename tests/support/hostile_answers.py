@@ -40,6 +40,15 @@ MARKS = "[" * 20000 + "\n\n" + "`" * 5001 + "x" + "`" * 5000 + "\n\n" + "<a " * 
 
 MARKUP = SCRIPTS + CSS + LINKS
 
+SPOKEN = """
+<script>window.harmed = 1</script> <img src=x onerror="window.harmed=1"> <style>* { display: none }</style>
+<div style="position:fixed;inset:0">covered</div>
+
+[a](javascript:window.harmed=1) [www.bank.example](https://evil.example/login) ![picture](https://evil.example/p.png)
+$\\href{javascript:window.harmed=1}{x}$
+"""
+"""Some of it, short enough for a real model to say it in a test."""
+
 PARTS = "Some *words* with **weight** and [a link](https://example.org).\n\n- one\n- two\n\n```js\nlet a;\n```\n\n"
 
 ANSWERS = {

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -51,6 +52,19 @@ def running(line: Sequence[str], environ: Mapping[str, str], cwd: Path | None = 
                 process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@contextlib.contextmanager
+def held_port() -> Iterator[int]:
+    """A port that nobody else is given until the block ends, though a server may listen on it, end and listen again.
+
+    A socket that is bound and never listens keeps it; servers can bind it as well, since both have SO_REUSEADDR.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        yield port
 
 
 def _started(process: subprocess.Popen[str]) -> ServerProcess:

@@ -143,7 +143,7 @@ PULLING = (
 )
 
 _ABOUT_ENGINE_STREAM = (
-    "`true`, or `Accept: text/event-stream`: an event twice a second where something changes, else every two seconds. "
+    "`true`, or `Accept: text/event-stream`: an event twice a second where something changes, else every 1.5 s. "
     "The first has all requests of the log, each further one those that ended since."
 )
 

@@ -4,7 +4,7 @@
     each tick               one look, one encoding; a listener only gets the bytes
     last listener leaves    the ticker ends
 
-A tick that would say what the one before said is left out, but for one every two seconds: the server lives.
+A tick that would say what the one before said is left out, but for one every one and a half seconds: the server lives.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from obeaver.web import sse
 INTERVAL_S: Final = 0.5
 """Between two looks: often enough for gauges that move, at a cost that no stream feels."""
 
-LONGEST_SILENCE_S: Final = 2.0
+LONGEST_SILENCE_S: Final = 1.5
 """A page that hears nothing for some seconds can take the server for stalled."""
 
 

@@ -1,4 +1,4 @@
-import { rate } from "../measure/streamed_answer.js";
+import { perSecond } from "../chat/answer.js";
 
 /**
  * What one request with several texts took. Times in seconds from the request.
@@ -39,7 +39,7 @@ export async function measureWave(api, body, { signal, now = () => performance.n
   return {
     firstTokenS: streams.map(({ first }) => first ?? totalS),
     perStream: streams.map(({ first, last }) => rate(perText - 1, last - first) ?? 0),
-    tokensPerS: rate(usage.completion_tokens, totalS) ?? 0,
+    tokensPerS: perSecond(usage.completion_tokens, totalS) ?? 0,
     totalS,
     promptTokens: usage.prompt_tokens,
     cachedTokens: usage.prompt_tokens_details?.cached_tokens ?? 0,

@@ -142,7 +142,14 @@ function createLegend({ series, say, hasValues = true }) {
   };
 }
 
-const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** A colour of tokens.css as a canvas takes it: the one of the theme that is shown. */
+function token(name) {
+  probe.style.setProperty("color", `var(${name})`);
+  if (!probe.isConnected) document.body.append(probe);
+  return getComputedStyle(probe).color;
+}
+
+const probe = h("span", { hidden: true });
 
 function onThemeChange(redraw) {
   const dark = matchMedia("(prefers-color-scheme: dark)");

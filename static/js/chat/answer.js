@@ -55,6 +55,7 @@ function addUsage(figures, usage) {
 }
 
 /** Tokens a second while the answer was being written: those after the first, over the time after the first. */
-export function tokensPerSecond({ answer, writingSeconds }) {
-  return answer > 1 && writingSeconds > 0 ? (answer - 1) / writingSeconds : null;
-}
+export const tokensPerSecond = ({ answer, writingSeconds }) => perSecond(answer - 1, writingSeconds);
+
+/** @param {number} count @param {number} seconds @returns {number | null} null where there is nothing to divide. */
+export const perSecond = (count, seconds) => (count > 0 && seconds > 0 ? count / seconds : null);

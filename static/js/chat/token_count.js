@@ -20,9 +20,19 @@ export function createTokenCount(app, conversation) {
     try {
       const { count: tokens, max_model_len: most } = await api.post("/v1/tokenize", { messages, ...(tools ? { tools } : {}) });
       if (mine === last) show(tokens, most);
-    } catch {
-      if (mine === last) element.hidden = true;
+    } catch ({ code }) {
+      if (mine !== last) return;
+      if (code === "context_length_exceeded") showTooLong();
+      else element.hidden = true;
     }
+  }
+
+  /** What is far too long is refused by its size, and never counted. */
+  function showTooLong() {
+    element.hidden = false;
+    meter.value = meter.max;
+    element.classList.add("full");
+    words.textContent = t("composer.tooLong");
   }
 
   function show(tokens, most) {

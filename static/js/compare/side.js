@@ -1,3 +1,4 @@
+import { tokensPerSecond } from "../chat/answer.js";
 import { fill, h } from "../dom.js";
 import { rows } from "../facts.js";
 import { createSettingsFields } from "./settings_fields.js";
@@ -57,10 +58,10 @@ export function createSide(app, letter, values) {
 }
 
 const figureRows = (figures, t, format) => [
-  [t("compare.first_token"), format.seconds(figures.firstTokenS)],
-  [t("compare.rate"), figures.tokensPerS === null ? "–" : format.decimal(figures.tokensPerS)],
-  [t("compare.total"), format.seconds(figures.totalS)],
-  [t("compare.prompt_tokens"), t("compare.of_cached", { prompt: format.number(figures.promptTokens), cached: format.number(figures.cachedTokens) })],
-  [t("compare.answer_tokens"), format.number(figures.answerTokens)],
-  [t("compare.finish"), figures.finishReason],
+  [t("compare.first_token"), format.seconds(figures.firstSeconds ?? figures.seconds)],
+  [t("compare.rate"), tokensPerSecond(figures) === null ? "–" : format.decimal(tokensPerSecond(figures))],
+  [t("compare.total"), format.seconds(figures.seconds)],
+  [t("compare.prompt_tokens"), t("compare.of_cached", { prompt: format.number(figures.prompt), cached: format.number(figures.cached) })],
+  [t("compare.answer_tokens"), format.number(figures.answer)],
+  [t("compare.finish"), figures.finish],
 ];
