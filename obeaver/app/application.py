@@ -38,6 +38,7 @@ class Application:
     Attributes:
         settings: What the server was told.
         models: Names of those that it starts with.
+        metrics: What is counted.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Application:
         self._open_paths = tuple(open_paths)
         self._log = log
         self._in_flight = in_flight or InFlight()
-        self._metrics = metrics
+        self.metrics = metrics
         self._lifespan = Lifespan(self._layers(routes), lambda: self._lives(life))
 
     @property
@@ -82,7 +83,7 @@ class Application:
 
     @asynccontextmanager
     async def _lives(self, life: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
-        async with watching_lag(self._metrics.on_lag), life():
+        async with watching_lag(self.metrics.on_lag), life():
             yield
 
     def _layers(self, routes: Iterable[Route]) -> ASGIApp:
@@ -97,4 +98,4 @@ class Application:
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
         app = ErrorBoundary(app, shape_of=router.error_shape)
         app = Cors(app, origins=settings.cors_origin, shape_of=router.error_shape)
-        return WholeForHttp10(RequestId(AccessLog(app, log=self._log, measure=self._metrics.on_request)))
+        return WholeForHttp10(RequestId(AccessLog(app, log=self._log, measure=self.metrics.on_request)))

@@ -10,6 +10,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
@@ -35,6 +36,8 @@ class HttpProtocol(HttpToolsProtocol):
     write_timeout_s: ClassVar[float] = 60.0
     """For which a client may read nothing while something waits for it."""
 
+    _hearers: ClassVar[tuple[Callable[[str], None], ...]] = ()
+    """Hear the code of what no application hears of."""
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _num_head_bytes: int | None = 0
@@ -43,10 +46,13 @@ class HttpProtocol(HttpToolsProtocol):
     """The head that was read offers to switch protocols."""
 
     @classmethod
-    def with_limits(cls, *, receive_timeout_s: float, write_timeout_s: float) -> type["HttpProtocol"]:
-        """The protocol of a server with these limits."""
+    def with_limits(
+        cls, *, receive_timeout_s: float, write_timeout_s: float, on_refusal: Callable[[str], None] | None = None
+    ) -> type["HttpProtocol"]:
+        """The protocol of a server with these limits; `on_refusal` hears the code of what no application hears of."""
         limits = {"receive_timeout_s": receive_timeout_s, "write_timeout_s": write_timeout_s}
-        return type("LimitedHttpProtocol", (cls,), limits)
+        hearers = () if on_refusal is None else (on_refusal,)
+        return type("LimitedHttpProtocol", (cls,), {**limits, "_hearers": hearers})
 
     def connection_made(self, transport: Any) -> None:
         """A client is here; it has to say something."""
@@ -104,6 +110,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._refuse(BadRequest(msg, code="invalid_http"))
 
     def _refuse(self, error: ApiError) -> None:
+        self._tell(error.code or error.type)
         body = json_codec.encode(error.body())
         head = (
             f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: application/json\r\n"
@@ -111,6 +118,10 @@ class HttpProtocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+    def _tell(self, code: str) -> None:
+        for hear in self._hearers:
+            hear(code)
 
     def _expect_head(self) -> None:
         if self._head_timer is None:
@@ -128,6 +139,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _cut_off(self) -> None:
         self._write_timer = None
         logger.warning("a client that read nothing for %g s was cut off", self.write_timeout_s)
+        self._tell("write_timeout")
         # Not `close`, which waits until all has been read.
         self.transport.abort()
 

@@ -166,7 +166,9 @@ def _run(application: "Application", settings: Settings, listener: socket.socket
     config = uvicorn.Config(
         application,
         http=HttpProtocol.with_limits(
-            receive_timeout_s=settings.receive_timeout_s, write_timeout_s=settings.write_timeout_s
+            receive_timeout_s=settings.receive_timeout_s,
+            write_timeout_s=settings.write_timeout_s,
+            on_refusal=application.metrics.on_refusal,
         ),
         ws="none",
         log_config=None,

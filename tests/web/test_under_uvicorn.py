@@ -304,6 +304,17 @@ IMPATIENT = HttpProtocol.with_limits(receive_timeout_s=0.2, write_timeout_s=0.2)
 PATIENT = HttpProtocol.with_limits(receive_timeout_s=600, write_timeout_s=600)
 
 
+async def test_what_no_application_hears_of_is_heard_by_who_counts() -> None:
+    codes: list[str] = []
+    protocol = HttpProtocol.with_limits(receive_timeout_s=0.2, write_timeout_s=600, on_refusal=codes.append)
+    async with serve(Application().app, protocol) as port:
+        for sent in (b"no HTTP\r\n\r\n", b"GET / HTTP/1.1\r\n"):
+            async with connect(port) as client:
+                await client.send(sent)
+                await client.response()
+    assert codes == ["invalid_http", "request_timeout"]
+
+
 @pytest.mark.parametrize("sent", [b"G", b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nX-Slow: "])
 async def test_a_head_that_does_not_come_to_its_end_is_refused(sent: bytes) -> None:
     async with serve(Application().app, IMPATIENT) as port, connect(port) as client:

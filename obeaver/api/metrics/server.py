@@ -74,6 +74,10 @@ class ServerMetrics:
         if request.error is not None:
             self._errors.labels(request.error).inc()
 
+    def on_refusal(self, code: str) -> None:
+        """A connection was refused or cut off before it was a request, or after its answer had begun."""
+        self._errors.labels(code).inc()
+
     def on_lag(self, seconds: float) -> None:
         """The event loop came so late."""
         self._lag.observe(seconds)
