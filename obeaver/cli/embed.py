@@ -101,14 +101,26 @@ def _given(word: str) -> str:
 def split_words(words: Sequence[str], store: "Store") -> Asked:
     """Tell the model from the texts: the first word is the model where it is the name or the folder of one."""
     from obeaver.models.catalog import load_catalog
-    from obeaver.models.encoder.layout import is_encoder_folder
+    from obeaver.models.sources.address import is_address
 
     if not words:
         return Asked(None, ())
     known = {*load_catalog(), *(model.name for model in store.list())}
-    if words[0].lower() in known or is_encoder_folder(Path(words[0]).expanduser()):
+    if words[0].lower() in known or is_address(words[0]) or _is_path(words[0]):
         return Asked(words[0], words[1:])
     return Asked(None, words)
+
+
+def _is_path(word: str) -> bool:
+    """Whether a word means a place and not a text: it is one, and is written as one or holds a model."""
+    from obeaver.models.encoder.layout import is_encoder_folder
+
+    try:
+        path = Path(word).expanduser()
+        written = any(mark in word for mark in "/\\") or path.suffix.lower() == ".gguf"
+        return is_encoder_folder(path) or (written and path.exists())
+    except (OSError, RuntimeError):  # a text that is too long for a name; `~nobody`
+        return False
 
 
 def converse(embedder: Embedder) -> None:

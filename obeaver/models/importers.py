@@ -50,6 +50,7 @@ class Importer(Protocol):
 
 def import_source(source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress) -> None:
     """The importer for this kind of source, loaded when there is something to import."""
+    source = _first_part(source)
     if source.is_dir() and model_type(source) not in DECODERS:
         from obeaver.models.encoder.importer import import_encoder
 
@@ -72,6 +73,11 @@ def import_source(source: Path, target: Path, *, recipe: Recipe, name: str, meas
             sha256=recipe.source_sha256,
             progress=progress,
         )
+
+
+def _first_part(source: Path) -> Path:
+    """Of a folder with the parts of a GGUF model, the first; anything else stays what it is."""
+    return min(source.glob("*.gguf"), default=source) if source.is_dir() else source
 
 
 def _is_embedder(file: Path) -> bool:

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from obeaver.errors import FetchError
+from obeaver.errors import FetchError, ModelError
 from obeaver.models.facts import is_model_folder
 from obeaver.models.origin import ENCODER, FOLDER, GGUF, HUB, LOCAL, URL, Form, Origin
 from obeaver.models.progress import Progress
-from obeaver.models.record import sha256_of
 from obeaver.models.sources.address import HubAddress, UrlAddress, parse_address
 from obeaver.models.sources.hub import HubSource
 from obeaver.models.sources.local import LocalSource
 from obeaver.models.sources.source import Offer, Source
 from obeaver.models.sources.web_file import WebFile
+from obeaver.models.split_files import gguf_sha256, parts_of
 from obeaver.models.store import Store, StoredModel
 
 
@@ -112,7 +112,7 @@ def _elsewhere(stored: StoredModel) -> Source | None:
 
 def _local_file(path: Path, sha256: str) -> Source | None:
     try:
-        is_same = path.is_file() and sha256_of(path) == sha256
-    except OSError:
+        is_same = path.is_file() and gguf_sha256(path) == sha256
+    except (OSError, ModelError):
         return None
-    return LocalSource(path, GGUF, sha256, path.stat().st_size) if is_same else None
+    return LocalSource(path, GGUF, sha256, sum(part.stat().st_size for part in parts_of(path))) if is_same else None

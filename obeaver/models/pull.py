@@ -3,31 +3,37 @@
 A name of the catalogue and an address may make obeaver reach out, when the store has no such model; a path never does.
 """
 
+import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from obeaver.errors import FetchError, ModelError
 from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.encoder.layout import CONFIG as ENCODER_CONFIG
-from obeaver.models.encoder.layout import find_graph, is_encoder_folder, require_importable, source_files
+from obeaver.models.encoder.layout import (
+    find_graph,
+    is_encoder_folder,
+    require_encoder,
+    require_importable,
+    source_files,
+)
 from obeaver.models.facts import CONFIG, is_model_folder
 from obeaver.models.importers import EXACT, USUAL, Importer, import_source
 from obeaver.models.kept_source import form_of, source_of
 from obeaver.models.names import checked_name, is_name, unknown_model
 from obeaver.models.obtain import Obtainer, is_as_wanted, is_current
 from obeaver.models.origin import ENCODER, GGUF
+from obeaver.models.places import OLLAMA, model_at, ollama_model
 from obeaver.models.progress import Progress
 from obeaver.models.sources.address import HubAddress, is_address, parse_address
 from obeaver.models.sources.hub import HubSource
-from obeaver.models.sources.local import LocalSource, open_local, open_local_folder
+from obeaver.models.sources.local import LocalSource, open_gguf, open_local_folder
 from obeaver.models.sources.source import Source
 from obeaver.models.sources.web_file import WebFile
 from obeaver.models.store import Store, StoredModel
 from obeaver.models.wanted import Choices, Formats, Wanted, name_of_format
-
-_MAGIC: Final = b"GGUF"
 
 
 def ensure_model(
@@ -80,14 +86,17 @@ def ensure_model(
         return _renewed(stored, choices, obtainer)
     if is_name(lower) and (damaged := store.recorded(lower)) is not None:
         return _repaired(damaged, obtainer)
+    if asked.lower().startswith(OLLAMA):
+        return obtainer.get(_of_file(ollama_model(asked[len(OLLAMA) :], os.environ), None, choices, obtainer))
     path = Path(asked)
     with suppress(RuntimeError):  # `~nobody` stays what it is
         path = path.expanduser()
-    if asked and path.is_dir():
-        return _from_folder(path, choices, obtainer)
-    if path.is_file():
-        return obtainer.get(_of_file(path, None, choices, obtainer))
-    raise ModelError(unknown_model(asked, {*known, *store.names()}))
+    if not asked or not _exists(path):
+        raise ModelError(unknown_model(asked, {*known, *store.names()}))
+    model = model_at(path)
+    if model.is_dir():
+        return _from_folder(model, choices, obtainer)
+    return obtainer.get(_of_file(model, None, choices, obtainer))
 
 
 def import_file(
@@ -121,7 +130,17 @@ def import_file(
         StoreError: No space, not a name, or the store cannot be written.
     """
     obtainer = Obtainer(store, progress, importer)
-    return obtainer.get(_of_file(file, name, Choices(weights, kv, context, measure), obtainer))
+    model = model_at(file)
+    if model.is_dir():
+        raise ModelError(f"{file} is no GGUF file: a model folder needs no import; obeaver serve {file} takes it")
+    return obtainer.get(_of_file(model, name, Choices(weights, kv, context, measure), obtainer))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a text that is too long for a name
+        return False
 
 
 def _remote(asked: str) -> Source:
@@ -146,11 +165,12 @@ def _of_catalog(entry: CatalogEntry, choices: Choices) -> Wanted:
 
 
 def _of_file(file: Path, name: str | None, choices: Choices, obtainer: Obtainer) -> Wanted:
-    from obeaver.models.embedder.kind import is_embedder_file  # here: it loads what reads GGUF files
+    from obeaver.models.embedder.kind import is_embedder_file  # here: both load what reads GGUF files
+    from obeaver.models.gguf.reader import GgufFile
 
-    _require_gguf(file)
-    local = open_local(file, obtainer.store.home / "sources" / "known", progress=obtainer.progress)
-    source = LocalSource(local.path, GGUF, local.sha256, local.size_bytes)
+    source = open_gguf(file, obtainer.store.home / "sources" / "known", progress=obtainer.progress)
+    if file.suffix.lower() != ".gguf":  # its name tells nothing, as those of Ollama's blobs
+        source = replace(source, label=str(GgufFile(file).metadata.get("general.name") or "model"))
     usual = EXACT if is_embedder_file(file) else USUAL[GGUF]
     wanted = Wanted(str(file), (source,), None, choices, usual)
     name = name_of_format(source.name, wanted.formats(GGUF), usual) if name is None else checked_name(name)
@@ -162,6 +182,7 @@ def _from_folder(path: Path, choices: Choices, obtainer: Obtainer) -> StoredMode
     if is_model_folder(path) or not is_encoder_folder(path):
         return _outside(path, CONFIG)
     if find_graph(path) is not None:
+        require_encoder(path)
         return _outside(path, ENCODER_CONFIG)
     require_importable(path)  # before gigabytes are read for their hash
     files = source_files(path)
@@ -195,16 +216,6 @@ def _again(stored: StoredModel, store: Store, choices: Choices) -> Wanted:
     context = recipe.context if choices.context is None else choices.context
     same = Choices(recipe.weights, recipe.kv, context, choices.measure)
     return Wanted(stored.name, (source,), stored.name, same, USUAL[form_of(stored)])
-
-
-def _require_gguf(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    if magic != _MAGIC:
-        raise ModelError(f"{path} is not a GGUF file")
 
 
 def _outside(folder: Path, config: str) -> StoredModel:

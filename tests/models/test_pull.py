@@ -283,7 +283,10 @@ def test_a_name_wins_over_a_folder_of_that_name(
         ("~nobody-at-all/model", "there is no file or folder ~nobody-at-all/model"),
         ("nowhere/model", "there is no file or folder nowhere/model"),
         ("model.GGUF", "there is no file or folder model.GGUF"),
-        ("not-a-model", "not-a-model is not a model folder: it has no genai_config.json"),
+        (
+            "not-a-model",
+            "not-a-model has nothing that can be served: no genai_config.json, no GGUF file, no config.json",
+        ),
         ("notes.gguf", "notes.gguf is not a GGUF file"),
     ],
 )

@@ -98,9 +98,14 @@ class TinyGguf:
     chat_template: str | None = None
     tokenizer: Mapping[str, Value] = field(default_factory=dict)
 
-    def write(self, path: Path) -> Path:
-        """Write the file; returns its path."""
-        writer = gguf.GGUFWriter(path, self.architecture)
+    def write(self, path: Path, *, tensors_each: int = 0) -> Path:
+        """Write the file; returns its path.
+
+        Args:
+            path: Where to.
+            tensors_each: In parts of so many tensors, beside that path: `name-00001-of-00003.gguf` and so on.
+        """
+        writer = gguf.GGUFWriter(path, self.architecture, split_max_tensors=tensors_each)
         for key, value in self._metadata().items():
             _add(writer, f"{self.architecture}.{key}", value)
         writer.add_license("apache-2.0")

@@ -22,6 +22,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
 from obeaver.errors import ModelError
+from obeaver.models.split_files import parts_of
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -64,6 +65,7 @@ class TensorInfo:
         type: How the elements are stored.
         offset: Where its data start in the file.
         num_bytes: How long they are.
+        part: Number of the file, from 0, of a model that is in several.
     """
 
     name: str
@@ -71,6 +73,7 @@ class TensorInfo:
     type: GGMLQuantizationType
     offset: int
     num_bytes: int
+    part: int = 0
 
     @property
     def num_rows(self) -> int:
@@ -98,39 +101,38 @@ class TensorFile(Protocol):
 
 
 class GgufFile:
-    """An open GGUF file; the mapping closes with the last reference to it.
+    """An open GGUF file, or all parts of one that was split; the mappings close with the last reference to it.
 
     Attributes:
-        path: Where it is.
+        path: Where it is; of several parts the first.
         metadata: Its key-value pairs as Python values: int, float, bool, str, and lists of these.
         tensors: Its tensors by name.
+
+    Args:
+        path: The file, or any part of it.
 
     Raises:
         ModelError: The file cannot be read, or is not a whole GGUF file; the message says what is wrong with it.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with path.open("rb") as raw:
-                self._mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
-            self._data: npt.NDArray[np.uint8] = np.frombuffer(self._mapped, np.uint8)
-        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-            raise ModelError(f"{path}: cannot be read as GGUF: {error}") from error
-        try:
-            cursor = _Cursor(self._data.data)
-            num_tensors, num_pairs = _read_header(cursor)
-            self.metadata: Mapping[str, object] = MappingProxyType(_read_metadata(cursor, num_pairs))
-            _check_whole(self.metadata)
-            table = _read_tensor_table(cursor, num_tensors, self.metadata)
-            self.tensors: Mapping[str, TensorInfo] = MappingProxyType(table)
-        except _Broken as error:
-            raise ModelError(f"{path}: not a usable GGUF file: {error}") from error
+        paths = parts_of(path)
+        self.path = paths[0]
+        self._parts = [_Part(part, number, len(paths)) for number, part in enumerate(paths)]
+        self.metadata: Mapping[str, object] = MappingProxyType(self._parts[0].metadata)
+        tensors: dict[str, TensorInfo] = {}
+        for part in self._parts:
+            for name, info in part.tensors.items():
+                if name in tensors:
+                    raise ModelError(f"{part.path}: the tensor {name!r} is in another part of the model too")
+                tensors[name] = info
+        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(tensors)
 
     def let_go(self) -> None:
         """Give back the memory that holds what was read so far; where that is asked for again, it is read again."""
-        if hasattr(self._mapped, "madvise"):  # not on Windows
-            self._mapped.madvise(mmap.MADV_DONTNEED)
+        for part in self._parts:
+            if hasattr(part.mapped, "madvise"):  # not on Windows
+                part.mapped.madvise(mmap.MADV_DONTNEED)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> FloatArray:
         """Some rows of a tensor, dequantised.
@@ -152,9 +154,30 @@ class GgufFile:
         stop = info.num_rows if stop is None else stop
         row_bytes = info.num_bytes // info.num_rows
         first = info.offset + start * row_bytes
-        raw = self._data[first : info.offset + stop * row_bytes].reshape(stop - start, row_bytes)
+        raw = self._parts[info.part].data[first : info.offset + stop * row_bytes].reshape(stop - start, row_bytes)
         values: FloatArray = np.ascontiguousarray(dequantize(np.asarray(raw), info.type), dtype=np.float32)
         return values.reshape(-1) if len(info.shape) == 1 else values
+
+
+class _Part:
+    """One mapped file."""
+
+    def __init__(self, path: Path, number: int, count: int) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as raw:
+                self.mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+            self.data: npt.NDArray[np.uint8] = np.frombuffer(self.mapped, np.uint8)
+        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+            raise ModelError(f"{path}: cannot be read as GGUF: {error}") from error
+        try:
+            cursor = _Cursor(self.data.data)
+            num_tensors, num_pairs = _read_header(cursor)
+            self.metadata = _read_metadata(cursor, num_pairs)
+            _check_part(self.metadata, number, count)
+            self.tensors = _read_tensor_table(cursor, num_tensors, self.metadata, number)
+        except _Broken as error:
+            raise ModelError(f"{path}: not a usable GGUF file: {error}") from error
 
 
 class _Broken(Exception):
@@ -240,19 +263,22 @@ def _read_array(cursor: _Cursor) -> list[object]:
     raise _Broken(f"arrays of value type {kind} are not supported")
 
 
-def _check_whole(metadata: Mapping[str, object]) -> None:
-    """Refuse a part of a model that was split into several files: https://github.com/ggml-org/llama.cpp/discussions/6404."""
-    number, count = metadata.get("split.no", 0), metadata.get("split.count", 0)
-    if not isinstance(number, int) or not isinstance(count, int):
+def _check_part(metadata: Mapping[str, object], number: int, count: int) -> None:
+    """See that a file is the part that its name says: https://github.com/ggml-org/llama.cpp/discussions/6404."""
+    found, of = metadata.get("split.no", 0), metadata.get("split.count", 0)
+    if not isinstance(found, int) or not isinstance(of, int):
         raise _Broken("its split.no and split.count are not numbers")
-    if count > 1:
-        raise _Broken(
-            f"it is part {number + 1} of {count} of a model: give all of it in one file, as llama-gguf-split --merge "
-            "makes it"
-        )
+    if max(of, 1) == count and found == number:
+        return
+    if count == 1:
+        name = f"NAME-{found + 1:05d}-of-{of:05d}.gguf"
+        raise _Broken(f"it is part {found + 1} of {of} of a model: call it {name}, and put the other parts beside it")
+    raise _Broken(f"its name says part {number + 1} of {count}, and its header part {found + 1} of {max(of, 1)}")
 
 
-def _read_tensor_table(cursor: _Cursor, num_tensors: int, metadata: Mapping[str, object]) -> dict[str, TensorInfo]:
+def _read_tensor_table(
+    cursor: _Cursor, num_tensors: int, metadata: Mapping[str, object], part: int
+) -> dict[str, TensorInfo]:
     entries = [_read_tensor_entry(cursor) for _ in range(num_tensors)]
     alignment = _alignment(metadata)
     base = -(-cursor.position // alignment) * alignment
@@ -261,7 +287,7 @@ def _read_tensor_table(cursor: _Cursor, num_tensors: int, metadata: Mapping[str,
     for name, shape, kind, offset in entries:
         if name in tensors:
             raise _Broken(f"the tensor {name!r} occurs twice")
-        tensors[name] = info = TensorInfo(name, shape, kind, base + offset, _size_in_bytes(name, shape, kind))
+        tensors[name] = info = TensorInfo(name, shape, kind, base + offset, _size_in_bytes(name, shape, kind), part)
         if info.offset + info.num_bytes > end:
             raise _Broken(f"the data of {name} reach to byte {info.offset + info.num_bytes}, the file ends at {end}")
     return tensors

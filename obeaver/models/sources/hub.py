@@ -9,12 +9,14 @@ from obeaver.errors import FetchError, ModelError
 from obeaver.models.names import slug
 from obeaver.models.origin import GGUF, HUB, Form, Origin
 from obeaver.models.progress import Progress, amount
+from obeaver.models.record import tree_sha256
 from obeaver.models.sources.address import HubAddress, parse_address
 from obeaver.models.sources.hub_choice import Choice, choose
 from obeaver.models.sources.hub_repo import HubRepo, Listing
 from obeaver.models.sources.patience import USUAL_PATIENCE, Patience
 from obeaver.models.sources.source import Offer
 from obeaver.models.sources.transfer import RemoteFile, download
+from obeaver.models.split_files import model_stem
 
 _MIN_COMMIT = 7
 
@@ -95,15 +97,17 @@ class HubSource:
             if self.sha256 is not None:
                 raise ModelError(f"{self.address} is a folder, which has no one hash")
             return None
-        digest = listing.files[choice.base].digest
-        if digest.algorithm != "sha256":
+        digests = {PurePosixPath(path).name: listing.files[path].digest for path in choice.paths}
+        if any(digest.algorithm != "sha256" for digest in digests.values()):
             return None
-        if self.sha256 not in (None, digest.value):
+        values = {name: digest.value for name, digest in digests.items()}
+        found = next(iter(values.values())) if len(values) == 1 else tree_sha256(values)
+        if self.sha256 not in (None, found):
             raise FetchError(
                 f"{choice.base} of {listing.repo} is not the file it should be: "
-                f"its SHA-256 is {digest.value}, expected {self.sha256}"
+                f"its SHA-256 is {found}, expected {self.sha256}"
             )
-        return digest.value
+        return found
 
 
 def _require_known(listing: Listing, choice: Choice) -> None:
@@ -123,7 +127,7 @@ def _fetch(repo: HubRepo, listing: Listing, choice: Choice, folder: Path, progre
     files = [_remote(repo, listing, choice, path) for path in choice.paths]
     target = folder / "files"
     download(files, target, repo.manners(), title=f"download {listing.repo}", progress=progress)
-    return target / files[0].path if choice.form == GGUF else target
+    return target / files[0].path if choice.form == GGUF and len(files) == 1 else target
 
 
 def _remote(repo: HubRepo, listing: Listing, choice: Choice, path: str) -> RemoteFile:
@@ -143,7 +147,7 @@ def _name(repo: str, base: str) -> str:
     """A GGUF file's own name, which tells its quantisation; a folder's with that of its repository."""
     part, name = PurePosixPath(base), repo.rpartition("/")[2]
     if part.suffix.lower() == ".gguf":
-        return slug(part.stem)
+        return slug(model_stem(part.name))
     return slug(f"{name}-{part.name}" if base else name)
 
 

@@ -20,6 +20,7 @@ from obeaver.models.encoder.safetensors import SHARD_INDEX, SINGLE_FILE
 from obeaver.models.facts import CONFIG as GENAI_CONFIG
 from obeaver.models.origin import ENCODER, FOLDER, GGUF, Form
 from obeaver.models.progress import amount
+from obeaver.models.split_files import part_names
 
 QUANTISATIONS: Final = (
     *("Q8_0", "Q6_K", "Q5_K_M", "Q5_K", "Q5_K_S", "Q5_1", "Q5_0"),
@@ -29,7 +30,6 @@ QUANTISATIONS: Final = (
 download time and hardly any fidelity to that."""
 
 _QUANTISATION: Final = re.compile(r"(?:^|[-._])(I?Q\d\w*?|B?F(?:P)?\d\d|TQ\d_0|MXFP4\w*)(?=$|[-.])", re.IGNORECASE)
-_SPLIT: Final = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 # Files beside a model that are none: the eye of a vision model, statistics for quantisation.
 _BESIDE: Final = ("mmproj", "imatrix")
 # Words in folder names that tell what a folder is for.
@@ -66,7 +66,9 @@ class Choice:
     reason: str | None = None
 
 
-def choose(repo: str, files: Mapping[str, int], asked: str | None, read_json: ReadJson) -> Choice:
+def choose(
+    repo: str, files: Mapping[str, int], asked: str | None, read_json: ReadJson, *, address: str | None = None
+) -> Choice:
     """Choose the files of one model.
 
     Args:
@@ -74,11 +76,12 @@ def choose(repo: str, files: Mapping[str, int], asked: str | None, read_json: Re
         files: Every path to its bytes.
         asked: A file, a folder, a pattern or a quantisation; None leaves it open.
         read_json: Reads a configuration, where the names alone do not tell.
+        address: What a path goes behind when one of several is asked for; the hub's address if not given.
 
     Raises:
         ModelError: There is no model that can be served, or there are several; says what to do.
     """
-    chooser = _Chooser(repo, files, read_json)
+    chooser = _Chooser(repo, files, read_json, f"hf:{repo}:" if address is None else address)
     if asked is None:
         return chooser.within("")
     if asked in files:
@@ -99,15 +102,20 @@ class _Chooser:
     repo: str
     files: Mapping[str, int]
     read_json: ReadJson
+    address: str
 
     def file(self, path: str) -> Choice:
         if not _is_gguf(path):
             raise ModelError(f"{path} of {self.repo} is no GGUF file: name one, or a folder")
-        if _SPLIT.search(path):
-            raise ModelError(
-                f"{path} of {self.repo} is one of several parts, which cannot be imported: take a whole file"
-            )
-        return Choice(GGUF, path, (path,))
+        return self._gguf(path, None)
+
+    def _gguf(self, path: str, reason: str | None) -> Choice:
+        """A file, or all parts of the model that it belongs to."""
+        parts = part_names(path)
+        missing = [part for part in parts if part not in self.files]
+        if missing:
+            raise ModelError(f"{path} of {self.repo} is one of {len(parts)} parts, and {missing[0]} is missing")
+        return Choice(GGUF, parts[0], tuple(parts), reason)
 
     def pattern(self, asked: str) -> Choice:
         ggufs = [path for path in self._ggufs("") if _fits(path, asked)]
@@ -154,22 +162,21 @@ class _Chooser:
         return Choice(FOLDER, folder, tuple(paths), reason)
 
     def _ggufs(self, scope: str) -> list[str]:
+        """Files, and of those that are in parts the first that is there."""
         paths = [path for path in self._below(scope) if _is_gguf(path)]
-        return [path for path in paths if not any(word in path.lower() for word in _BESIDE)]
+        models = {part_names(path)[0]: path for path in reversed(paths)}
+        return [path for path in models.values() if not any(word in path.lower() for word in _BESIDE)][::-1]
 
     def _best_gguf(self, paths: Sequence[str]) -> Choice:
-        whole = [path for path in paths if not _SPLIT.search(path)]
-        if len(paths) == 1 or not whole:
-            return self.file(paths[0])
+        if len(paths) == 1:
+            return self._gguf(paths[0], None)
         for kind in QUANTISATIONS:
-            of_kind = [path for path in whole if quantisation(path) == kind]
+            of_kind = [path for path in paths if quantisation(path) == kind]
             if len(of_kind) == 1:
-                return Choice(
-                    GGUF, of_kind[0], (of_kind[0],), f"of {len(paths)} GGUF files {kind} suits an import best"
-                )
+                return self._gguf(of_kind[0], f"of {len(paths)} GGUF files {kind} suits an import best")
             if of_kind:
                 raise self._several(f"GGUF files of the kind {kind}", of_kind)
-        raise self._several("GGUF files", whole)
+        raise self._several("GGUF files", paths)
 
     def _encoder(self, scope: str) -> Choice:
         base = f"{scope}/" if scope else ""
@@ -206,10 +213,12 @@ class _Chooser:
     def _several(self, what: str, places: Sequence[str]) -> ModelError:
         sized = [f"{place or 'its own folder'} ({amount(self._bytes(place))})" for place in places]
         example = next((place for place in places if place), "FOLDER")
-        return ModelError(f"{self.repo} has several {what}: {_listed(sized)}; choose one: hf:{self.repo}:{example}")
+        return ModelError(f"{self.repo} has several {what}: {_listed(sized)}; choose one: {self.address}{example}")
 
     def _bytes(self, place: str) -> int:
-        return self.files.get(place) or sum(self.files[path] for path in self._below(place))
+        if place in self.files:
+            return sum(self.files.get(part, 0) for part in part_names(place))
+        return sum(self.files[path] for path in self._below(place))
 
 
 def _fits(path: str, asked: str) -> bool:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from obeaver.errors import ModelError
 from obeaver.models.names import name_from
-from obeaver.models.origin import LOCAL, Form, Origin
+from obeaver.models.origin import GGUF, LOCAL, Form, Origin
 from obeaver.models.progress import Progress
 from obeaver.models.record import sha256_of, tree_sha256
 from obeaver.models.sources.source import Offer
+from obeaver.models.split_files import gguf_sha256, model_stem, parts_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +41,14 @@ class LocalSource:
         form: What it is.
         sha256: Of its content.
         size_bytes: Of all files that count.
+        label: What a person would call it, where the path does not tell.
     """
 
     path: Path
     form: Form
     sha256: str
     size_bytes: int
+    label: str | None = None
 
     @property
     def asks(self) -> bool:
@@ -55,7 +58,9 @@ class LocalSource:
     @property
     def name(self) -> str:
         """What a model of it is called: files of one name differ in content, so the hash is part of it."""
-        return name_from(self.path.stem if self.path.is_file() else self.path.name, self.sha256[:8])
+        if self.label is not None:
+            return name_from(self.label, self.sha256[:8])
+        return name_from(model_stem(self.path.name) if self.path.is_file() else self.path.name, self.sha256[:8])
 
     def gave(self, origin: Origin) -> bool:  # noqa: ARG002
         """See `Source.gave`: the hash tells."""
@@ -79,6 +84,22 @@ class LocalSource:
             is_resumable=False,
             fetch=lambda folder, progress: self.path,  # noqa: ARG005
         )
+
+
+def open_gguf(path: Path, known: Path, *, progress: Progress) -> LocalSource:
+    """Identify a GGUF file, or all parts of the model that it belongs to.
+
+    Args:
+        path: The file, or any part.
+        known: As for `open_local`.
+        progress: As for `open_local`.
+
+    Raises:
+        ModelError: A file cannot be read, or a part is missing.
+    """
+    parts = {part: open_local(part, known, progress=progress) for part in parts_of(path)}
+    sha256 = gguf_sha256(path, lambda part: parts[part].sha256)
+    return LocalSource(next(iter(parts)).absolute(), GGUF, sha256, sum(part.size_bytes for part in parts.values()))
 
 
 def open_local(path: Path, known: Path, *, progress: Progress) -> LocalFile:

@@ -17,6 +17,7 @@ from obeaver.models.sources.digest import Digest
 from obeaver.models.sources.patience import USUAL_PATIENCE, Patience, insist
 from obeaver.models.sources.source import Offer
 from obeaver.models.sources.transfer import Manners, RemoteFile, check_status, download, transport_failures
+from obeaver.models.split_files import part_names
 
 _MAGIC = b"GGUF"
 _ANSWER_S = 30.0
@@ -60,6 +61,12 @@ class WebFile:
         if self.size_bytes not in (None, seen.size_bytes):
             raise FetchError(f"{self.address.url} has {seen.size_bytes} bytes instead of {self.size_bytes}")
         name = self.address.file_name
+        parts = part_names(name)
+        if len(parts) > 1:
+            raise ModelError(
+                f"{self.address.url} is one of {len(parts)} parts of a model: fetch all into a folder and give that, "
+                "or the hub's address of the repository (hf:ORG/REPO)"
+            )
         file = RemoteFile(
             name if name.lower().endswith(".gguf") else "source.gguf",
             self.address.url,

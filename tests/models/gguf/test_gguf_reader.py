@@ -88,7 +88,7 @@ def split(number: object, count: object) -> list[bytes]:
 @pytest.mark.parametrize(
     ("number", "count", "reason"),
     [
-        (0, 2, "part 1 of 2 of a model: give all of it in one file"),
+        (0, 2, "part 1 of 2 of a model: call it NAME-00001-of-00002.gguf"),
         (4, 5, "part 5 of 5 of a model"),
         ("0", 2, "split.no and split.count are not numbers"),
         (0, "2", "split.no and split.count are not numbers"),
