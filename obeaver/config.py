@@ -95,6 +95,9 @@ class Settings:
         "NAME:DEVICE picks one of its devices, as in openvino:gpu",
         metavar="NAME",
     )
+    chat_template: str = _option(
+        "", "file with a chat template (Jinja), used in place of the model's own", metavar="FILE"
+    )
     max_rows: int = _option(16, "sequences computed together", minimum=1)
     max_queue: int = _option(256, "requests that may wait for a place; more are answered 429", minimum=0)
     max_input_tokens: int = _option(

@@ -6,6 +6,7 @@
     │   │   ├── ContextLengthExceeded 400  the prompt leaves no room for an answer
     │   │   ├── GrammarTooComplex     400  what the answer must hold to cannot be followed further
     │   │   └── TemplateFailed        400  the model's chat template rejects the conversation
+    │   │       └── NoChatTemplate    400  the model has none: it goes on with texts
     │   ├── Unauthorized              401  no key, or a wrong one
     │   ├── Forbidden                 403  a host or an origin that may not call
     │   ├── NotFound                  404  unknown route, model or alias
@@ -103,6 +104,12 @@ class TemplateFailed(BadRequest):
     """The chat template raised, or cannot express the conversation."""
 
     default_code = "chat_template_failed"
+
+
+class NoChatTemplate(TemplateFailed):
+    """The model has no chat template: it goes on with texts, and knows no conversations."""
+
+    default_code = "no_chat_template"
 
 
 class Unauthorized(ApiError):

@@ -7,7 +7,7 @@ import gc
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from obeaver.api.models.state import ApiState
 from obeaver.api.routes import routes
 from obeaver.app.application import MB, Application
 from obeaver.app.archiving import make_archive
+from obeaver.app.given_template import given_templates
 from obeaver.app.memory import (
     available_bytes,
     give_back,
@@ -46,7 +47,7 @@ from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.providers import AUTO, ProviderChoice, available_providers, choose_provider, described
 from obeaver.engine.tracing import UNTRACED, Tracer
 from obeaver.errors import BadRequest, EngineFailed, ModelError, ProviderError
-from obeaver.models.facts import ModelFacts, read_facts
+from obeaver.models.facts import ModelFacts, read_facts, with_template
 from obeaver.models.library import ChatLibrary
 from obeaver.models.store import Store, StoredModel
 from obeaver.models.summary import ModelSummary
@@ -85,7 +86,13 @@ def chat_application(
     in_flight = InFlight()
     metrics = ServerMetrics()
     trace = TraceFile(Path(settings.trace).expanduser()) if settings.trace else None
-    loader = ChatLoader(settings, store, DecoderMetrics(metrics.registry).of, trace or UNTRACED)
+    loader = ChatLoader(
+        settings,
+        store,
+        DecoderMetrics(metrics.registry).of,
+        trace or UNTRACED,
+        templates=given_templates(settings, models),
+    )
     host = ModelHost(
         loader,
         keep_alive_s=settings.keep_alive_s,
@@ -155,15 +162,22 @@ class ChatLoader:
         store: Where it shows which of its models are in use.
         meter_of: Makes the meter of a model, by its name.
         trace: Records what engines do.
+        templates: Chat templates in place of models' own, by the model's name.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, meter_of: Callable[[str], Meter], trace: Tracer = UNTRACED
+        self,
+        settings: Settings,
+        store: Store,
+        meter_of: Callable[[str], Meter],
+        trace: Tracer = UNTRACED,
+        templates: Mapping[str, str] | None = None,
     ) -> None:
         self._settings = settings
         self._meter_of = meter_of
         self._trace = trace
         self._store = store
+        self._templates = templates or {}
         self._promised_bytes: list[int] = []
 
     def check_device(self, device: str) -> None:
@@ -213,7 +227,8 @@ class ChatLoader:
                 stack.callback(give_back)
                 stack.enter_context(self._store.use(stored))
                 watch = EngineWatch(self._meter_of(stored.name), self._trace)
-                model = await load_model(stored, settings, on_stage=on_stage, watch=watch)
+                template = self._templates.get(stored.name)
+                model = await load_model(stored, settings, on_stage=on_stage, watch=watch, template=template)
                 return dataclasses.replace(model, on_released=stack.pop_all().close)
         finally:
             self._promised_bytes.remove(needed)
@@ -224,7 +239,12 @@ def _unheard(_stage: str) -> None:
 
 
 async def load_model(
-    stored: StoredModel, settings: Settings, *, on_stage: OnStage = _unheard, watch: EngineWatch = UNWATCHED
+    stored: StoredModel,
+    settings: Settings,
+    *,
+    on_stage: OnStage = _unheard,
+    watch: EngineWatch = UNWATCHED,
+    template: str | None = None,
 ) -> LoadedModel:
     """Load a model and start its engine. The event loop stays free.
 
@@ -233,12 +253,13 @@ async def load_model(
         settings: Threads, memory, runner.
         on_stage: Hears what is being done, from any thread.
         watch: Hears what the engine does.
+        template: A chat template in place of the model's own.
 
     Raises:
         ModelError: The folder is broken, its tokenizer is of a kind not known here, or no runner takes it.
     """
     on_stage("read the tokenizer")
-    text = await asyncio.to_thread(_read_text_side, stored)
+    text = await asyncio.to_thread(_read_text_side, stored, template)
     reasons: list[str] = []
     worker = EngineWorker(
         lambda: make_engine(text.facts, settings, reasons, text.grammars, on_stage, watch.trace),
@@ -255,7 +276,7 @@ async def load_model(
         name=stored.name,
         facts=dataclasses.replace(text.facts, name=stored.name),
         tokenizer=text.tokenizer,
-        template=text.template,
+        chat_template=text.template,
         worker=worker,
         loaded_at=time.time(),
         engine_reason="; ".join(reasons),
@@ -282,24 +303,30 @@ class _TextSide(NamedTuple):
 
     facts: ModelFacts
     tokenizer: Tokenizer
-    template: ChatTemplate
+    template: ChatTemplate | None
     grammars: GrammarCompiler | None
 
 
-def _read_text_side(stored: StoredModel) -> _TextSide:
+def _read_text_side(stored: StoredModel, given: str | None) -> _TextSide:
     facts = read_facts(stored.folder)
-    if facts.chat_template is None:
-        raise ModelError(f"{stored.name} has no chat template, so it cannot answer chat requests")
+    if given is not None:
+        facts = with_template(facts, given)
     tokenizer = Tokenizer.from_folder(facts.folder)
     # A tokenizer that cannot decode fails here, and not in every request.
     tokenizer.decoder()
-    template = ChatTemplate(
+    return _TextSide(facts, tokenizer, _template(facts, tokenizer), _grammar_compiler(facts))
+
+
+def _template(facts: ModelFacts, tokenizer: Tokenizer) -> ChatTemplate | None:
+    if facts.chat_template is None:
+        logger.info("%s has no chat template: it goes on with texts, and answers no conversations", facts.name)
+        return None
+    return ChatTemplate(
         facts.chat_template,
         special_tokens=facts.special_tokens,
         control_tokens=tokenizer.control_tokens,
         tool_dialect=facts.tool_dialect,
     )
-    return _TextSide(facts, tokenizer, template, _grammar_compiler(facts))
 
 
 def _grammar_compiler(facts: ModelFacts) -> GrammarCompiler | None:

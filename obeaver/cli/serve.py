@@ -114,8 +114,10 @@ def _compose_dashboard(settings: Settings, models: Sequence[str]) -> "Applicatio
 
 
 def _chat_models(settings: Settings, models: Sequence[str]) -> "list[StoredModel]":
+    from obeaver.app.given_template import check_given_template
     from obeaver.models.store import Store
 
+    check_given_template(settings, len(models))
     store = Store(settings.home)
     found = [chat_model(model, settings, store) for model in models]
     names = [stored.name for stored in found]

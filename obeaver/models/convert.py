@@ -206,7 +206,9 @@ def _build(claim: Claim, checkpoint: Checkpoint, place: Path, target: Target, st
             raise ModelError(f"the model builder made no model of {checkpoint.place}")
         _write_provenance(folder, claim.name, checkpoint, target)
         if read_facts(folder).chat_template is None:
-            progress.note("the checkpoint has no chat template, so obeaver serve will refuse the model")
+            progress.note(
+                "the checkpoint has no chat template, so the model goes on with texts and answers no conversations"
+            )
 
 
 def _made_of(stored: StoredModel) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ Folders that obeaver made have `obeaver.json` too, which says what they were mad
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
@@ -123,6 +123,16 @@ def read_facts(folder: Path) -> ModelFacts:
         licence=provenance.text_or_none("licence"),
         created=_created(folder, provenance),
         fidelity=provenance.object_or_none("fidelity"),
+    )
+
+
+def with_template(facts: ModelFacts, template: str) -> ModelFacts:
+    """The same model with another chat template, and what follows from it."""
+    return replace(
+        facts,
+        chat_template=template,
+        tool_dialect=tool_dialect(template, facts.architecture),
+        think_markers=think_markers(template, _read(facts.folder / _TOKENIZER)),
     )
 
 

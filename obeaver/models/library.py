@@ -71,4 +71,5 @@ class ChatLibrary:
         except ModelError as reason:
             logger.warning("%s is not offered: %s", stored.name, reason)
             return None
-        return LibraryModel(stored, summary) if summary.chat_template is not None else None
+        chats = summary.chat_template is not None or stored.name in self._known
+        return LibraryModel(stored, summary) if chats else None

@@ -107,10 +107,6 @@ def broken_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
 
 
-def no_chat_template(folder: Path) -> None:
-    (folder / "chat_template.jinja").unlink()
-
-
 def an_encoder(store: Store) -> None:
     with store.staging("bad") as folder:
         (folder / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
@@ -150,7 +146,6 @@ CASES = {
     ),
     "a broken configuration": Case(made_of(broken_configuration), BAD, 500, "model_load_failed", "is not JSON"),
     "a broken tokenizer": Case(made_of(broken_tokenizer), BAD, 500, "model_load_failed", "tokenizer.json"),
-    "no chat template": Case(made_of(no_chat_template), BAD, 500, "model_load_failed", "no chat template"),
     "too little memory for the weights": Case(too_large, BAD, 500, "insufficient_memory", "needs about 11,200,0"),
 }
 

@@ -12,7 +12,7 @@ from support.tiny_decoder import TinyDecoder
 
 from obeaver.app.chat import load_model
 from obeaver.config import Settings
-from obeaver.errors import ModelError
+from obeaver.errors import ModelError, NoChatTemplate
 from obeaver.models.store import StoredModel
 
 
@@ -77,8 +77,18 @@ async def test_a_tokenizer_whose_decoder_is_not_known_fails_the_load(tmp_path: P
         await load_model(model, settings())
 
 
-async def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
-    model = stored(tmp_path)
+async def test_a_model_without_a_chat_template_is_loaded_and_knows_no_conversations(tmp_path: Path) -> None:
+    entry = stored(tmp_path)
     (tmp_path / "chat_template.jinja").unlink()
-    with pytest.raises(ModelError, match="no chat template"):
-        await load_model(model, settings())
+    model = await load_model(entry, settings())
+    await model.worker.close()
+    with pytest.raises(NoChatTemplate, match="tiny has no chat template"):
+        _ = model.template
+
+
+async def test_a_template_that_is_given_is_the_models_with_what_follows_from_it(tmp_path: Path) -> None:
+    given = "{% for m in messages %}[{{ m.content }}]{% endfor %}{{ '<tool_call>' if tools }}"
+    model = await load_model(stored(tmp_path), settings(), template=given)
+    await model.worker.close()
+    assert model.facts.chat_template == given
+    assert model.template.render([{"role": "user", "content": "Hi"}]).text == "[Hi]"

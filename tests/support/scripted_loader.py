@@ -114,7 +114,7 @@ class ScriptedLoader:
             name=stored.name,
             facts=facts,
             tokenizer=tokenizer,
-            template=ChatTemplate(
+            chat_template=ChatTemplate(
                 script.template,
                 special_tokens=facts.special_tokens,
                 control_tokens=tokenizer.control_tokens,

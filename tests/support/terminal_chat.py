@@ -139,7 +139,9 @@ async def _load(folder: Path, template: str, runner: ScriptedRunner) -> LoadedMo
         name="scripted",
         facts=facts,
         tokenizer=tokenizer,
-        template=ChatTemplate(template, special_tokens=facts.special_tokens, control_tokens=tokenizer.control_tokens),
+        chat_template=ChatTemplate(
+            template, special_tokens=facts.special_tokens, control_tokens=tokenizer.control_tokens
+        ),
         worker=await start_worker(runner),
         loaded_at=0.0,
     )

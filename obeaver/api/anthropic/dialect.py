@@ -7,7 +7,7 @@ from obeaver.api.anthropic.error_shape import AnthropicErrors
 from obeaver.api.contract.operations import BODY_ERRORS, CHOICE_ERRORS, ENGINE_ERRORS, Operation
 from obeaver.api.core.dialect import Dialect
 from obeaver.api.models.state import ApiState
-from obeaver.errors import ContextLengthExceeded, GrammarTooComplex, ModelNotLoaded, TemplateFailed
+from obeaver.errors import ContextLengthExceeded, GrammarTooComplex, ModelNotLoaded, NoChatTemplate, TemplateFailed
 from obeaver.web.router import Handler
 
 
@@ -31,6 +31,7 @@ ANTHROPIC = Dialect(
                 *BODY_ERRORS,
                 ContextLengthExceeded,
                 GrammarTooComplex,
+                NoChatTemplate,
                 TemplateFailed,
                 *CHOICE_ERRORS,
                 *ENGINE_ERRORS,
@@ -45,7 +46,7 @@ ANTHROPIC = Dialect(
             request="anthropic_count",
             response="AnthropicTokenCount",
             error="AnthropicError",
-            errors=(*BODY_ERRORS, TemplateFailed, *CHOICE_ERRORS, ModelNotLoaded),
+            errors=(*BODY_ERRORS, NoChatTemplate, TemplateFailed, *CHOICE_ERRORS, ModelNotLoaded),
             example='{"messages": [{"role": "user", "content": "Why is the sky blue?"}]}',
         ),
     ),

@@ -7,7 +7,7 @@ from obeaver.api.chat.tokens import TokensApi
 from obeaver.api.contract.operations import BODY_ERRORS, CHOICE_ERRORS, ENGINE_ERRORS, Operation
 from obeaver.api.core.dialect import Dialect
 from obeaver.api.models.state import ApiState
-from obeaver.errors import ContextLengthExceeded, GrammarTooComplex, ModelNotLoaded, TemplateFailed
+from obeaver.errors import ContextLengthExceeded, GrammarTooComplex, ModelNotLoaded, NoChatTemplate, TemplateFailed
 from obeaver.web.router import Handler
 
 
@@ -34,6 +34,7 @@ CHAT = Dialect(
                 *BODY_ERRORS,
                 ContextLengthExceeded,
                 GrammarTooComplex,
+                NoChatTemplate,
                 TemplateFailed,
                 *CHOICE_ERRORS,
                 *ENGINE_ERRORS,
@@ -47,7 +48,7 @@ CHAT = Dialect(
             summary="Tokens of a text or a conversation",
             request="tokenize",
             response="Tokenized",
-            errors=(*BODY_ERRORS, TemplateFailed, *CHOICE_ERRORS, ModelNotLoaded),
+            errors=(*BODY_ERRORS, NoChatTemplate, TemplateFailed, *CHOICE_ERRORS, ModelNotLoaded),
             example='{"prompt": "The beaver is"}',
         ),
         Operation(

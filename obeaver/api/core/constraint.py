@@ -64,12 +64,12 @@ class _Constraint:
     ) -> None:
         markers = model.facts.think_markers
         self._conversation = conversation
-        self._several_calls = conversation.tools.several(model.template)
+        self._several_calls = conversation.tools.several(model.chat_template)
         self._dialect = DIALECTS[model.facts.tool_dialect or DEFAULT_DIALECT]
         self._compiler = compiler
         ids = model.tokenizer.added_ids_in([*(markers or ()), *self._dialect.markers])
         self._control_ids = {text: token_id for text, token_id in ids.items() if compiler.is_control(token_id)}
-        thinks = markers is not None and may_think(model.template, conversation, think_open=think_open)
+        thinks = markers is not None and may_think(model.chat_template, conversation, think_open=think_open)
         thinking = Thinking(*markers, is_open=think_open) if markers and thinks else None
         self._grammar = AnswerGrammar(thinking, self._control_ids, self._dialect.channels)
 

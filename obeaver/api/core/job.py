@@ -88,14 +88,14 @@ def _text_stream(job: Job, stop: Patterns) -> TextStream:
         think_open=job.prompt.think_open,
         tool_dialect=facts.tool_dialect,
         tools=tools.specs,
-        parallel_tool_calls=tools.several(job.model.template),
+        parallel_tool_calls=tools.several(job.model.chat_template),
         expected=expected,
         thinks_again=thinks,
     )
 
 
 def _may_think(job: Job) -> bool:
-    return may_think(job.model.template, job.conversation, think_open=job.prompt.think_open)
+    return may_think(job.model.chat_template, job.conversation, think_open=job.prompt.think_open)
 
 
 def _expected(conversation: Conversation) -> Expected:

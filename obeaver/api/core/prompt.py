@@ -65,14 +65,16 @@ def render(template: ChatTemplate, conversation: Conversation) -> RenderedPrompt
     )
 
 
-def may_think(template: ChatTemplate, conversation: Conversation, *, think_open: bool) -> bool:
+def may_think(template: ChatTemplate | None, conversation: Conversation, *, think_open: bool) -> bool:
     """Whether a model that reasons may do so.
 
     Args:
-        template: Its template.
+        template: Its template; None for a model that has none.
         conversation: What is to be answered.
         think_open: The prompt has opened the reasoning.
     """
+    if template is None:
+        return think_open
     reasoning = conversation.reasoning
     is_off = reasoning.effort == NO_THINKING or reasoning.enabled is False
     return think_open or (not is_off and thinks(template_variables(template, conversation)))

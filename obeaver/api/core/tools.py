@@ -62,9 +62,9 @@ class Tools:
             return cls(tuple(tool for tool in tools if tool.name == choice.name), choice, parallel)
         return cls(tuple(tools), choice, parallel)
 
-    def several(self, template: ChatTemplate) -> bool:
+    def several(self, template: ChatTemplate | None) -> bool:
         """Whether an answer may hold several calls: not where the template could not tell the model of it later."""
-        return self.parallel and Need.ONE_CALL not in template.needs
+        return self.parallel and (template is None or Need.ONE_CALL not in template.needs)
 
     @property
     def specs(self) -> list[ToolSpec]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from obeaver.api.contract.limits import DEFAULT_LIMITS, RequestLimits
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.grammar.grammar import GrammarCompiler
+from obeaver.errors import NoChatTemplate
 from obeaver.models.facts import ModelFacts
 from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.tokenizer import Tokenizer
@@ -23,7 +24,7 @@ class LoadedModel:
         name: What `/v1/models` calls it.
         facts: What its folder says.
         tokenizer: Its tokenizer.
-        template: Its chat template.
+        chat_template: Its chat template; None for a model that goes on with texts alone.
         worker: Its engine, started.
         loaded_at: Seconds since 1970.
         engine_reason: Why this runner runs it, for people.
@@ -36,13 +37,27 @@ class LoadedModel:
     name: str
     facts: ModelFacts
     tokenizer: Tokenizer
-    template: ChatTemplate
+    chat_template: ChatTemplate | None
     worker: EngineWorker
     loaded_at: float
     engine_reason: str = ""
     grammars: GrammarCompiler | None = None
     limits: RequestLimits = DEFAULT_LIMITS
     on_released: Callable[[], None] = _nothing
+
+    @property
+    def template(self) -> ChatTemplate:
+        """Its chat template.
+
+        Raises:
+            NoChatTemplate: It has none.
+        """
+        if self.chat_template is None:
+            raise NoChatTemplate(
+                f"{self.name} has no chat template, so it answers no conversations: let it go on with a text "
+                "(POST /v1/completions), or start the server with --chat-template FILE."
+            )
+        return self.chat_template
 
     @property
     def context_length(self) -> int:

@@ -18,13 +18,22 @@ from obeaver.errors import (
     Forbidden,
     GrammarTooComplex,
     ModelLoadFailed,
+    NoChatTemplate,
     NotFound,
     TemplateFailed,
 )
 from obeaver.web import ndjson
 from obeaver.web.router import Handler
 
-_TEXT_ERRORS = (*BODY_ERRORS, ContextLengthExceeded, GrammarTooComplex, TemplateFailed, *CHOICE_ERRORS, *ENGINE_ERRORS)
+_TEXT_ERRORS = (
+    *BODY_ERRORS,
+    ContextLengthExceeded,
+    GrammarTooComplex,
+    NoChatTemplate,
+    TemplateFailed,
+    *CHOICE_ERRORS,
+    *ENGINE_ERRORS,
+)
 
 
 def _handlers(state: ApiState) -> Mapping[str, Handler]:

@@ -13,6 +13,7 @@ from obeaver.errors import (
     ArchiveUnavailable,
     BadRequest,
     ContextLengthExceeded,
+    NoChatTemplate,
     NotFound,
     TemplateFailed,
 )
@@ -47,6 +48,7 @@ RESPONSES = Dialect(
             errors=(
                 *BODY_ERRORS,
                 ContextLengthExceeded,
+                NoChatTemplate,
                 TemplateFailed,
                 *CHOICE_ERRORS,
                 *ENGINE_ERRORS,

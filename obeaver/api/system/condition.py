@@ -122,6 +122,7 @@ def _engine_details(model: LoadedModel) -> wire.Object:
     return {
         "engine": engine.label,
         "engine_reason": model.engine_reason,
+        "chat_template": model.chat_template is not None,
         "provider": engine.placement.provider,
         "provider_nodes": engine.placement.nodes,
         "num_running": engine.num_running,

@@ -41,6 +41,7 @@ def run_run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from obeaver.app.given_template import check_given_template
     from obeaver.engine.sessions.providers import choose_provider
     from obeaver.models.store import Store
 
@@ -49,6 +50,7 @@ def _run(arguments: argparse.Namespace) -> None:
     sampling, reasoning = _parsed(given_sampling(arguments))
     transcript = Transcript(system=given(arguments.system or "", "--system"))
     store = Store(settings.home)
+    check_given_template(settings, 1)
     asked = _asked(arguments.words, store)
     question = _question(asked.prompt)
     stored = chat_model(asked.model or DEFAULT_MODEL, settings, store)
@@ -116,9 +118,15 @@ def _question(prompt: str) -> str:
 @contextmanager
 def _loaded(runner: asyncio.Runner, stored: "StoredModel", settings: Settings) -> Iterator["LoadedModel"]:
     from obeaver.app.chat import load_model
+    from obeaver.app.given_template import given_template
 
-    model = runner.run(load_model(stored, settings))
+    model = runner.run(load_model(stored, settings, template=given_template(settings)))
     try:
+        if model.chat_template is None:
+            raise CommandError(
+                f"{stored.name} has no chat template, so there is no chat with it: give --chat-template FILE, "
+                "or let obeaver serve go on with texts (/v1/completions)"
+            )
         yield model
     finally:
         runner.run(model.worker.close())

@@ -57,6 +57,7 @@ async def test_health_tells_of_model_engine_and_memory(serve: Any) -> None:
         "model": "scripted",
         "engine": "scripted",
         "engine_reason": "the test wants it",
+        "chat_template": True,
         "provider": "cpu",
         "provider_nodes": {},
         "num_running": 0,
