@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import check, watchers
+from benchmarks import check, dialects, watchers
 from benchmarks.options import add_run_arguments, run_options
 from benchmarks.results.compare import FLOOR, Verdict, compare, print_changes
 from benchmarks.results.document import NotResults, read_results
@@ -26,6 +26,8 @@ def main(words: Sequence[str] | None = None) -> int:
             from benchmarks.imports import cost  # loads numpy and the product: not for --help
 
             return cost.main(words[1:])
+        if words[:1] == ["dialects"]:
+            return dialects.main(words[1:])
         return _run(words)
     except (ObeaverError, NotResults) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -39,7 +41,7 @@ def _run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        usage="python -m benchmarks [compare | check | watchers | import] [OPTION …]",
+        usage="python -m benchmarks [compare | check | dialects | watchers | import] [OPTION …]",
     )
     add_run_arguments(parser)
     arguments = parser.parse_args(words)

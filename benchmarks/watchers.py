@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.contenders.child import Child, child
 from benchmarks.contenders.servers import Server, obeaver
+from benchmarks.event_loop import loop_s
 from benchmarks.load.chat_stream import decode_rate
 from benchmarks.load.pages import Pages
 from benchmarks.time_limit import TimeLimit
@@ -64,10 +65,10 @@ def _pairs(server: Server, pages: Child, arguments: argparse.Namespace) -> list[
     def figures(num_pages: int) -> Figures:
         if num_pages:
             pages.call("open", server.url, num_pages)
-        before_s, begun_s = _loop_s(server), time.monotonic()
+        before_s, begun_s = loop_s(server), time.monotonic()
         try:
             rate = decode_rate(TimeLimit().run(streams(server, arguments.streams, 24, arguments.tokens)))
-            return Figures(rate, (_loop_s(server) - before_s) / (time.monotonic() - begun_s))
+            return Figures(rate, (loop_s(server) - before_s) / (time.monotonic() - begun_s))
         finally:
             pages.call("close")
 
@@ -78,12 +79,6 @@ def _pairs(server: Server, pages: Child, arguments: argparse.Namespace) -> list[
         found = {num_pages: figures(num_pages) for num_pages in order}
         pairs.append((found[0], found[arguments.pages]))
     return pairs
-
-
-def _loop_s(server: Server) -> float:
-    """Seconds that the server's first thread has computed: the event loop's."""
-    thread = min(psutil.Process(server.pid).threads(), key=lambda thread: thread.id)
-    return float(thread.user_time + thread.system_time)
 
 
 def _idle_share(server: Server, pages: Child, num_pages: int) -> float:

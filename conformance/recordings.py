@@ -137,8 +137,11 @@ def _response_object(request: Request, response: Response) -> dict[str, Any]:
     body = json.loads(request.body) if request.body.startswith(b"{") else {}
     dialect = dialect_of(request.target)
     turn = turn_from_bytes(dialect, dialect.endpoint(request.target) or request.target, body, response)
-    endings = order_of_endings(dialect, turn)
-    return {"status": response.status, "headers": _scrubbed(dict(response.headers)), "endings": endings}
+    told: dict[str, Any] = {"endings": order_of_endings(dialect, turn)}
+    # Requests that follow may name it.
+    if isinstance(turn.value, dict) and isinstance(turn.value.get("id"), str):
+        told["id"] = turn.value["id"]
+    return {"status": response.status, "headers": _scrubbed(dict(response.headers)), **told}
 
 
 def _scrubbed(headers: Mapping[str, str]) -> dict[str, str]:

@@ -43,6 +43,7 @@ def replay_case(case: Case, recording: Recording | None, target: Target) -> Resu
         return result(case, HTTP, judge.violations(case, turns, target.facts))
     found: list[str] = []
     seen: dict[int, list[Turn]] = {}
+    ids: dict[str, str] = {}
     for number, step in enumerate(case.steps):
         exchanges = recording.sessions.get(f"{case.slug}.{number}", [])
         if not exchanges:
@@ -50,8 +51,10 @@ def replay_case(case: Case, recording: Recording | None, target: Target) -> Resu
         # What an SDK would add to its own parameters is in the recorded body.
         key = step.extra.get("api_key") or target.api_key
         for exchange in exchanges:
-            turn = _sent_again(case, exchange["request"], recording, target, key)
+            turn = _sent_again(case, _with_ids(exchange["request"], ids), recording, target, key)
             seen.setdefault(number, []).append(turn)
+            if isinstance(turn.value, dict) and exchange["response"].get("id"):
+                ids[exchange["response"]["id"]] = str(turn.value.get("id"))
             found += _order_violations(case, turn, exchange["response"])
     return result(case, recording.title, [*judge.violations(case, seen, target.facts), *found])
 
@@ -66,6 +69,14 @@ def http_turn(case: Case, arguments: Mapping[str, Any], target: Target) -> Turn:
     return _turn(case, value or {}, Request(arguments["method"], arguments["path"], headers, body), target)
 
 
+def _with_ids(request: Mapping[str, Any], ids: Mapping[str, str]) -> Any:
+    """A recorded request that names the answers of now where it named those of then."""
+    text = json.dumps(request)
+    for then, now in ids.items():
+        text = text.replace(then, now)
+    return json.loads(text)
+
+
 def _recordings_for(case: Case, recordings: Sequence[Recording]) -> list[Recording | None]:
     if case.is_http:
         return [None]
@@ -76,7 +87,8 @@ def _recordings_for(case: Case, recordings: Sequence[Recording]) -> list[Recordi
 
 
 def _sent_again(case: Case, request: Mapping[str, Any], recording: Recording, target: Target, api_key: str) -> Turn:
-    endpoint = case.dialect.endpoint(request["path"]) or request["path"]
+    path, mark, query = request["path"].partition("?")
+    endpoint = (case.dialect.endpoint(path) or path) + mark + query
     body = request["body"]
     if endpoint.removeprefix("/models/") in recording.model_ids:
         endpoint = f"/models/{target.facts.model}"

@@ -1,7 +1,7 @@
-"""A streaming chat client that costs little, so that client and server can share two cores.
+"""A streaming client that costs little, so that client and server can share two cores.
 
-It notes what arrives and when, and understands it only after the stream has ended. Works against any server of the
-OpenAI chat API.
+It notes what arrives and when, and understands it only after the stream has ended. `stream_chat` works against any
+server of the OpenAI chat API, `stream_words` in any words that are told it.
 """
 
 import asyncio
@@ -14,6 +14,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 Piece = tuple[float, bytes]
+Tokens = tuple[int, int]
+"""Of the prompt and of the answer."""
+
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -50,6 +53,33 @@ class StreamTrace:
         return [later - earlier for earlier, later in zip(self.arrivals, self.arrivals[1:], strict=False)]
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a protocol words a streamed answer.
+
+    Attributes:
+        path: Where it is asked for.
+        text: The text that an event or a line adds; "" for none.
+        tokens: What it tells of the tokens so far; None for nothing.
+    """
+
+    path: str
+    text: Callable[[Any], str]
+    tokens: Callable[[Any], Tokens | None]
+
+
+def _text(chunk: Any) -> str:
+    return "".join(choice.get("delta", {}).get("content") or "" for choice in chunk.get("choices", ()))
+
+
+def _tokens(chunk: Any) -> Tokens | None:
+    usage = chunk.get("usage")
+    return usage and (usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
+
+
+CHAT = Words("/v1/chat/completions", _text, _tokens)
+
+
 async def stream_chat(
     url: str,
     messages: Sequence[Mapping[str, str]],
@@ -80,6 +110,24 @@ async def stream_chat(
         "ignore_eos": True,
         **parameters,
     }
+    return await stream_words(CHAT, url, body, on_data)
+
+
+async def stream_words(
+    words: Words, url: str, body: Mapping[str, Any], on_data: Callable[[], None] = lambda: None
+) -> StreamTrace:
+    """Send one request for a stream and trace its answer.
+
+    Args:
+        words: The protocol's.
+        url: Scheme, host, port and what stands before the path.
+        body: Of the request.
+        on_data: Called whenever something arrives.
+
+    Raises:
+        StreamFailed: Any status but 200, an error event, or an answer without text.
+        OSError: The server cannot be reached or hangs up.
+    """
     loop, address = asyncio.get_running_loop(), urlsplit(url)
     secure = address.scheme == "https"
     transport, answer = await loop.create_connection(
@@ -90,11 +138,11 @@ async def stream_chat(
     )
     try:
         sent_at = loop.time()
-        transport.write(_request(address.path.rstrip("/"), address.netloc, json.dumps(body).encode()))
+        transport.write(_request(address.path.rstrip("/") + words.path, address.netloc, json.dumps(body).encode()))
         await answer.ended
     finally:
         transport.close()
-    return _trace(sent_at, list(_events(answer.pieces)))
+    return _trace(words, sent_at, list(_events(answer.pieces)))
 
 
 class _Recorder(asyncio.Protocol):
@@ -124,16 +172,16 @@ class _Recorder(asyncio.Protocol):
             self.ended.set_exception(error)
 
 
-def _request(prefix: str, host: str, payload: bytes) -> bytes:
+def _request(path: str, host: str, payload: bytes) -> bytes:
     head = (
-        f"POST {prefix}/v1/chat/completions HTTP/1.1\r\nHost: {host}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + payload
 
 
 def _events(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """The data of each event, with the time at which its last byte came."""
+    """The data of each event or line, with the time at which its last byte came."""
     whole = b"".join(data for _, data in pieces)
     head, _, _ = whole.partition(b"\r\n\r\n")
     body_at = len(head) + 4
@@ -142,10 +190,10 @@ def _events(pieces: Sequence[Piece]) -> Iterator[Piece]:
         raise StreamFailed((status + b": " + whole[body_at : body_at + 500]).decode(errors="replace"))
     pending = b""
     for at, data in (_chunks if b"chunked" in head.lower() else _rest)(pieces, whole, body_at):
-        *events, pending = (pending + data).replace(b"\r\n", b"\n").split(b"\n\n")
-        for event in events:
-            if event.startswith(b"data: "):
-                yield at, event[6:]
+        *lines, pending = (pending + data).split(b"\n")
+        for line in lines:
+            if line.startswith((b"data: ", b"{")):
+                yield at, line.removeprefix(b"data: ").rstrip(b"\r")
 
 
 def _rest(pieces: Sequence[Piece], whole: bytes, place: int) -> Iterator[Piece]:
@@ -174,29 +222,22 @@ def _chunks(pieces: Sequence[Piece], whole: bytes, place: int) -> Iterator[Piece
     raise StreamFailed("the server hung up in the middle of an answer")
 
 
-def _trace(sent_at: float, events: Sequence[Piece]) -> StreamTrace:
+def _trace(words: Words, sent_at: float, events: Sequence[Piece]) -> StreamTrace:
     arrivals, text = [], []
-    usage: dict[str, int] = {}
+    num_prompt, num_tokens = 0, 0
     for at, data in events:
         if data == b"[DONE]":
             continue
         chunk = json.loads(data)
         if "error" in chunk:
             raise StreamFailed(str(chunk["error"]))
-        usage = chunk.get("usage") or usage
-        for choice in chunk.get("choices", ()):
-            if piece := choice.get("delta", {}).get("content"):
-                arrivals.append(at)
-                text.append(piece)
+        num_prompt, num_tokens = words.tokens(chunk) or (num_prompt, num_tokens)
+        if piece := words.text(chunk):
+            arrivals.append(at)
+            text.append(piece)
     if not arrivals:
         raise StreamFailed("the answer has no text")
-    return StreamTrace(
-        sent_at,
-        tuple(arrivals),
-        "".join(text),
-        usage.get("prompt_tokens", 0),
-        usage.get("completion_tokens", 0) or len(arrivals),
-    )
+    return StreamTrace(sent_at, tuple(arrivals), "".join(text), num_prompt, num_tokens or len(arrivals))
 
 
 def decode_rate(traces: Sequence[StreamTrace]) -> float:

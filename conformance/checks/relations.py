@@ -9,6 +9,8 @@ from conformance.turns import Turn
 Relation = Callable[[Dialect, Sequence[Turn]], list[str]]
 SAME_COSINE = 0.999
 SAME_NUMBER = 1e-5
+SAME = ("id", "status", "created_at", "model", "output", "usage")
+"""What a response that was stored is found again with."""
 
 
 def violations(name: str, dialect: Dialect, turns: Sequence[Turn]) -> list[str]:
@@ -88,6 +90,19 @@ def count_is_usage(_dialect: Dialect, turns: Sequence[Turn]) -> list[str]:
     return [] if counted in {told, told + sum(parts)} else [f"{counted} tokens were counted, and usage tells {told}"]
 
 
+def same_response(_dialect: Dialect, turns: Sequence[Turn]) -> list[str]:
+    """All steps have the same response."""
+    first, *others = [{name: turn.value[name] for name in SAME} for turn in turns]
+    return [f"{name} is not the same" for other in others for name in SAME if other[name] != first[name]]
+
+
+def prompts_grow(_dialect: Dialect, turns: Sequence[Turn]) -> list[str]:
+    """Each step's prompt has more tokens than the one before: it goes on with it."""
+    counts = [turn.value["usage"]["input_tokens"] for turn in turns]
+    grows = all(later > earlier for earlier, later in itertools.pairwise(counts))
+    return [] if grows else [f"the prompts have {counts} tokens: what was said before is not in them"]
+
+
 def _differences(plain: Essence, streamed: Essence) -> list[str]:
     pairs = {
         "text": (plain.texts, streamed.texts),
@@ -112,4 +127,6 @@ RELATIONS: dict[str, Relation] = {
     "each vector is that of its text alone": batch_is_singles,
     "prompt tokens add up": tokens_add_up,
     "the count is that of the usage": count_is_usage,
+    "the response is the same": same_response,
+    "each prompt is longer than the one before": prompts_grow,
 }

@@ -10,17 +10,20 @@ const VERSION = require("openai/version").VERSION;
 const TYPES = { string: z.string(), integer: z.int(), number: z.number(), boolean: z.boolean() };
 const FAMILIES = { models: "/models", completions: "/completions", embeddings: "/embeddings", responses: "/responses" };
 
-const endpointOf = (order) =>
-  order.call === "models.retrieve"
-    ? `/models/${order.arguments.model}`
-    : (FAMILIES[order.call.split(/[ .]/)[0]] ?? "/chat/completions");
+const BELOW = { "responses.cancel": "/cancel", "responses.input_items.list": "/input_items" };
+
+function endpointOf({ call, arguments: given }) {
+  if (call === "models.retrieve") return `/models/${given.model}`;
+  if (given.response_id) return `/responses/${given.response_id}${BELOW[call] ?? ""}`;
+  return FAMILIES[call.split(/[ .]/)[0]] ?? "/chat/completions";
+}
 
 const typeOf = (order) => z.object(Object.fromEntries(Object.entries(order.fields).map(([n, t]) => [n, TYPES[t]])));
 const formOf = (order) => zodResponseFormat(typeOf(order), "Answer");
 const textOf = (order) => ({ format: zodTextFormat(typeOf(order), "Answer") });
 
 function requestOf(order) {
-  const request = { ...order.arguments };
+  const { response_id: _, ...request } = order.arguments;
   if (order.call.endsWith(".stream")) request.stream = true;
   if (order.call === "chat.completions.parse") request.response_format = formOf(order);
   if (order.call === "responses.parse") request.text = plain(textOf(order));
@@ -110,6 +113,16 @@ async function seen(client, order) {
     case "chat.completions.parse": {
       const answer = await chat.parse({ ...body, response_format: formOf(order) });
       return { value: plain(answer), parsed: answer.choices[0].message.parsed };
+    }
+    case "responses.retrieve":
+    case "responses.cancel":
+      return { value: plain(await client.responses[order.call.split(".")[1]](body.response_id)) };
+    case "responses.delete":
+      // The SDK gives nothing.
+      return { value: (await client.responses.delete(body.response_id)) ?? null };
+    case "responses.input_items.list": {
+      const page = await client.responses.inputItems.list(body.response_id, { order: body.order });
+      return { value: { object: "list", data: plain(page.data) } };
     }
     case "responses.stream":
       return await responseEvents(client.responses.stream(body));

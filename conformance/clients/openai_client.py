@@ -45,6 +45,15 @@ class Calls:
                 return {"value": dump(await settled(self._client.models.list()))}
             case "models.retrieve":
                 return {"value": dump(await settled(self._client.models.retrieve(arguments["model"])))}
+            case "responses.retrieve" | "responses.cancel":
+                method = getattr(self._client.responses, call.rpartition(".")[2])
+                return {"value": dump(await settled(method(arguments["response_id"])))}
+            case "responses.delete":
+                # The SDK gives nothing.
+                return {"value": await settled(self._client.responses.delete(arguments["response_id"]))}
+            case "responses.input_items.list":
+                page = await settled(self._client.responses.input_items.list(**arguments))
+                return {"value": {"object": "list", "data": [dump(item) for item in page.data]}}
             case "chat.completions.stream" | "responses.stream":
                 return await self._streamed(call, arguments)
             case "chat.completions.parse" | "responses.parse":
@@ -130,13 +139,16 @@ def endpoint_of(call: str, arguments: dict[str, Any]) -> str:
         return f"/models/{arguments['model']}"
     if call == "responses tool loop":
         return "/responses"
+    if "response_id" in arguments:
+        below = {"responses.cancel": "/cancel", "responses.input_items.list": "/input_items"}.get(call, "")
+        return f"/responses/{arguments['response_id']}{below}"
     family = call.rpartition(".")[0]
     return "/" + family.replace(".", "/") if family else "/chat/completions"
 
 
 def request_of(order: Order) -> dict[str, Any]:
     """The body that a call amounts to, for those who check the answer."""
-    request = dict(order["arguments"])
+    request = {name: value for name, value in order["arguments"].items() if name != "response_id"}
     if order["call"].endswith(".stream"):
         request["stream"] = True
     if order["call"] == "chat.completions.parse":

@@ -23,11 +23,17 @@ export async function collect(stream) {
   return items;
 }
 
+const lastOf = (turn) => (turn.chunks?.length ? turn.chunks.at(-1).response : turn.value);
+
 // Reads orders and writes turns: `make` makes one order with a client of its own; the environment has the address and
 // the key of orders that do not have them.
 export async function run(make, version, [addressName, keyName]) {
+  const ids = {};
   for await (const line of createInterface({ input: process.stdin })) {
-    const order = JSON.parse(line);
+    const { label } = JSON.parse(line);
+    const place = label.slice(0, label.lastIndexOf(".") + 1);
+    // `{0.id}` stands for the id of the answer to a case's step 0.
+    const order = JSON.parse(line.replace(/\{(\d+)\.id\}/g, (_, step) => ids[place + step]));
     const url = new URL(order.base_url ?? process.env[addressName]);
     const options = {
       baseURL: words.includes("--labelled") ? `${url.origin}/@${order.label}${url.pathname}` : url.href,
@@ -36,6 +42,7 @@ export async function run(make, version, [addressName, keyName]) {
       timeout: TIMEOUT_MS,
     };
     const turns = await make(options, order);
+    ids[label] = lastOf(turns.at(-1))?.id ?? "";
     console.log(JSON.stringify({ label: order.label, client: version, turns }));
   }
 }

@@ -1,5 +1,6 @@
 """Defects of OpenAI's Responses."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,6 +68,17 @@ def _replacement_characters(_number: int, event: dict[str, Any]) -> None:
         event["delta"] = event["delta"].replace("🦫", "\ufffd\ufffd")
 
 
+def _drifts() -> Break:
+    numbers = itertools.count()
+    return _whole(lambda value: value.update(created_at=value["created_at"] + next(numbers)))
+
+
+def _without_ids(value: Any) -> None:
+    if value.get("object") == "list":
+        for item in value["data"]:
+            del item["id"]
+
+
 DEFECTS: dict[str, Break] = {
     "response-unnumbered": _each(lambda _, event: event.update(sequence_number=0)),
     "response-numbered-from-1": _each(lambda number, event: event.update(sequence_number=number + 1)),
@@ -109,6 +121,11 @@ DEFECTS: dict[str, Break] = {
     "response-arguments-off-schema": _whole(lambda value: _call(value).update(arguments='{"town": "Paris"}')),
     "response-call-without-id": _whole(lambda value: _call(value).update(call_id="")),
     "response-function-not-offered": _whole(lambda value: _call(value).update(name="get_time")),
+    "response-drifts": _drifts(),
+    "response-forgets-what-was-said": _whole(lambda value: value["usage"].update(input_tokens=9, total_tokens=9)),
+    "response-never-ends": _whole(lambda value: value.update(status="in_progress")),
+    "response-items-without-ids": in_json(_without_ids),
+    "response-kept-for-ever": with_status(200),
     "response-ok-for-an-error": with_status(200),
     "response-error-is-a-text": in_json(lambda value: value.update(error=value["error"]["message"])),
 }

@@ -7,7 +7,7 @@ from conformance import event_stream
 from conformance.checks.facts import ServerFacts
 from conformance.dialects.dialect import Dialect, Essence
 from conformance.dialects.openai import errors
-from conformance.dialects.responses import events, response
+from conformance.dialects.responses import events, response, stored
 from conformance.streams import Stream
 from conformance.turns import Turn
 
@@ -33,7 +33,7 @@ class Responses(Dialect):
 
     def violations(self, turn: Turn, facts: ServerFacts) -> list[str]:
         if turn.endpoint != "/responses":
-            return []
+            return stored.violations(turn)
         found = [] if turn.chunks is None else events.violations(turn)
         return found or response.violations(turn.value, turn.request, facts)
 

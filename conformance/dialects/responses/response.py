@@ -24,6 +24,8 @@ def violations(value: Any, request: Object, facts: ServerFacts) -> list[str]:
     found = facts.model_violations(value)
     if abs(value["created_at"] - time.time()) > CLOCK_SKEW_S:
         found.append(f"created_at is {value['created_at']!r}, which is not now in seconds")
+    if request.get("background"):
+        return found + _background_violations(value)
     found += _status_violations(value)
     found += _item_violations(value["output"])
     found += _usage_violations(value, request)
@@ -59,6 +61,12 @@ def _status_violations(value: Object) -> list[str]:
     if value.get("error") is not None:
         found.append(f"the status is {status} and there is an error: {value['error']!r}")
     return found
+
+
+def _background_violations(value: Object) -> list[str]:
+    status = value.get("status")
+    found = [] if status in {"queued", "in_progress", "completed", "incomplete"} else [f"the status is {status!r}"]
+    return found + ([] if value.get("background") is True else ["background is not said back"])
 
 
 def _item_violations(output: Sequence[Any]) -> list[str]:
