@@ -114,6 +114,7 @@ DEFECTS: dict[str, Break] = {
     "message-error-of-openai": _error(without(["type"])),
     "message-error-of-another-type": _error(lambda value: value["error"].update(type="api_error")),
     "message-error-without-request-id": in_headers(request_id=None),
+    "message-without-request-id": in_headers(request_id=None),
     "message-ok-for-an-error": with_status(200),
     "message-unprocessable": with_status(422),
 }

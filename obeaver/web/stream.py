@@ -56,6 +56,9 @@ class EventStream:
         framing: How the chunks are framed already.
         headers: Further headers.
 
+    Attributes:
+        headers: All that it is sent with.
+
     Raises:
         ClientDisconnected: The client left before the end.
     """
@@ -71,7 +74,7 @@ class EventStream:
         self._chunks = chunks
         self._keep_alive_s = keep_alive_s
         self._keep_alive = framing.keep_alive
-        self._headers = {
+        self.headers = {
             "content-type": framing.media_type,
             "cache-control": "no-cache",
             # nginx and its like would hold events back to fill a buffer.
@@ -81,7 +84,7 @@ class EventStream:
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send it to its end."""
-        writer = _StreamWriter(send, self._headers)
+        writer = _StreamWriter(send, self.headers)
         pump = asyncio.create_task(self._pump(writer))
         left = asyncio.create_task(wait_for_disconnect(receive))
         try:
@@ -125,7 +128,7 @@ class _StreamWriter:
 
     def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
         self._send = send
-        self._headers = headers
+        self.headers = headers
         self._turn = asyncio.Lock()
         self._clock = asyncio.get_running_loop().time
         self._last_write_s = self._clock()
@@ -147,7 +150,7 @@ class _StreamWriter:
     async def _write(self, chunk: bytes, *, more_body: bool) -> None:
         if not self._started:
             self._started = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": raw_headers(self._headers)})
+            await self._send({"type": "http.response.start", "status": 200, "headers": raw_headers(self.headers)})
         await self._send({"type": "http.response.body", "body": chunk, "more_body": more_body})
         self._last_write_s = self._clock()
 

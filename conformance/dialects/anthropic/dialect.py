@@ -33,11 +33,11 @@ class Anthropic(Dialect):
 
     def violations(self, turn: Turn, facts: ServerFacts) -> list[str]:
         if turn.endpoint == "/v1/messages/count_tokens":
-            return message.count_violations(turn.value)
+            return message.count_violations(turn.value) + _id_violations(turn)
         if turn.endpoint != "/v1/messages":
             return []
         found = [] if turn.chunks is None else events.violations(turn)
-        return found or message.violations(turn.value, turn.request, facts)
+        return (found or message.violations(turn.value, turn.request, facts)) + _id_violations(turn)
 
     def error_violations(self, turn: Turn) -> list[str]:
         return errors.violations(turn)
@@ -53,3 +53,9 @@ class Anthropic(Dialect):
 
     def stops(self, request: Mapping[str, Any]) -> Sequence[str]:
         return request.get("stop_sequences") or ()
+
+
+def _id_violations(turn: Turn) -> list[str]:
+    """Whether an answer has the id that a person gives who asks what happened to it."""
+    missing = turn.response is not None and not turn.response.header("request-id")
+    return ["the header request-id is missing"] if missing else []

@@ -223,6 +223,16 @@ async def test_a_bad_body_gets_its_error_and_the_next_request_its_answer(row: di
         assert (await message(served))["content"] == [{"type": "text", "text": "Hello"}]
 
 
+@pytest.mark.parametrize(
+    "more", [{"max_tokens": 8}, {"max_tokens": 8, "stream": True}, {}], ids=["whole", "stream", "count"]
+)
+async def test_every_answer_has_the_id_of_its_request(more: dict[str, Any], serve: Any) -> None:
+    async with serve() as served:
+        reply = await served.post(PATH if more else f"{PATH}/count_tokens", messages=HI, **more)
+    assert reply.status == 200
+    assert reply.headers["request-id"] == reply.headers["x-request-id"]
+
+
 async def test_a_prompt_beyond_the_context_is_told_in_anthropics_words(serve: Any) -> None:
     async with serve() as served:
         reply = await served.post(PATH, max_tokens=8, messages=[{"role": "user", "content": "x" * CONTEXT_LENGTH}])
