@@ -77,7 +77,7 @@ class Tally:
 
     Attributes:
         answers: By route and status, whatever they held.
-        errors: By code.
+        errors: By code, of those that have one.
         sequences: Requests that the engine took.
         left: Of those, streams that a client left before their end.
         texts: Texts that were embedded.
@@ -208,8 +208,10 @@ class Client:
             self._tally.problems.append(f"{route}: {answer.status_code} {answer.text[:300]}")
         if answer.status_code >= 400:
             error = json.loads(answer.text)["error"]
-            code = error.get("code") or error.get("type") if isinstance(error, dict) else None
-            self._tally.errors[code or "?"] += 1
+            # Anthropic's and Ollama's errors have no code.
+            code = error.get("code") if isinstance(error, dict) else None
+            if code is not None:
+                self._tally.errors[code] += 1
 
     def _text(self, num_words: int) -> str:
         return " ".join(f"{self._random.choice('abcdefgh')}{self._random.randint(0, 99)}" for _ in range(num_words))
