@@ -83,7 +83,7 @@ class Application:
 
     @asynccontextmanager
     async def _lives(self, life: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
-        async with watching_lag(self.metrics.on_lag), life():
+        async with life(), watching_lag(self.metrics.on_lag):
             yield
 
     def _layers(self, routes: Iterable[Route]) -> ASGIApp:
