@@ -5,10 +5,12 @@ from pathlib import Path
 
 from obeaver.errors import FetchError, ModelError
 from obeaver.models.facts import is_model_folder
+from obeaver.models.format_choice import num_weights_of
 from obeaver.models.origin import ENCODER, FOLDER, GGUF, HUB, LOCAL, URL, Form, Origin
 from obeaver.models.progress import Progress
 from obeaver.models.sources.address import HubAddress, UrlAddress, parse_address
 from obeaver.models.sources.hub import HubSource
+from obeaver.models.sources.hub_choice import quantisation
 from obeaver.models.sources.local import LocalSource
 from obeaver.models.sources.source import Offer, Source
 from obeaver.models.sources.web_file import WebFile
@@ -79,7 +81,12 @@ class KeptSource:
             is_remote=True,
             is_resumable=False,
             fetch=self._fetch_again,
+            num_weights=self._num_weights() if form_of(self.model) == GGUF else None,
         )
+
+    def _num_weights(self) -> int:
+        kind = None if self.model.origin is None else quantisation(self.model.origin.address)
+        return num_weights_of(self.store.sources.size_bytes(self.sha256 or ""), kind)
 
     def _is_kept(self) -> bool:
         return self.sha256 is not None and self.store.sources.has(self.sha256)

@@ -8,12 +8,13 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from obeaver.errors import CommandError, FetchError, ModelError, StoreError
 from obeaver.models.encoder.layout import is_encoder_folder, read_encoder_facts
 from obeaver.models.facts import is_model_folder, read_facts
+from obeaver.models.format_choice import INT4, INT4_BYTES, is_short, memory_bytes, reason_for_int4
 from obeaver.models.importers import EXACT, USUAL, Importer, import_bytes, maker
 from obeaver.models.kept_source import KeptSource, form_of
 from obeaver.models.names import checked_name, name_from
@@ -41,6 +42,7 @@ class Obtainer:
         importer: What turns a source into a folder.
         offline: Never reach out.
         reserved: Names that no model gets unless they are asked for.
+        memory: Bytes that the machine has.
     """
 
     store: Store
@@ -48,6 +50,7 @@ class Obtainer:
     importer: Importer
     offline: bool = False
     reserved: Collection[str] = ()
+    memory: int = field(default_factory=memory_bytes)
 
     def get(self, wanted: Wanted) -> StoredModel:
         """Find it, or make it.
@@ -73,7 +76,18 @@ class Obtainer:
 
     def _there(self, wanted: Wanted) -> StoredModel | None:
         models = self.store.list() if wanted.name is None else [self.store.find(wanted.name)]
-        return next((model for model in models if model is not None and _answers(model, wanted)), None)
+        return next(
+            (model for model in models if model is not None and _answers(model, self._as_made(model, wanted))), None
+        )
+
+    def _as_made(self, stored: StoredModel, wanted: Wanted) -> Wanted:
+        """What was wanted, in the words of a model whose format the memory chose."""
+        recipe = stored.recipe
+        if wanted.choices.weights or wanted.usual or recipe is None or recipe.weights != INT4:
+            return wanted
+        if not is_short(int(stored.size_bytes / INT4_BYTES), self.memory):
+            return wanted
+        return replace(wanted, choices=replace(wanted.choices, weights=INT4))
 
     def _make(self, wanted: Wanted) -> StoredModel:
         for source in wanted.sources[:-1]:
@@ -86,12 +100,20 @@ class Obtainer:
     def _from(self, source: Source, wanted: Wanted) -> StoredModel:
         self.store.clean()
         offer = self._offer(source, wanted)
+        wanted = self.for_memory(wanted, offer.num_weights)
         formats = wanted.formats(offer.form)
         names = self._names(offer, wanted, formats)
         for name in names:
             if (stored := self._at(name, offer, wanted, formats)) is not None:
                 return stored
         raise StoreError(f"other models are called {' and '.join(names)}: choose a name with --name")
+
+    def for_memory(self, wanted: Wanted, num_weights: int | None) -> Wanted:
+        """The same with weights in int4, where nobody chose a format and the memory asks for it."""
+        if wanted.choices.weights or wanted.usual or num_weights is None or not is_short(num_weights, self.memory):
+            return wanted
+        why = reason_for_int4(num_weights, self.memory)
+        return replace(wanted, choices=replace(wanted.choices, weights=INT4), why=why)
 
     def _offer(self, source: Source, wanted: Wanted) -> Offer:
         if not source.asks:
@@ -156,6 +178,8 @@ class Obtainer:
         self, claim: Claim, offer: Offer, formats: Formats, wanted: Wanted, on_wait: Callable[[], None]
     ) -> None:
         weights, kv = formats
+        if wanted.why is not None:
+            self.progress.note(wanted.why)
         needed_bytes = import_bytes(offer.form, offer.size_bytes, weights)
         self._require_space(offer, needed_bytes, claim.name)
         sha256 = None

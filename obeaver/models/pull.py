@@ -20,6 +20,7 @@ from obeaver.models.encoder.layout import (
     source_files,
 )
 from obeaver.models.facts import CONFIG, is_model_folder
+from obeaver.models.format_choice import memory_bytes
 from obeaver.models.importers import EXACT, USUAL, Importer, import_source
 from obeaver.models.kept_source import form_of, source_of
 from obeaver.models.names import checked_name, is_name, unknown_model
@@ -48,6 +49,7 @@ def ensure_model(
     context: int | None = None,
     measure: bool = False,
     offline: bool = False,
+    memory: int | None = None,
     catalog: Mapping[str, CatalogEntry] | None = None,
     importer: Importer = import_source,
 ) -> StoredModel:
@@ -65,6 +67,7 @@ def ensure_model(
         context: Tokens that the model is to be able to use, where an import is needed.
         measure: Whether an import is to find out how near the result is to its source.
         offline: Never fetch.
+        memory: Bytes that this machine has, for the choice of a format; asked of the system if not given.
         catalog: Models that can be fetched by name; the bundled catalogue if not given.
         importer: What turns a source into a folder.
 
@@ -75,9 +78,10 @@ def ensure_model(
     """
     known = load_catalog() if catalog is None else catalog
     choices = Choices(weights, kv, context, measure)
-    obtainer = Obtainer(store, progress, importer, offline, reserved=known.keys())
+    memory = memory_bytes() if memory is None else memory
+    obtainer = Obtainer(store, progress, importer, offline, reserved=known.keys(), memory=memory)
     if is_address(asked):
-        return obtainer.get(Wanted(asked, (_remote(asked),), _free_name(name, known), choices, usual))
+        return obtainer.get(Wanted(asked, (_remote(asked, memory),), _free_name(name, known), choices, usual))
     if name is not None:
         raise ModelError(f"{asked} has a name already: only what comes from an address can be given one")
     if (lower := asked.lower()) in known:
@@ -143,9 +147,9 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _remote(asked: str) -> Source:
+def _remote(asked: str, memory: int) -> Source:
     address = parse_address(asked)
-    return HubSource(address) if isinstance(address, HubAddress) else WebFile(address)
+    return HubSource(address, memory=memory) if isinstance(address, HubAddress) else WebFile(address)
 
 
 def _free_name(name: str | None, known: Collection[str]) -> str | None:
@@ -166,15 +170,16 @@ def _of_catalog(entry: CatalogEntry, choices: Choices) -> Wanted:
 
 def _of_file(file: Path, name: str | None, choices: Choices, obtainer: Obtainer) -> Wanted:
     from obeaver.models.embedder.kind import is_embedder_file  # here: both load what reads GGUF files
-    from obeaver.models.gguf.reader import GgufFile
+    from obeaver.models.gguf.reader import GgufFile, num_weights
 
     source = open_gguf(file, obtainer.store.home / "sources" / "known", progress=obtainer.progress)
     if file.suffix.lower() != ".gguf":  # its name tells nothing, as those of Ollama's blobs
         source = replace(source, label=str(GgufFile(file).metadata.get("general.name") or "model"))
-    usual = EXACT if is_embedder_file(file) else USUAL[GGUF]
-    wanted = Wanted(str(file), (source,), None, choices, usual)
-    name = name_of_format(source.name, wanted.formats(GGUF), usual) if name is None else checked_name(name)
-    return Wanted(str(file), (source,), name, choices, usual)
+    usual = EXACT if is_embedder_file(file) else None
+    wanted = obtainer.for_memory(Wanted(str(file), (source,), None, choices, usual), num_weights(file))
+    if name is None:
+        return replace(wanted, name=name_of_format(source.name, wanted.formats(GGUF), usual or USUAL[GGUF]))
+    return replace(wanted, name=checked_name(name))
 
 
 def _from_folder(path: Path, choices: Choices, obtainer: Obtainer) -> StoredModel:

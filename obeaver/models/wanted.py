@@ -42,6 +42,7 @@ class Wanted:
         name: Its name there; whatever has that name now is replaced. None: a name made from what is fetched.
         choices: What was asked for of an import.
         usual: Formats where none was asked for; None: those that are usual for what is fetched.
+        why: Why a format was chosen that is not the usual one, to be said when it is made; None where there is none.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Wanted:
     name: str | None = None
     choices: Choices = _NO_CHOICES
     usual: Formats | None = None
+    why: str | None = None
 
     def formats(self, form: Form) -> Formats | None:
         """What an import has to make; None where there is none.

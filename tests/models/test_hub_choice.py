@@ -14,7 +14,7 @@ CASES = json.loads(Path(__file__).with_name("hub_choices.json").read_text(encodi
 
 def chosen(case: dict[str, Any]) -> Any:
     files = dict.fromkeys(case["files"], 1_000_000)
-    return choose("org/repo", files, case.get("asked"), lambda path: case["configs"][path])
+    return choose("org/repo", files, case.get("asked"), lambda path: case["configs"][path], memory=case.get("memory"))
 
 
 @pytest.mark.parametrize("case", CASES["chosen"], ids=lambda case: case["what"])

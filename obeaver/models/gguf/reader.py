@@ -159,6 +159,14 @@ class GgufFile:
         return values.reshape(-1) if len(info.shape) == 1 else values
 
 
+def num_weights(path: Path) -> int | None:
+    """How many weights a GGUF file has; None for one that is broken, since its import says what is wrong with it."""
+    try:
+        return sum(math.prod(info.shape) for info in GgufFile(path).tensors.values())
+    except ModelError:
+        return None
+
+
 class _Part:
     """One mapped file."""
 

@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from obeaver.errors import FetchError, ModelError
+from obeaver.models.format_choice import num_weights_of
 from obeaver.models.names import slug
 from obeaver.models.origin import GGUF, HUB, Form, Origin
 from obeaver.models.progress import Progress, amount
 from obeaver.models.record import tree_sha256
 from obeaver.models.sources.address import HubAddress, parse_address
-from obeaver.models.sources.hub_choice import Choice, choose
+from obeaver.models.sources.hub_choice import Choice, choose, quantisation
 from obeaver.models.sources.hub_repo import HubRepo, Listing
 from obeaver.models.sources.patience import USUAL_PATIENCE, Patience
 from obeaver.models.sources.source import Offer
@@ -29,11 +30,13 @@ class HubSource:
         address: The repository, its revision and what of it.
         sha256: Of the file, where that was said before.
         patience: How much the hub may fail.
+        memory: Bytes that the machine has, which decide between files of one model; None does not count them.
     """
 
     address: HubAddress
     sha256: str | None = None
     patience: Patience = USUAL_PATIENCE
+    memory: int | None = None
 
     @property
     def asks(self) -> bool:
@@ -67,7 +70,9 @@ class HubSource:
         repo = HubRepo(self.address.repo, self.address.revision, progress=progress, patience=self.patience)
         listing = repo.listing()
         sizes = {path: file.size_bytes for path, file in listing.files.items()}
-        choice = choose(listing.repo, sizes, self.address.path, partial(repo.read_json, listing.commit))
+        choice = choose(
+            listing.repo, sizes, self.address.path, partial(repo.read_json, listing.commit), memory=self.memory
+        )
         if choice.form == GGUF:
             _require_known(listing, choice)
         size_bytes = sum(sizes[path] for path in choice.paths)
@@ -90,6 +95,7 @@ class HubSource:
             is_remote=True,
             is_resumable=True,
             fetch=partial(_fetch, repo, listing, choice),
+            num_weights=num_weights_of(size_bytes, quantisation(choice.base)) if choice.form == GGUF else None,
         )
 
     def _sha256(self, listing: Listing, choice: Choice) -> str | None:

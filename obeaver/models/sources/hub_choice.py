@@ -18,16 +18,25 @@ from obeaver.models.encoder.layout import CONFIG as ENCODER_CONFIG
 from obeaver.models.encoder.layout import GRAPHS
 from obeaver.models.encoder.safetensors import SHARD_INDEX, SINGLE_FILE
 from obeaver.models.facts import CONFIG as GENAI_CONFIG
+from obeaver.models.format_choice import is_short, num_weights_of
 from obeaver.models.origin import ENCODER, FOLDER, GGUF, Form
 from obeaver.models.progress import amount
 from obeaver.models.split_files import part_names
 
 QUANTISATIONS: Final = (
     *("Q8_0", "Q6_K", "Q5_K_M", "Q5_K", "Q5_K_S", "Q5_1", "Q5_0"),
-    *("Q4_K_M", "Q4_K", "Q4_K_S", "Q4_1", "Q4_0", "F16", "BF16", "F32"),
+    *("Q4_K_M", "Q4_K", "Q4_K_S", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "MXFP4", "MXFP4_MOE", "F16", "BF16", "F32"),
+    *("Q3_K_L", "Q3_K_M", "Q3_K", "Q3_K_S", "IQ3_M", "IQ3_S", "IQ3_XS", "IQ3_XXS", "Q2_K", "Q2_K_S"),
+    *("IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S", "TQ2_0", "TQ1_0"),
 )
 """What an import can read, best first: imports are int8 unless asked otherwise, and what is larger than Q8_0 adds
 download time and hardly any fidelity to that."""
+
+_FOR_INT4: Final = ("Q4_K_M", "Q4_K", "Q5_K_M", "Q5_K", "Q4_K_S", "Q4_1", "Q4_0", *QUANTISATIONS)
+"""The same where memory allows no more than int4: twice the download would add hardly any fidelity."""
+
+# Weights laid out for some processors' instructions, which llama.cpp gave up and nothing else reads.
+_GIVEN_UP: Final = re.compile(r"Q4_0_[48]_[48]")
 
 _QUANTISATION: Final = re.compile(r"(?:^|[-._])(I?Q\d\w*?|B?F(?:P)?\d\d|TQ\d_0|MXFP4\w*)(?=$|[-.])", re.IGNORECASE)
 # Files beside a model that are none: the eye of a vision model, statistics for quantisation.
@@ -67,7 +76,13 @@ class Choice:
 
 
 def choose(
-    repo: str, files: Mapping[str, int], asked: str | None, read_json: ReadJson, *, address: str | None = None
+    repo: str,
+    files: Mapping[str, int],
+    asked: str | None,
+    read_json: ReadJson,
+    *,
+    address: str | None = None,
+    memory: int | None = None,
 ) -> Choice:
     """Choose the files of one model.
 
@@ -76,12 +91,13 @@ def choose(
         files: Every path to its bytes.
         asked: A file, a folder, a pattern or a quantisation; None leaves it open.
         read_json: Reads a configuration, where the names alone do not tell.
+        memory: Bytes that the machine has, where that shall count in the choice.
         address: What a path goes behind when one of several is asked for; the hub's address if not given.
 
     Raises:
         ModelError: There is no model that can be served, or there are several; says what to do.
     """
-    chooser = _Chooser(repo, files, read_json, f"hf:{repo}:" if address is None else address)
+    chooser = _Chooser(repo, files, read_json, f"hf:{repo}:" if address is None else address, memory)
     if asked is None:
         return chooser.within("")
     if asked in files:
@@ -103,6 +119,7 @@ class _Chooser:
     files: Mapping[str, int]
     read_json: ReadJson
     address: str
+    memory: int | None
 
     def file(self, path: str) -> Choice:
         if not _is_gguf(path):
@@ -111,6 +128,9 @@ class _Chooser:
 
     def _gguf(self, path: str, reason: str | None) -> Choice:
         """A file, or all parts of the model that it belongs to."""
+        kind = quantisation(path) or ""
+        if _GIVEN_UP.fullmatch(kind):
+            raise ModelError(f"{path} of {self.repo} is {kind}, which cannot be imported: take Q4_0 or Q4_K_M")
         parts = part_names(path)
         missing = [part for part in parts if part not in self.files]
         if missing:
@@ -130,9 +150,19 @@ class _Chooser:
     def within(self, scope: str) -> Choice:
         if folders := self._genai_folders(scope):
             return self._best_folder(folders, scope)
-        if ggufs := self._ggufs(scope):
+        ggufs = self._ggufs(scope)
+        if ggufs and not self._has_importable_weights(scope):
             return self._best_gguf(ggufs)
         return self._encoder(scope)
+
+    def _has_importable_weights(self, scope: str) -> bool:
+        """Whether an encoder's exact weights stand beside its GGUF files."""
+        base = f"{scope}/" if scope else ""
+        names = [path.removeprefix(base) for path in self._below(scope)]
+        if ENCODER_CONFIG not in names or not _weights(names):
+            return False
+        config = self.read_json(base + ENCODER_CONFIG)
+        return isinstance(config, dict) and config.get("model_type") in FAMILIES
 
     def _genai_folders(self, scope: str) -> list[str]:
         configs = [path for path in self._below(scope) if PurePosixPath(path).name == GENAI_CONFIG]
@@ -170,13 +200,22 @@ class _Chooser:
     def _best_gguf(self, paths: Sequence[str]) -> Choice:
         if len(paths) == 1:
             return self._gguf(paths[0], None)
-        for kind in QUANTISATIONS:
+        short = self._is_short(paths)
+        for kind in _FOR_INT4 if short else QUANTISATIONS:
             of_kind = [path for path in paths if quantisation(path) == kind]
             if len(of_kind) == 1:
-                return self._gguf(of_kind[0], f"of {len(paths)} GGUF files {kind} suits an import best")
+                what = "an import in int4" if short else "an import"
+                return self._gguf(of_kind[0], f"of {len(paths)} GGUF files {kind} suits {what} best")
             if of_kind:
                 raise self._several(f"GGUF files of the kind {kind}", of_kind)
         raise self._several("GGUF files", paths)
+
+    def _is_short(self, paths: Sequence[str]) -> bool:
+        """Whether the model in int8 is too much for the memory."""
+        known = [path for path in paths if quantisation(path) in QUANTISATIONS]
+        if self.memory is None or not known:
+            return False
+        return is_short(num_weights_of(self._bytes(known[0]), quantisation(known[0])), self.memory)
 
     def _encoder(self, scope: str) -> Choice:
         base = f"{scope}/" if scope else ""

@@ -25,6 +25,7 @@ class Offer:
         is_resumable: Whether a fetch can go on from what an earlier one left in the folder; else that must be empty.
         fetch: Brings it into a folder, checks it, and gives the file or the folder, inside that folder. Raises
             FetchError when it cannot be had or is not what it should be, OSError when the disk refuses.
+        num_weights: About how many weights a GGUF file has; None where that decides nothing.
     """
 
     form: Form
@@ -37,6 +38,7 @@ class Offer:
     is_remote: bool
     is_resumable: bool
     fetch: Callable[[Path, Progress], Path]
+    num_weights: int | None = None
 
 
 class Source(Protocol):

@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 from obeaver import __version__
 from obeaver.errors import FetchError, ModelError
+from obeaver.models.format_choice import num_weights_of
 from obeaver.models.names import slug
 from obeaver.models.origin import GGUF, URL, Origin
 from obeaver.models.progress import Progress, amount
 from obeaver.models.sources.address import UrlAddress
 from obeaver.models.sources.digest import Digest
+from obeaver.models.sources.hub_choice import quantisation
 from obeaver.models.sources.patience import USUAL_PATIENCE, Patience, insist
 from obeaver.models.sources.source import Offer
 from obeaver.models.sources.transfer import Manners, RemoteFile, check_status, download, transport_failures
@@ -86,6 +88,7 @@ class WebFile:
             is_remote=True,
             is_resumable=self.sha256 is not None or seen.validator is not None,
             fetch=partial(_fetch, file, self._manners()),
+            num_weights=num_weights_of(seen.size_bytes, quantisation(name)),
         )
 
     def _name(self) -> str:
