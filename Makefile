@@ -45,6 +45,7 @@ format: $(VENV)/.installed-dev
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml obeaver
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
@@ -61,6 +62,9 @@ soak: $(VENV)/.installed-dev ## Everything at once for SOAK_MINUTES=20; five tho
 	OBEAVER_SOAK_SECONDS=$$(($(SOAK_MINUTES) * 60)) $(BIN)/python -m pytest -s tests/e2e/test_mixed_load.py
 	OBEAVER_FORM_PAIRS=5000 $(BIN)/python -m pytest tests/engine/test_forms_kept.py
 	OBEAVER_HOSTILE_SCALE=1 $(BIN)/python -m pytest tests/e2e/test_hostile_bodies.py
+	OBEAVER_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/test_hostile_input.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,fuzz]'
+	$(BIN)/python tests/fuzz_openapi.py 15
 
 coverage: $(VENV)/.installed-dev
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=json:.coverage.json

@@ -100,6 +100,14 @@ class Settings:
     )
     max_rows: int = _option(16, "sequences computed together", minimum=1)
     max_queue: int = _option(256, "requests that may wait for a place; more are answered 429", minimum=0)
+    max_queue_tokens: int = _option(
+        1_000_000, "tokens of prompts that may wait for a place; more are answered 429; 0: any number", minimum=0
+    )
+    max_client_requests: int = _option(
+        0,
+        "requests that one client (API key, or address) may have open; more are answered 429; 0: any number",
+        minimum=0,
+    )
     max_input_tokens: int = _option(
         0, "longest text that an embedding model is given; 0: what the model was made for", minimum=0
     )
@@ -131,6 +139,9 @@ class Settings:
     max_choices: int = _option(128, "most answers to one request, up to 128", minimum=1)
     max_logprobs: int = _option(
         1_000_000, "most log-probabilities that the answers to a request may have, alternatives counted", minimum=1
+    )
+    max_unsent_kb: int = _option(
+        256, "memory for what a client has not read of an answer, in kB; beyond it the answer stands still", minimum=1
     )
     keep_alive_s: float = _option(
         0.0,
@@ -166,6 +177,19 @@ class Settings:
         "how long a client may take to send a request's head, and then its body; slower ones get a 408",
         metavar="S",
         minimum=0.1,
+    )
+    idle_timeout_s: float = _option(
+        5.0,
+        "how long a connection may wait for its next request, before it is closed",
+        metavar="S",
+        minimum=0,
+        parse=seconds,
+    )
+    request_timeout_s: float = _option(
+        0.0,
+        "how long an answer may take (30s, 10m, 1h) before it ends with an error; 0 or never: as long as it takes",
+        metavar="TIME",
+        parse=duration,
     )
     write_timeout_s: float = _option(
         60.0, "how long a client may read nothing of what waits for it, before it is cut off", metavar="S", minimum=0.1

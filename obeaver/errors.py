@@ -16,11 +16,13 @@
     │   ├── PayloadTooLarge           413  the body is over the limit
     │   ├── UnsupportedMediaType      415  the body is not JSON
     │   ├── QueueFull                 429  with `Retry-After`
+    │   │   └── TooManyRequests       429  of one client
     │   ├── InternalError             500  our fault; the message holds no detail
     │   │   ├── EngineFailed          500  a step of the engine failed
     │   │   └── ModelLoadFailed       500  a model could not be loaded; the message says why
     │   └── Unavailable               503  not ready, unhealthy, or draining; with `Retry-After`
     │       ├── ArchiveUnavailable    503  stored responses cannot be read or written
+    │       ├── TimedOut              503  the answer took longer than `--request-timeout`
     │       └── ModelNotLoaded        503  no model is loaded yet
     ├── CommandError                  ends a command: one line on stderr, exit status 1
     │   ├── ModelError                a model folder or file is broken or unsupported
@@ -192,6 +194,12 @@ class QueueFull(ApiError):
         super().__init__(message, headers={"Retry-After": str(retry_after_s)})
 
 
+class TooManyRequests(QueueFull):
+    """One client has as many requests open as it may."""
+
+    default_code = "too_many_requests"
+
+
 class InternalError(ApiError):
     """Our fault. The detail goes to the log, not to the client."""
 
@@ -239,6 +247,12 @@ class ArchiveUnavailable(Unavailable):
     """Stored responses cannot be read or written: the disk is full, read-only or damaged."""
 
     default_code = "archive_unavailable"
+
+
+class TimedOut(Unavailable):
+    """The answer took longer than the server allows."""
+
+    default_code = "timed_out"
 
 
 class ModelNotLoaded(Unavailable):

@@ -9,6 +9,7 @@ from obeaver.app.loop_lag import watching_lag
 from obeaver.config import Settings
 from obeaver.web.access import DEFAULT_OPEN_PATHS, PROBES, ApiKey, HostCheck
 from obeaver.web.cors import Cors
+from obeaver.web.fairness import ClientLimit, Deadline
 from obeaver.web.http10 import WholeForHttp10
 from obeaver.web.in_flight import Drain, InFlight
 from obeaver.web.lifespan import Lifespan
@@ -16,6 +17,7 @@ from obeaver.web.middleware import AccessLog, ErrorBoundary, RequestId
 from obeaver.web.request import BodyLimits
 from obeaver.web.request_log import RequestLog
 from obeaver.web.router import Route, Router
+from obeaver.web.safe_answers import SafeAnswers
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
 
 MB = 1_000_000
@@ -94,8 +96,13 @@ class Application:
         app: ASGIApp = router
         if keys := api_keys(settings):
             app = ApiKey(app, keys=keys, open_paths=self._open_paths)
+        if settings.request_timeout_s:
+            app = Deadline(app, limit_s=settings.request_timeout_s)
+        if settings.max_client_requests:
+            app = ClientLimit(app, most=settings.max_client_requests)
         app = Drain(app, in_flight=self._in_flight, watching=(*PROBES, "/metrics"))
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
         app = ErrorBoundary(app, shape_of=router.error_shape)
         app = Cors(app, origins=settings.cors_origin, shape_of=router.error_shape)
+        app = SafeAnswers(app)
         return WholeForHttp10(RequestId(AccessLog(app, log=self._log, measure=self.metrics.on_request)))

@@ -264,6 +264,7 @@ async def load_model(
     worker = EngineWorker(
         lambda: make_engine(text.facts, settings, reasons, text.grammars, on_stage, watch.trace),
         max_queue=settings.max_queue,
+        max_queue_tokens=settings.max_queue_tokens,
         name=f"engine {stored.name}",
         meter=watch.meter,
     )
@@ -295,6 +296,7 @@ def request_limits(settings: Settings) -> RequestLimits:
         stop_chars=settings.max_stop_chars,
         choices=settings.max_choices,
         logprobs=settings.max_logprobs,
+        unsent_kb=settings.max_unsent_kb,
     )
 
 

@@ -10,6 +10,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES: Final = 65_536
 """Request line and headers."""
+
+SEND_BUFFER_BYTES: Final = 131_072
+"""What the kernel keeps for a client; Linux takes twice of it."""
 
 _ABOUT_UPGRADES: Final = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
@@ -57,6 +61,10 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """A client is here; it has to say something."""
         super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+            # Else the kernel takes megabytes for a client that reads nothing, and its row computes on meanwhile.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

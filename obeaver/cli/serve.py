@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -176,6 +177,7 @@ def _run(application: "Application", settings: Settings, listener: socket.socket
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=math.ceil(settings.idle_timeout_s),
         lifespan="on",
         timeout_graceful_shutdown=_FORCE_AFTER_S,
         backlog=2048,

@@ -37,6 +37,7 @@ class Schedules(RuleBasedStateMachine):
         lookahead: int,
     ) -> None:
         self.failing: set[str] = set()
+        self.paused: set[int] = set()
         self.num_failures = 0
         self.budget_bytes = (row_tokens + prefix_tokens) * BYTES_PER_TOKEN
         self.driver = engine_driver.EngineDriver(
@@ -102,6 +103,20 @@ class Schedules(RuleBasedStateMachine):
     def leave(self, data: st.DataObject) -> None:
         self.driver.core.abort(data.draw(st.sampled_from(sorted(self.driver.sequences))))
 
+    @precondition(lambda self: self.driver.sequences)
+    @rule(data=st.data())
+    def stop_reading(self, data: st.DataObject) -> None:
+        sequence_id = data.draw(st.sampled_from(sorted(self.driver.sequences)))
+        self.paused.add(sequence_id)
+        self.driver.core.pause(sequence_id)
+
+    @precondition(lambda self: self.paused)
+    @rule(data=st.data())
+    def read_on(self, data: st.DataObject) -> None:
+        sequence_id = data.draw(st.sampled_from(sorted(self.paused)))
+        self.paused.remove(sequence_id)
+        self.driver.core.resume(sequence_id)
+
     @rule(method=st.sampled_from(["decode", "prefill", "move_row", "read_kv", "write_kv"]))
     def break_down(self, method: str) -> None:
         self.failing.add(method)
@@ -110,6 +125,8 @@ class Schedules(RuleBasedStateMachine):
         if not hasattr(self, "driver"):
             return
         self.failing.clear()
+        for sequence_id in self.paused:
+            self.driver.core.resume(sequence_id)
         self.driver.run()
         assert self.driver.results.keys() == self.driver.sequences.keys()
         self.driver.check_outputs()

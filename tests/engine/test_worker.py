@@ -92,10 +92,12 @@ class Gate:
 class Rig:
     """A worker, the runner below it, and the gate that holds its thread."""
 
-    def __init__(self, engine_settings: EngineSettings, max_queue: int) -> None:
+    def __init__(self, engine_settings: EngineSettings, max_queue: int, max_queue_tokens: int = 0) -> None:
         self.gate = Gate()
         self.runner = FakeRunner(fails=self.gate)
-        self.worker = EngineWorker(self.build, max_queue=max_queue, name="engine-under-test")
+        self.worker = EngineWorker(
+            self.build, max_queue=max_queue, max_queue_tokens=max_queue_tokens, name="engine-under-test"
+        )
         self._settings = engine_settings
 
     def build(self) -> EngineCore:
@@ -113,8 +115,15 @@ MakeRig = Callable[..., Rig]
 async def make_rig() -> AsyncIterator[MakeRig]:
     rigs: list[Rig] = []
 
-    def make(*, row_tokens: int = 4096, prefix_tokens: int = 0, max_rows: int = 4, max_queue: int = 8) -> Rig:
-        rigs.append(Rig(settings(row_tokens, prefix_tokens, max_rows=max_rows), max_queue))
+    def make(
+        *,
+        row_tokens: int = 4096,
+        prefix_tokens: int = 0,
+        max_rows: int = 4,
+        max_queue: int = 8,
+        max_queue_tokens: int = 0,
+    ) -> Rig:
+        rigs.append(Rig(settings(row_tokens, prefix_tokens, max_rows=max_rows), max_queue, max_queue_tokens))
         return rigs[-1]
 
     yield make
@@ -236,6 +245,44 @@ class TestAborts:
         assert rig.worker.snapshot().totals.finished[FinishReason.ABORTED] == 0
 
 
+class TestPauses:
+    async def test_a_paused_stream_gives_its_row_up_and_goes_on_with_the_same_tokens(self, make_rig: MakeRig) -> None:
+        rig = make_rig(max_rows=1)
+        await rig.worker.start()
+        rig.gate.hold("decode")
+        sequence_id, paused = rig.submit(max_tokens=200)
+        await rig.gate.reached("decode")
+        assert rig.worker.pause(sequence_id)
+        _, other = rig.submit(max_tokens=30)
+        rig.gate.open()
+        await other.end()
+        assert len(paused.token_ids) < 200
+        snapshot = rig.worker.snapshot()
+        assert (snapshot.num_running, snapshot.num_waiting, snapshot.num_paused) == (0, 0, 1)
+        rig.worker.resume(sequence_id)
+        await paused.end()
+        assert paused.token_ids == outputs_alone(PROMPT, greedy(200))
+        assert rig.worker.snapshot().totals.prompt_tokens == 2 * len(PROMPT)
+
+    async def test_a_paused_stream_can_be_aborted(self, rig: Rig) -> None:
+        rig.gate.hold("decode")
+        sequence_id, reader = rig.submit(max_tokens=200)
+        await rig.gate.reached("decode")
+        rig.worker.pause(sequence_id)
+        rig.worker.abort(sequence_id)
+        rig.gate.open()
+        end = await reader.end()
+        assert isinstance(end, Finished)
+        assert end.reason is FinishReason.ABORTED
+
+    async def test_what_is_gone_is_neither_paused_nor_resumed(self, rig: Rig) -> None:
+        rig.worker.pause(12345)
+        rig.worker.resume(12345)
+        _, reader = rig.submit()
+        await reader.end()
+        assert rig.worker.snapshot().num_paused == 0
+
+
 class TestRefusals:
     async def test_a_prompt_that_can_never_fit_is_refused_with_both_numbers(self, rig: Rig) -> None:
         with pytest.raises(ContextLengthExceeded, match=r"length is 512 tokens.*has 600"):
@@ -265,6 +312,21 @@ class TestRefusals:
             await reader.end()
         _, reader = rig.submit()
         await reader.end()
+
+    async def test_the_queue_is_bounded_in_tokens_too_and_one_prompt_may_always_wait(self, make_rig: MakeRig) -> None:
+        rig = make_rig(max_rows=1, max_queue_tokens=len(PROMPT) + 4)
+        await rig.worker.start()
+        rig.gate.hold("decode")
+        _, first = rig.submit()
+        await first.first.wait()
+        _, long = rig.submit(PROMPT * 4)
+        with pytest.raises(QueueFull, match="too many tokens"):
+            rig.submit((1, 2))
+        rig.gate.open()
+        await first.end()
+        await long.end()
+        _, last = rig.submit((1, 2))
+        await last.end()
 
     async def test_before_the_start_nothing_is_taken(self, make_rig: MakeRig) -> None:
         rig = make_rig()

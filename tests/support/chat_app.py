@@ -42,11 +42,11 @@ class ServedChat:
         return answer["model"], answer["choices"][0]["message"]["content"]
 
 
-def make_model(store: Store, name: str, seed: int = 0) -> StoredModel:
-    """Put a small random model into a store."""
+def make_model(store: Store, name: str, seed: int = 0, **decoder: Any) -> StoredModel:
+    """Put a small random model into a store; `decoder` is what else `TinyDecoder` takes."""
     with store.staging(name) as folder:
         write_model_folder(folder)
-        TinyDecoder(vocab=VOCAB_SIZE, seed=seed).write(folder)
+        TinyDecoder(vocab=VOCAB_SIZE, seed=seed, **decoder).write(folder)
     stored = store.find(name)
     assert stored is not None
     return stored

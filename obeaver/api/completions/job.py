@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from obeaver.api.completions.request import CompletionRequest
+from obeaver.api.contract.limits import KB
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.limits import check_sampling, num_logprobs
 from obeaver.api.core.logprobs import ContentLogprobs
@@ -41,6 +42,7 @@ def prepare_completion(model: LoadedModel, asked: CompletionRequest) -> Completi
         BadRequest: An id is none of the model's, a text has no tokens, or the request passes a limit.
         ContextLengthExceeded: A text can never fit.
     """
+    model.worker.refuse_when_full()
     check_sampling(model.limits, asked.sampling, len(asked.prompts))
     return CompletionJob(model, asked, [text_prompt(model, given) for given in asked.prompts])
 
@@ -62,7 +64,12 @@ def start_completion(job: CompletionJob) -> Generation:
         for token_ids, params in work
         for _ in params
     ]
-    generation = Generation(model.worker, texts, lambda: ContentLogprobs(model.tokenizer.token_bytes, end_ids))
+    generation = Generation(
+        model.worker,
+        texts,
+        lambda: ContentLogprobs(model.tokenizer.token_bytes, end_ids),
+        unsent_bytes=model.limits.unsent_kb * KB,
+    )
     try:
         generation.submit_all(work)
     except ContextLengthExceeded as error:

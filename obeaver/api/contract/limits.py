@@ -26,6 +26,7 @@ class RequestLimits:
         stop_chars: Characters of all stop strings together: each is a state of the automaton that finds them.
         choices: Answers.
         logprobs: Log-probabilities in all answers together, alternatives counted.
+        unsent_kb: Memory, in thousands of bytes, of what a client has not read; beyond it an answer stands still.
     """
 
     messages: int = 2048
@@ -35,6 +36,7 @@ class RequestLimits:
     stop_chars: int = 4096
     choices: int = 128
     logprobs: int = 1_000_000
+    unsent_kb: int = 256
 
     def check_messages(self, num_messages: int, at: str) -> None:
         """Refuse a conversation of too many messages.

@@ -16,6 +16,8 @@ from obeaver.errors import (
     PayloadTooLarge,
     QueueFull,
     RequestTimeout,
+    TimedOut,
+    TooManyRequests,
     Unavailable,
     UnsupportedMediaType,
 )
@@ -27,7 +29,7 @@ PROMETHEUS = "text/plain"
 EVENTS = "text/event-stream"
 
 BODY_ERRORS = (BadRequest, RequestTimeout, PayloadTooLarge, UnsupportedMediaType)
-ENGINE_ERRORS = (QueueFull, EngineFailed, Unavailable, ModelNotLoaded)
+ENGINE_ERRORS = (QueueFull, TooManyRequests, EngineFailed, Unavailable, TimedOut, ModelNotLoaded)
 CHOICE_ERRORS = (NotFound, ModelLoadFailed)
 """Of the model that a request names: not served here, under `--strict-model`; unloaded, and cannot be loaded again."""
 

@@ -83,7 +83,7 @@ class Endpoint:
             return await self._done(lambda: make(model, asked), in_thread=in_thread or asked.takes_compiling)
 
     async def _done(self, work: Callable[[], T], *, in_thread: bool) -> T:
-        return await self._state.in_text_thread(work) if in_thread else work()
+        return await (self._state.in_text_thread(work) if in_thread else self._state.turns.do(work))
 
     def head(self, model: LoadedModel, id_prefix: str) -> Head:
         """The beginning of an answer of this model."""

@@ -3,8 +3,9 @@
     worker ──tokens──> Choice ──TextStream──> outbox ──take()──> Generation ──batches──> chat.py
 
 Text work is done when tokens arrive, on the event loop, and not when the client reads: else a client that stalls would
-hide a stop string, and its row would compute on. What a slow client has not taken yet waits in the outbox, at most
-`max_tokens` tokens of it, and goes out in as few pieces as possible.
+hide a stop string, and its row would compute on. What a slow client has not taken yet waits in the outbox, and goes out
+in as few pieces as possible. The outbox has a bound: beyond it the sequence stands still, without a row, until the
+client reads on. Where an engine cannot do that, an answer that waits far beyond the bound ends with an error.
 """
 
 import asyncio
@@ -25,6 +26,15 @@ from obeaver.errors import ApiError, InternalError, Unavailable
 from obeaver.text.events import ContentDelta, TextEvent
 from obeaver.text.text_stream import TextStream
 
+DEFAULT_UNSENT_BYTES: Final = 256_000
+"""Some thousand tokens, or a hundred with 20 log-probabilities each."""
+
+_PIECE_BYTES: Final = 250
+_LOGPROB_BYTES: Final = 100
+"""What a piece, and a log-probability, take in memory, about."""
+
+_FAR_BEYOND: Final = 8
+
 _FEW_PARTS: Final = 2_000
 """Tokens and log-probabilities that are worded on the event loop: some milliseconds."""
 
@@ -39,6 +49,7 @@ class Choice:
         logprobs: Where log-probabilities wait for their text.
         changed: Called when there is something to take.
         now_ns: Nanoseconds, monotonic.
+        unsent_bytes: Memory that the outbox may take before the sequence stands still.
 
     Attributes:
         num_prompt: Tokens of the prompt, once it was submitted.
@@ -59,6 +70,7 @@ class Choice:
         logprobs: ContentLogprobs,
         changed: Callable[[], None],
         now_ns: Callable[[], int],
+        unsent_bytes: int,
     ) -> None:
         self.index = index
         self.num_prompt = 0
@@ -77,6 +89,9 @@ class Choice:
         self._now_ns = now_ns
         self._sequence: SequenceId | None = None
         self._outbox: list[Output] = []
+        self._most_unsent = unsent_bytes
+        self._num_unsent = 0
+        self._paused = False
         self._cancelled = False
 
     @property
@@ -124,6 +139,8 @@ class Choice:
         """What came since the last time; neighbours of a kind are joined."""
         outbox, self._outbox = self._outbox, []
         self._num_taken = self.num_parts
+        self._num_unsent = 0
+        self._go_on()
         return outbox if len(outbox) < 2 else joined(outbox)
 
     def on_tokens(self, tokens: Sequence[SampledToken]) -> None:
@@ -132,16 +149,20 @@ class Choice:
         self.first_ns = self.last_ns if self.first_ns is None else self.first_ns
         with self._failing_loudly():
             for token in tokens:
-                if self._cancelled or self._text.stopped:
+                if self._cancelled or self._text.stopped or self.error is not None:
                     return
                 self._push(token)
         if self._text.stopped:
             self._abort()
+        elif self._num_unsent > self._most_unsent and not self._paused:
+            self._stand_still()
         if self._outbox:
             self._changed()
 
     def on_finish(self, result: Finished) -> None:
         """The engine has ended the sequence."""
+        if self.error is not None:
+            return
         with self._failing_loudly():
             self._end(result)
 
@@ -190,14 +211,30 @@ class Choice:
                 stopped = self._text.stopped
                 released = self._logprobs.release_up_to(event.text) if stopped else self._logprobs.release()
                 self._outbox.append(Piece(self.index, event, released))
+                self._num_unsent += sum(_LOGPROB_BYTES * (1 + len(entry.top)) for entry in released)
             else:
                 self._logprobs.drop()
                 self._outbox.append(Piece(self.index, event))
+            self._num_unsent += _PIECE_BYTES
 
     def _finish_reason(self, result: Finished) -> AnswerEnd:
         if result.reason is FinishReason.LENGTH and not self._text.stopped:
             return "length"
         return "tool_calls" if self._text.num_tool_calls else "stop"
+
+    def _stand_still(self) -> None:
+        """Nobody reads what has come: let others have the row."""
+        if self._sequence is None:
+            return
+        self._paused = self._worker.pause(self._sequence)
+        if not self._paused and self._num_unsent > _FAR_BEYOND * self._most_unsent:
+            self._abort()
+            self.on_error(Unavailable("The client did not read its answer, so it was ended.", code="not_read"))
+
+    def _go_on(self) -> None:
+        if self._paused and self._sequence is not None:
+            self._paused = False
+            self._worker.resume(self._sequence)
 
     def _abort(self) -> None:
         if self._sequence is not None and not self.done:
@@ -214,6 +251,7 @@ class Generation:
         texts: One text stream for each choice.
         new_logprobs: Makes a place where a choice's log-probabilities wait.
         now_ns: Nanoseconds, monotonic.
+        unsent_bytes: Memory that what a client has not taken may take, of each answer.
 
     Attributes:
         choices: The answers.
@@ -226,11 +264,13 @@ class Generation:
         texts: Sequence[TextStream],
         new_logprobs: Callable[[], ContentLogprobs],
         now_ns: Callable[[], int] = time.perf_counter_ns,
+        unsent_bytes: int = DEFAULT_UNSENT_BYTES,
     ) -> None:
         self._changed = asyncio.Event()
         self._begun_ns = now_ns()
         self.choices = [
-            Choice(index, worker, text, new_logprobs(), self._changed.set, now_ns) for index, text in enumerate(texts)
+            Choice(index, worker, text, new_logprobs(), self._changed.set, now_ns, unsent_bytes)
+            for index, text in enumerate(texts)
         ]
         self._first_choices: list[Choice] = []
         self.batch_is_long = False

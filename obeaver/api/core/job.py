@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from obeaver.api.contract.limits import KB
 from obeaver.api.core.constraint import grammar_of
 from obeaver.api.core.conversation import Conversation
 from obeaver.api.core.generation import Generation
@@ -37,6 +38,7 @@ def prepare(model: LoadedModel, conversation: Conversation, sampling: Sampling) 
         ContextLengthExceeded: The conversation can never fit.
         TemplateFailed: The template rejects the conversation.
     """
+    model.worker.refuse_when_full()
     check_sampling(model.limits, sampling)
     prompt = make_prompt(model, conversation)
     return Job(model, conversation, sampling, prompt, grammar_of(conversation, model, think_open=prompt.think_open))
@@ -60,7 +62,12 @@ def start(job: Job) -> Generation:
     end_ids = frozenset(model.facts.eos_ids)
     stop = Patterns(job.sampling.stop)
     texts = [_text_stream(job, stop) for _ in params]
-    generation = Generation(model.worker, texts, lambda: ContentLogprobs(model.tokenizer.token_bytes, end_ids))
+    generation = Generation(
+        model.worker,
+        texts,
+        lambda: ContentLogprobs(model.tokenizer.token_bytes, end_ids),
+        unsent_bytes=model.limits.unsent_kb * KB,
+    )
     try:
         generation.submit(token_ids, params)
     except ContextLengthExceeded as error:

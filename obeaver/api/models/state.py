@@ -18,6 +18,7 @@ from obeaver.monitor.monitor import Monitor
 from obeaver.web.background import BackgroundWork
 from obeaver.web.in_flight import InFlight
 from obeaver.web.request_log import RequestLog
+from obeaver.web.turns import Turns
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class ApiState:
         request_log: The latest requests.
         stream_keep_alive_s: Silence in a stream before a comment is sent.
         text_threads: Where long prompts are made; shut down by `close`.
+        turns: In which short requests are prepared on the event loop.
         clock: Seconds since 1970.
         random_hex: Makes the random part of an answer's id.
     """
@@ -64,6 +66,7 @@ class ApiState:
     request_log: RequestLog = field(default_factory=RequestLog)
     stream_keep_alive_s: float = 10.0
     text_threads: ThreadPoolExecutor = field(default_factory=_text_threads)
+    turns: Turns = field(default_factory=Turns)
     clock: Callable[[], float] = time.time
     random_hex: Callable[[], str] = _random_hex
 

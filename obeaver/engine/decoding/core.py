@@ -134,12 +134,26 @@ class EngineCore:
         if ended is not None:
             self._ended.append(ended)
 
+    @property
+    def can_pause(self) -> bool:
+        """Whether a sequence can stand still without a trace in its tokens."""
+        return self.info.decodes_as_prefill
+
+    def pause(self, sequence_id: SequenceId) -> None:
+        """Let a sequence stand still, without a row, until `resume`; needs `can_pause`. Unknown ids are ignored."""
+        self._scheduler.pause(sequence_id)
+
+    def resume(self, sequence_id: SequenceId) -> None:
+        """Let a sequence go on. Unknown ids are ignored."""
+        self._scheduler.resume(sequence_id)
+
     def step(self) -> StepOutcome:
         """Advance everybody as far as one step goes."""
         span = self._trace.span
         with span("step", running=self._scheduler.num_running, waiting=self._scheduler.num_waiting):
             with span("retire"):
                 self._retire()
+                self._set_aside()
             with span("plan"):
                 plan = self._scheduler.plan()
             try:
@@ -158,6 +172,7 @@ class EngineCore:
         return EngineStats(
             running=tuple(map(RunningSequence.of, self._scheduler.running())),
             num_waiting=self._scheduler.num_waiting,
+            num_paused=self._scheduler.num_paused,
             kv_used_bytes=self.admission.num_bytes(self._slots.shape),
             prefix_cache_bytes=0 if prefix is None else prefix.used_bytes,
             prefix_cache_entries=0 if prefix is None else prefix.num_nodes,
@@ -186,6 +201,15 @@ class EngineCore:
             if self._prefix is not None and sequence.row is not None:
                 self._store(self._prefix, sequence, sequence.row)
             self._runner.release_row(self._scheduler.release(sequence))
+
+    def _set_aside(self) -> None:
+        """Take the rows of paused sequences; what stands in them is kept for when they go on."""
+        for sequence in self._scheduler.to_set_aside():
+            if self._prefix is not None and sequence.row is not None:
+                self._store(self._prefix, sequence, sequence.row)
+            self._runner.release_row(self._scheduler.set_aside(sequence))
+            if self._lookahead is not None:
+                self._lookahead.forget()
 
     def _store(self, prefix: PrefixCache, sequence: Sequence, row: int) -> None:
         try:
@@ -244,7 +268,7 @@ class EngineCore:
             self._load(chunk)
             logits: Logits | None
             num_top = self._scheduler.sequence(chunk.sequence_id).params.num_prompt_logprobs
-            if num_top is not None:
+            if num_top is not None and not chunk.is_again:
                 logits = self._prefill_with_logprobs(chunk, num_top)
             else:
                 logits = self._runner.prefill(chunk.row, chunk.token_ids, chunk.start, chunk.is_last)

@@ -19,6 +19,7 @@ class EngineSnapshot:
         placement: Which execution provider computes, and how much of the model.
         num_running: Sequences in prefill or decode.
         num_waiting: Sequences that have not begun.
+        num_paused: Sequences whose clients do not read: they have no row.
         max_rows: Most sequences that run together.
         kv_budget_bytes: Bytes that keys and values may take, rows and prefix cache.
         kv_used_bytes: Bytes of the row buffers.
@@ -33,6 +34,7 @@ class EngineSnapshot:
     placement: Placement = field(default_factory=Placement)
     num_running: int = 0
     num_waiting: int = 0
+    num_paused: int = 0
     max_rows: int = 0
     kv_budget_bytes: int = 0
     kv_used_bytes: int = 0

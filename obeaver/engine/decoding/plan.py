@@ -56,10 +56,11 @@ class PrefillChunk:
     Attributes:
         sequence_id: Whose prompt it is.
         row: The row after the plan's moves.
-        token_ids: At least one.
+        token_ids: At least one, of the prompt, or of a sequence that was set aside also of its output.
         start: Place of the first of them; everything before stands in the row, or comes from `source`.
         is_last: The prompt ends here: logits are wanted, a token is sampled.
         source: Set in a sequence's first chunk when some of its prompt is known already.
+        is_again: The sequence was set aside, and goes on: its prompt was counted, and reported on, before.
     """
 
     sequence_id: SequenceId
@@ -68,6 +69,7 @@ class PrefillChunk:
     start: int
     is_last: bool
     source: PrefixSource | None = None
+    is_again: bool = False
 
     @property
     def stop(self) -> int:

@@ -18,7 +18,11 @@ The rules:
    a prompt in this very plan is about to compute `MIN_GAIN` tokens more of it than that, it waits one step for them:
    that prompt is in the plan, so it advances or ends, and nobody ever waits for somebody who waits. The last token of a
    prompt is always computed, for its logits.
-5. *Reservation.* Who starts is charged its worst case, so nobody who runs can ever lack memory (`admission`).
+5. *Nobody computes for a client that does not read.* A sequence that is paused gives its row up at the step's edge, and
+   what it has computed goes to the prefix cache. When it goes on, it waits at its old place in the line and begins as a
+   prompt does, with its output behind its prompt. That is done only where decoding leaves what prefilling would, since
+   its tokens would else depend on the pause.
+6. *Reservation.* Who starts is charged its worst case, so nobody who runs can ever lack memory (`admission`).
 
     queue of waiting      Scheduler                          add, abort, commit
     rows                  KvSlots, told by the scheduler     commit, release
@@ -85,16 +89,22 @@ class Scheduler:
         self._match_outputs = match_outputs
         self._waiting: deque[Sequence] = deque()
         self._by_id: dict[SequenceId, Sequence] = {}
+        self._paused: set[SequenceId] = set()
 
     @property
     def num_waiting(self) -> int:
-        """Sequences that have not begun."""
+        """Sequences that have not begun, or go on after a pause."""
         return len(self._waiting)
+
+    @property
+    def num_paused(self) -> int:
+        """Sequences that were set aside."""
+        return len(self._by_id) - len(self._waiting) - self.num_running
 
     @property
     def num_running(self) -> int:
         """Sequences in prefill or decode."""
-        return len(self._by_id) - len(self._waiting)
+        return sum(sequence.status is not Status.WAITING for sequence in self._by_id.values())
 
     def running(self) -> list[Sequence]:
         """Sequences in prefill or decode, in the order of their rows."""
@@ -118,6 +128,27 @@ class Scheduler:
         """End a sequence wherever it stands; None if it is not there any more. Its row is free at the step's edge."""
         sequence = self._by_id.get(sequence_id)
         return None if sequence is None else self._end(sequence, FinishReason.ABORTED)
+
+    def pause(self, sequence_id: SequenceId) -> None:
+        """Let a sequence give its row up at the next edge; one that still computes its prompt, when that is done."""
+        if sequence_id in self._by_id and self._match_outputs:
+            self._paused.add(sequence_id)
+            self._line_up()
+
+    def resume(self, sequence_id: SequenceId) -> None:
+        """Let a sequence go on that was paused; the others are not touched."""
+        self._paused.discard(sequence_id)
+        self._line_up()
+
+    def to_set_aside(self) -> list[Sequence]:
+        """Paused sequences that own a row and have something to go on from."""
+        decoding = self._slots.with_status(Status.DECODE)
+        return [sequence for sequence in decoding if sequence.id in self._paused]
+
+    def set_aside(self, sequence: Sequence) -> int:
+        """A paused sequence gives its row back; which it was."""
+        sequence.set_aside()
+        return self._slots.free(sequence)
 
     def fail_running(self, error: ApiError) -> tuple[Ended, ...]:
         """End every sequence that has begun with this error; the waiting ones are not touched."""
@@ -167,11 +198,13 @@ class Scheduler:
         """Violations of what this module promises, in words; an empty list is health."""
         found = self._slots.invariants()
         running = [s for s in self._by_id.values() if s.status is not Status.WAITING]
+        if not self._paused <= self._by_id.keys():
+            found.append("a sequence that is gone is paused")
         if sum(s.status is Status.PREFILL for s in running) > 1:
             found.append("more than one prompt is half done")
         if not self._admission.fits(self._admission.reserved(s.max_num_tokens for s in running)):
             found.append("running sequences may need more than the budget")
-        if [s.id for s in self._by_id.values() if s.status is Status.WAITING] != [s.id for s in self._waiting]:
+        if [s.id for s in self._in_line()] != [s.id for s in self._waiting]:
             found.append("the line of waiting sequences is out of order")
         return found + [f"sequence {s.id} runs without a row" for s in running if s.row is None]
 
@@ -186,7 +219,7 @@ class Scheduler:
                 return
             source = self._known_prefix(sequence, draft.layout)
             start = 0 if source is None else source.num_tokens
-            num_new = sequence.num_prompt - start
+            num_new = len(sequence.fill_ids) - start
             if not draft.is_worth_starting(num_new, start) or self._gains(sequence, start, draft.chunks):
                 return
             draft.layout.append(sequence)
@@ -199,9 +232,9 @@ class Scheduler:
         """The longest prefix that can be copied; the last prompt token is never part of it."""
         if self._prefix is None or sequence.params.num_prompt_logprobs is not None:
             return None
-        limit = sequence.num_prompt - 1
-        stored = self._prefix.match(sequence.prompt_ids[:limit])
-        lengths = [common_prefix(self.storable(other), sequence.prompt_ids[:limit]) for other in layout]
+        wanted = sequence.fill_ids[:-1]
+        stored = self._prefix.match(wanted)
+        lengths = [common_prefix(self.storable(other), wanted) for other in layout]
         longest = max(lengths, default=0)
         best: PrefixMatch | RowPrefix = stored
         if longest > stored.num_tokens:
@@ -212,8 +245,8 @@ class Scheduler:
         """Whether waiting for this plan's prompts would save the sequence enough."""
         if self._prefix is None or sequence.params.num_prompt_logprobs is not None:
             return False
-        limit = sequence.prompt_ids[: sequence.num_prompt - 1]
-        coming = (common_prefix(self._by_id[c.sequence_id].prompt_ids[: c.stop], limit) for c in chunks)
+        wanted = sequence.fill_ids[:-1]
+        coming = (common_prefix(self._by_id[c.sequence_id].fill_ids[: c.stop], wanted) for c in chunks)
         return max(coming, default=0) - known >= MIN_GAIN
 
     def _new_shape(self, layout: list[Sequence]) -> KvShape | None:
@@ -226,7 +259,9 @@ class Scheduler:
         self._waiting.remove(sequence)
         self._slots.assign(sequence, chunk.row)
         sequence.move_to(Status.PREFILL)
-        sequence.num_computed = sequence.num_cached = chunk.start
+        sequence.num_computed = chunk.start
+        if not chunk.is_again:
+            sequence.num_cached = chunk.start
 
     def _settle(
         self, sequence: Sequence, result: RowResult, num_tokens: int, advanced: list[Advanced], ended: list[Ended]
@@ -253,11 +288,19 @@ class Scheduler:
         is_full = len(sequence.output_ids) >= sequence.params.max_tokens
         return FinishReason.LENGTH if is_full or sampled.is_stuck else None
 
+    def _in_line(self) -> list[Sequence]:
+        """Those who wait, in the order in which they came."""
+        return [s for s in self._by_id.values() if s.status is Status.WAITING and s.id not in self._paused]
+
+    def _line_up(self) -> None:
+        self._waiting = deque(self._in_line())
+
     def _end(self, sequence: Sequence, reason: FinishReason) -> Ended:
-        if sequence.status is Status.WAITING:
+        if sequence.status is Status.WAITING and sequence.id not in self._paused:
             self._waiting.remove(sequence)
         sequence.finish(reason)
         del self._by_id[sequence.id]
+        self._paused.discard(sequence.id)
         finished = Finished(reason, sequence.num_prompt, sequence.num_cached, len(sequence.output_ids))
         return Ended(sequence.id, finished)
 
@@ -280,10 +323,11 @@ class _Draft:
 
     def compute(self, sequence: Sequence, row: int, start: int, source: PrefixSource | None) -> None:
         """Spend the budget on the prompt from here on."""
-        ids = sequence.prompt_ids[start : start + self._affordable(start)]
+        ids = sequence.fill_ids[start : start + self._affordable(start)]
         self.budget -= self._prices.cost(len(ids), start)
-        is_last = start + len(ids) == sequence.num_prompt
-        self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source))
+        is_last = start + len(ids) == len(sequence.fill_ids)
+        is_again = bool(sequence.output_ids)
+        self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again))
 
     def _affordable(self, start: int) -> int:
         """Tokens of the next chunk; the first of a step is never so short that the prompt crawls."""

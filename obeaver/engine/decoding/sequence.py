@@ -4,8 +4,10 @@ A *sequence* is one stream of token ids inside the engine; a *request* exists on
 `n=4` makes four sequences.
 
     WAITING ──> PREFILL ──> DECODE ──> FINISHED
-       │           │                      ^
-       └───────────┴──────────────────────┘      (abort, failure, or a first token that ends it)
+       ^           │          │           ^
+       │           └──────────┼───────────┤      (abort, failure, or a first token that ends it)
+       └──────────────────────┘           │      (set aside: nobody reads what it has said)
+       (waiting ones end too) ────────────┘
 """
 
 from collections.abc import Mapping
@@ -39,7 +41,7 @@ class FinishReason(Enum):
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.WAITING: frozenset({Status.PREFILL, Status.FINISHED}),
     Status.PREFILL: frozenset({Status.DECODE, Status.FINISHED}),
-    Status.DECODE: frozenset({Status.FINISHED}),
+    Status.DECODE: frozenset({Status.WAITING, Status.FINISHED}),
     Status.FINISHED: frozenset(),
 }
 
@@ -71,6 +73,8 @@ class Sequence:
         num_computed: Tokens of prompt and output whose keys and values stand in the row.
         num_cached: Prompt tokens that came from the prefix cache.
         finish_reason: Set with FINISHED.
+        fill_ids: What is to be computed before the next token can be sampled: the prompt, and of a sequence that was
+            set aside its output too.
     """
 
     id: SequenceId
@@ -82,6 +86,16 @@ class Sequence:
     num_computed: int = 0
     num_cached: int = 0
     finish_reason: FinishReason | None = None
+    fill_ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.fill_ids = self.prompt_ids
+
+    def set_aside(self) -> None:
+        """Back to WAITING; what stood in its row has to be computed again, or copied."""
+        self.move_to(Status.WAITING)
+        self.fill_ids = self.prompt_ids + tuple(self.output_ids)
+        self.num_computed = 0
 
     def move_to(self, status: Status) -> None:
         """Change status along the table.

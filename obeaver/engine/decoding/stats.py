@@ -78,7 +78,8 @@ class EngineStats:
 
     Attributes:
         running: Sequences in prefill or decode, in the order of their rows.
-        num_waiting: Sequences that have not begun.
+        num_waiting: Sequences that have not begun, or were set aside and go on.
+        num_paused: Sequences that are set aside.
         kv_used_bytes: Bytes of the row buffers.
         prefix_cache_bytes: Bytes of keys and values in the prefix cache.
         prefix_cache_entries: Pieces of prompts that it holds.
@@ -87,6 +88,7 @@ class EngineStats:
 
     running: tuple[RunningSequence, ...] = ()
     num_waiting: int = 0
+    num_paused: int = 0
     kv_used_bytes: int = 0
     prefix_cache_bytes: int = 0
     prefix_cache_entries: int = 0
@@ -108,7 +110,7 @@ class Tally:
     def count_work(self, plan: StepPlan, results: Mapping[SequenceId, RowResult]) -> None:
         """Prompt tokens that a plan's chunks took in; failed ones do not count."""
         for chunk in plan.prefills:
-            if isinstance(results[chunk.sequence_id], Sampled | Computed):
+            if isinstance(results[chunk.sequence_id], Sampled | Computed) and not chunk.is_again:
                 known = chunk.source.num_tokens if chunk.source is not None else 0
                 self._cached_tokens += known
                 self._prompt_tokens += known + len(chunk.token_ids)

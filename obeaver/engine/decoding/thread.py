@@ -22,7 +22,19 @@ class Abort(NamedTuple):
     sequence_id: SequenceId
 
 
-Message = Sequence | Abort
+class Pause(NamedTuple):
+    """Let this sequence stand still from the next step's edge on."""
+
+    sequence_id: SequenceId
+
+
+class Resume(NamedTuple):
+    """Let this sequence go on."""
+
+    sequence_id: SequenceId
+
+
+Message = Sequence | Abort | Pause | Resume
 """What the inbox takes; a sequence that was put there belongs to the thread."""
 
 
@@ -32,6 +44,7 @@ class EngineFacts(NamedTuple):
     admission: Admission
     label: str
     gives_all_logits: bool
+    can_pause: bool
     kv_budget_bytes: int
     prefix_budget_bytes: int
     stats: EngineStats
@@ -45,6 +58,7 @@ class EngineFacts(NamedTuple):
             admission=core.admission,
             label=info.label,
             gives_all_logits=info.gives_all_logits,
+            can_pause=core.can_pause,
             kv_budget_bytes=settings.kv_budget_bytes,
             prefix_budget_bytes=settings.prefix_cache_bytes if info.can_copy_kv else 0,
             stats=core.stats(),
@@ -87,10 +101,15 @@ class EngineThread(OwnerThread[EngineCore, Message]):
 
     def _serve(self, core: EngineCore) -> None:
         def take(message: Message) -> None:
-            if isinstance(message, Abort):
-                core.abort(message.sequence_id)
-            else:
-                core.add(message)
+            match message:
+                case Abort(sequence_id):
+                    core.abort(sequence_id)
+                case Pause(sequence_id):
+                    core.pause(sequence_id)
+                case Resume(sequence_id):
+                    core.resume(sequence_id)
+                case _:
+                    core.add(message)
 
         self._post(self._listener.on_built, EngineFacts.of(core))
         while self._take_messages(take, wait=not core.has_work):

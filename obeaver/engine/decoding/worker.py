@@ -1,12 +1,12 @@
 """The boundary between the event loop and the engine: one thread for each loaded model.
 
     event loop                                 engine thread
-    submit, abort, close  ──── inbox ────>     between two steps: take all that came; then core.step()
+    submit, abort, pause, close ── inbox ──>   between two steps: take all that came; then core.step()
     sinks  <──── one call_soon_threadsafe ──   all rows of a step together
 
 The loop's side owns the open streams and their sinks, the thread's side owns the core: neither touches the other's, so
-there is no lock. A thread without work blocks on its inbox. Sinks are called and not awaited, so a slow reader costs
-memory and never a step.
+there is no lock. A thread without work blocks on its inbox. Sinks are called and not awaited, so a slow reader never
+costs a step; who has much that is not read pauses his sequence.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from obeaver.engine.decoding.live import EngineSnapshot, LiveSequences, live_seq
 from obeaver.engine.decoding.plan import Ended, StepOutcome
 from obeaver.engine.decoding.sequence import Finished, FinishReason, SequenceId
 from obeaver.engine.decoding.stats import EngineStats
-from obeaver.engine.decoding.thread import Abort, EngineFacts, EngineThread, Message
+from obeaver.engine.decoding.thread import Abort, EngineFacts, EngineThread, Message, Pause, Resume
 from obeaver.engine.decoding.timeline import UNMEASURED, Meter, StepSpan, Stopwatch, Timeline
 from obeaver.engine.owner_thread import Stop
 from obeaver.engine.sampling.sampled_token import SampledToken
@@ -78,6 +78,7 @@ class EngineWorker:
     Args:
         make_core: Builds the core, which loads the model; called in the thread.
         max_queue: Streams that may be open beyond those that run together.
+        max_queue_tokens: Tokens that the prompts of streams which wait may have together; 0 for any number.
         name: The thread's name.
         meter: Told how long things take.
         clock: Seconds, monotonic; for the meter.
@@ -92,11 +93,13 @@ class EngineWorker:
         *,
         max_queue: int,
         name: str,
+        max_queue_tokens: int = 0,
         meter: Meter = UNMEASURED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._make_core = make_core
         self._max_queue = max_queue
+        self._max_queue_tokens = max_queue_tokens
         self._name = name
         self._stopwatch = Stopwatch(meter, clock)
         self._clock = clock
@@ -149,14 +152,36 @@ class EngineWorker:
         if params.num_prompt_logprobs is not None and not facts.gives_all_logits:
             raise BadRequest("This model's runner gives no log-probabilities of the prompt.", code="unsupported_value")
         facts.admission.check(len(prompt_ids), params.max_tokens)
-        if len(self._streams) >= facts.admission.max_rows + self._max_queue:
-            raise QueueFull("Too many requests are waiting; try again later.", retry_after_s=self._retry_after_s(facts))
+        self.refuse_when_full()
+        self._refuse_tokens(facts, len(prompt_ids))
         sequence = engine.Sequence(next(self._ids), tuple(prompt_ids), params)
         timeline = self._stopwatch.open(len(prompt_ids), params.max_tokens)
         self._streams[sequence.id] = _Stream(sink, self._loop.time(), len(prompt_ids), timeline)
         self._idle.clear()
         self._inbox.put(sequence)
         return sequence.id
+
+    def refuse_when_full(self) -> None:
+        """See that another stream may be opened, before any work is done for it. May be called from any thread.
+
+        Raises:
+            QueueFull: Too many streams are open.
+            Unavailable: The engine is not ready, shutting down, or has failed.
+        """
+        facts = self._ready()
+        if len(self._streams) >= facts.admission.max_rows + self._max_queue:
+            raise QueueFull("Too many requests are waiting; try again later.", retry_after_s=self._retry_after_s(facts))
+
+    def _refuse_tokens(self, facts: EngineFacts, num_prompt: int) -> None:
+        """One prompt may always wait, however long it is."""
+        if not self._max_queue_tokens:
+            return
+        waiting = self.sequences()
+        if waiting.num_waiting and waiting.waiting_tokens + num_prompt > self._max_queue_tokens:
+            raise QueueFull(
+                "The requests that wait have too many tokens; try again later.",
+                retry_after_s=self._retry_after_s(facts),
+            )
 
     def room_for(self, num_prompt: int) -> int:
         """Tokens of answer that context and memory leave to a prompt of this length; not positive: it never fits.
@@ -177,6 +202,22 @@ class EngineWorker:
             self._streams[sequence_id].timeline.is_enough = is_enough
             self._inbox.put(Abort(sequence_id))
 
+    def pause(self, sequence_id: SequenceId) -> bool:
+        """Let a sequence stand still, and give its row to others, until `resume`; whether this engine can do that.
+
+        Its tokens do not depend on it. Ids that are gone are ignored.
+        """
+        if self._facts is None or not self._facts.can_pause:
+            return False
+        if sequence_id in self._streams:
+            self._inbox.put(Pause(sequence_id))
+        return True
+
+    def resume(self, sequence_id: SequenceId) -> None:
+        """Let a sequence go on. Ids that are gone are ignored."""
+        if sequence_id in self._streams:
+            self._inbox.put(Resume(sequence_id))
+
     def snapshot(self) -> EngineSnapshot:
         """How things stand."""
         facts, stats = self._facts, self._stats
@@ -185,7 +226,8 @@ class EngineWorker:
             label=facts.label if facts else "",
             placement=facts.placement if facts else Placement(),
             num_running=stats.num_running,
-            num_waiting=max(0, len(self._streams) - stats.num_running),
+            num_waiting=max(0, len(self._streams) - stats.num_running - stats.num_paused),
+            num_paused=stats.num_paused,
             max_rows=facts.admission.max_rows if facts else 0,
             kv_budget_bytes=facts.kv_budget_bytes if facts else 0,
             kv_used_bytes=stats.kv_used_bytes,

@@ -233,3 +233,16 @@ async def test_text_work_that_fails_is_told_to_the_client_and_frees_the_place() 
         with pytest.raises(InternalError):
             await collect(making)
         await until(lambda: worker.snapshot().totals.finished[FinishReason.ABORTED] == 1)
+
+
+async def test_an_answer_that_nobody_reads_ends_where_its_engine_cannot_let_it_stand_still() -> None:
+    async with engine(lambda _prompt: None) as worker:
+        texts = [TextStream(Bytes(), end_ids=END_IDS)]
+        answer = Generation(worker, texts, lambda: ContentLogprobs(lambda token_id: b"", END_IDS), unsent_bytes=10_000)
+        answer.submit(PROMPT, [SamplingParams(max_tokens=4000)])
+        await worker.idle()
+        assert answer.usage.completion < 400
+        with pytest.raises(Unavailable) as refused:
+            async for _ in answer:
+                pass
+    assert refused.value.code == "not_read"
