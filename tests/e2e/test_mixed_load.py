@@ -38,8 +38,8 @@ WARM_UP = 0.35
 MOST_GROWTH = 1.05
 
 MODELS = ("first", "second")
-SMALL = Sizes(words=4, long_words=12, too_many_words=300, max_tokens=24)
-REAL = Sizes(words=40, long_words=900, too_many_words=20_000, max_tokens=120)
+SMALL = Sizes(words=4, long_words=12, too_many_words=300, max_tokens=24, pause_s=0.05)
+REAL = Sizes(words=40, long_words=900, too_many_words=20_000, max_tokens=120, pause_s=2)
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,16 @@ KEPT_S = 2.0
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is asked for: words of usual, long and impossible prompts, and tokens of answers."""
+    """How much is asked for: words of usual, long and impossible prompts, and tokens of answers.
+
+    `pause_s` is how long a client stays away that found the queue full.
+    """
 
     words: int
     long_words: int
     too_many_words: int
     max_tokens: int
+    pause_s: float
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Client:
         self._sizes = sizes
         self._tally = tally
         self._random = random.Random(seed)
+        self._was_refused = False
 
     async def run(self, goes_on: Callable[[], bool]) -> None:
         """Ask for one thing after the other."""
@@ -127,6 +132,9 @@ class Client:
         kinds, weights = zip(*things, strict=True)
         async with self._chat, self._embed:
             while goes_on():
+                if self._was_refused:
+                    await asyncio.sleep(self._sizes.pause_s)
+                self._was_refused = False
                 (thing,) = self._random.choices(kinds, weights)
                 try:
                     async with asyncio.timeout(LIMIT_S):
@@ -204,6 +212,7 @@ class Client:
 
     def _take(self, route: str, answer: httpx.Response, expected: set[int]) -> None:
         self._tally.answers[route, answer.status_code] += 1
+        self._was_refused = answer.status_code == 429
         if answer.status_code not in expected:
             self._tally.problems.append(f"{route}: {answer.status_code} {answer.text[:300]}")
         if answer.status_code >= 400:
