@@ -22,6 +22,7 @@ FENCES = {
     "gguf": ("models/gguf/",),
     "huggingface_hub": ("models/sources/hub_repo", "models/hub_status"),
     "httpx2": ("models/sources/transfer", "models/sources/web_file"),
+    "sqlite3": ("archive/",),
     "pynvml": ("monitor/nvidia",),
     "prometheus_client": ("api/metrics/", "api/system/condition", "api/encoders/condition"),
     "pythonjsonlogger": ("cli/logs",),

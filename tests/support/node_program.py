@@ -13,6 +13,8 @@ from conformance.live import CannotRun, node_packages
 
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 _TIMEOUT_S = 600
+_TRIES = 3
+"""A registry may fail once."""
 
 
 def packages(names: Sequence[str], cache_name: str) -> Path:
@@ -22,12 +24,15 @@ def packages(names: Sequence[str], cache_name: str) -> Path:
         names: Packages.
         cache_name: Of a folder in the user's cache.
     """
-    try:
-        return node_packages(names, _CACHE / cache_name)
-    except CannotRun as reason:
-        if os.environ.get("CI"):
-            pytest.fail(str(reason))
-        pytest.skip(str(reason))
+    reasons = []
+    for _ in range(_TRIES):
+        try:
+            return node_packages(names, _CACHE / cache_name)
+        except CannotRun as reason:
+            reasons.append(str(reason))
+    if os.environ.get("CI"):
+        pytest.fail(reasons[-1])
+    pytest.skip(reasons[-1])
 
 
 def run(program: Path, *words: str) -> Any:

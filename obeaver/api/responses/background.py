@@ -12,7 +12,7 @@ from obeaver.api.contract.wire import Object
 from obeaver.api.core.answer_stream import AnswerStream
 from obeaver.api.core.generation import Generation
 from obeaver.api.responses.answers import Answer, ResponseEvents
-from obeaver.errors import ApiError, Unavailable
+from obeaver.errors import ApiError, InternalError, Unavailable
 from obeaver.web.background import BackgroundWork
 
 NUM_KEPT: Final = 16
@@ -58,8 +58,8 @@ class BackgroundResponse:
                 self._add(chunk)
         except ApiError:
             pass  # its last event has told it
-        except asyncio.CancelledError:
-            error = Unavailable("The server ended this response because it is shutting down.")
+        except BaseException as reason:
+            error = _told(reason)
             await writer.settle(generation.usage, error)
             self._add(writer.failed(error))
             raise
@@ -97,6 +97,12 @@ class BackgroundResponse:
     def _tell(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+def _told(reason: BaseException) -> ApiError:
+    if isinstance(reason, asyncio.CancelledError):
+        return Unavailable("The server ended this response because it is shutting down.")
+    return InternalError("This response could not be made.")
 
 
 class BackgroundResponses:
