@@ -101,12 +101,14 @@ def _given(word: str) -> str:
 def split_words(words: Sequence[str], store: "Store") -> Asked:
     """Tell the model from the texts: the first word is the model where it is the name or the folder of one."""
     from obeaver.models.catalog import load_catalog
+    from obeaver.models.places import OLLAMA
     from obeaver.models.sources.address import is_address
 
     if not words:
         return Asked(None, ())
     known = {*load_catalog(), *(model.name for model in store.list())}
-    if words[0].lower() in known or is_address(words[0]) or _is_path(words[0]):
+    first = words[0].lower()
+    if first in known or first.startswith(OLLAMA) or is_address(first) or _is_path(words[0]):
         return Asked(words[0], words[1:])
     return Asked(None, words)
 

@@ -279,3 +279,24 @@ def test_an_encoder_with_a_graph_stays_one(tmp_path: Path, store: Store) -> None
     put(tmp_path, "tokenizer.json", "onnx/model.onnx")
     put(tmp_path, "config.json", content=json.dumps(bert_config()))
     assert ensure_model(str(tmp_path), store, progress=SilentProgress(), catalog={}).folder == tmp_path.resolve()
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("hf:a/b/c", "is no address of the hub: it is written hf:ORG/REPO"),
+        ("https://huggingface.co/datasets/org/data", "is no page of a model: write hf:ORG/REPO"),
+        ("https://huggingface.co/org/repo/discussions", "is no page of a model's files: write hf:org/repo"),
+        ("http://example.org/m.gguf", "is not encrypted: add #sha256=HASH, or use https"),
+        ("https://example.org/m.gguf#main", "after # only sha256=HASH can stand"),
+        ("https:///m.gguf", "has no host"),
+        ("https://example.org/m-00001-of-00003.gguf", "is one of 3 parts of a model: fetch all into a folder"),
+        ("smolm2-135m", "did you mean smollm2-135m"),
+        ("./smollm2-135m", "there is no file or folder ./smollm2-135m"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_told_with_what_helps(store: Store, address: str, says: str) -> None:
+    with pytest.raises(ModelError) as raised:
+        ensure_model(address, store, progress=SilentProgress())
+    assert says in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -59,9 +59,6 @@ class WebFile:
 
     def offer(self, progress: Progress) -> Offer:
         """See `Source.offer`."""
-        seen = insist(self._seen, self.patience, what=self.address.url, progress=progress)
-        if self.size_bytes not in (None, seen.size_bytes):
-            raise FetchError(f"{self.address.url} has {seen.size_bytes} bytes instead of {self.size_bytes}")
         name = self.address.file_name
         parts = part_names(name)
         if len(parts) > 1:
@@ -69,6 +66,9 @@ class WebFile:
                 f"{self.address.url} is one of {len(parts)} parts of a model: fetch all into a folder and give that, "
                 "or the hub's address of the repository (hf:ORG/REPO)"
             )
+        seen = insist(self._seen, self.patience, what=self.address.url, progress=progress)
+        if self.size_bytes not in (None, seen.size_bytes):
+            raise FetchError(f"{self.address.url} has {seen.size_bytes} bytes instead of {self.size_bytes}")
         file = RemoteFile(
             name if name.lower().endswith(".gguf") else "source.gguf",
             self.address.url,
