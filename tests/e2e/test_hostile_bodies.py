@@ -23,7 +23,10 @@ SCALE: Final = float(os.environ.get("OBEAVER_HOSTILE_SCALE", "0.1"))
 
 CONTEXT: Final = 4096
 PATIENCE_S: Final = 300
-MOST_S: Final = 0.05
+MOST_S: Final = 0.05 if SCALE >= 1 else 0.25
+"""Of a callback's processor time. A tenth of a body takes milliseconds here, and a slow machine several times as long;
+before the limits it took up to two seconds."""
+
 NUM_STREAMS: Final = 4
 
 
