@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import check, dialects, watchers
+from benchmarks import check, dialects, page, watchers
 from benchmarks.options import add_run_arguments, run_options
 from benchmarks.results.compare import FLOOR, Verdict, compare, print_changes
 from benchmarks.results.document import NotResults, read_results
@@ -22,6 +22,8 @@ def main(words: Sequence[str] | None = None) -> int:
             return check.main(words[1:])
         if words[:1] == ["watchers"]:
             return watchers.main(words[1:])
+        if words[:1] == ["page"]:
+            return page.main(words[1:])
         if words[:1] == ["import"]:
             from benchmarks.imports import cost  # loads numpy and the product: not for --help
 
@@ -41,7 +43,7 @@ def _run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        usage="python -m benchmarks [compare | check | dialects | watchers | import] [OPTION …]",
+        usage="python -m benchmarks [compare | check | dialects | watchers | page | import] [OPTION …]",
     )
     add_run_arguments(parser)
     arguments = parser.parse_args(words)

@@ -89,7 +89,8 @@ def test_escape_stops_an_answer_which_is_kept_and_goes_on_to_the_token(pages: Pa
     expect(page.locator(".turn.assistant .answer")).to_contain_text(re.compile(r"\w+ \w+"))
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(last_answer(page).locator(".figures")).to_contain_text("stopped")
+    for words in ("stopped", "tokens/s", re.compile(r"[1-9]\d* answer tokens?")):
+        expect(last_answer(page).locator(".figures")).to_contain_text(words)
     eventually(page, lambda: health(pages.origin)["num_running"] == 0)
     before = page.locator(".turn.assistant .answer").inner_text()
     with page.expect_request("**/v1/completions") as sent:
@@ -98,6 +99,7 @@ def test_escape_stops_an_answer_which_is_kept_and_goes_on_to_the_token(pages: Pa
     eventually(page, lambda: len(page.locator(".turn.assistant .answer").inner_text()) > len(before) + 20)
     page.keyboard.press("Escape")
     assert last_answer(page).locator(".answer").inner_text().startswith(before[: len(before) // 2])
+    expect(last_answer(page).locator(".figures")).to_contain_text("tokens/s")
 
 
 def test_editing_and_asking_again_make_branches_that_can_be_stepped_through(pages: Pages) -> None:

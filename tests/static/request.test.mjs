@@ -67,4 +67,5 @@ test("an answer is put together from its chunks, with its figures", () => {
     firstSeconds: 0.5, reasoningSeconds: 1, seconds: 2.5, writingSeconds: 2, finish: "tool_calls", prompt: 9, answer: 5, cached: 4,
   });
   assert.equal(tokensPerSecond(message.figures), 2);
+  assert.equal(tokensPerSecond({ answer: 105, earlier: 100, writingSeconds: 2 }), 2, "what was there before it was gone on with took no time");
 });

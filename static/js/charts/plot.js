@@ -12,6 +12,7 @@ const AXIS_FONT = "11px system-ui, sans-serif";
  * @param {number} [options.height] In px.
  * @param {boolean} [options.bare] Without axes and legend.
  * @param {boolean} [options.isTime] The x axis is a time in seconds since 1970.
+ * @param {boolean} [options.isWhole] The y axis has whole numbers alone.
  * @param {(value: number) => string} options.say How a value of the y axis is written.
  * @param {(value: number) => string} [options.sayX]
  * @param {boolean} [options.hasValues] Whether the legend tells the last values.
@@ -65,7 +66,7 @@ function extent(xs) {
   return min === max ? { min: min - 0.5, max: max + 0.5 } : { min, max };
 }
 
-function uplotOptions({ series, bare, isTime = false, say, sayX, xLabel, range = [0, null], least = 0 }, width, height) {
+function uplotOptions({ series, bare, isTime = false, isWhole = false, say, sayX, xLabel, range = [0, null], least = 0 }, width, height) {
   const [low, high] = range;
   return {
     width,
@@ -78,7 +79,7 @@ function uplotOptions({ series, bare, isTime = false, say, sayX, xLabel, range =
       x: { time: isTime, auto: false },
       y: { range: (_plot, _min, max) => [low, high ?? Math.max(least, nextRound(max))] },
     },
-    axes: bare ? [{ show: false }, { show: false }] : [xAxis(isTime, sayX, xLabel), yAxis(say)],
+    axes: bare ? [{ show: false }, { show: false }] : [xAxis(isTime, sayX, xLabel), yAxis(say, isWhole)],
     series: [{}, ...series.map((one) => seriesOptions(one, bare))],
   };
 }
@@ -111,7 +112,15 @@ const xAxis = (isTime, sayX, xLabel) => ({
   ...(sayX ? { values: (_plot, values) => values.map((value) => (value === null ? null : sayX(value))) } : {}),
 });
 
-const yAxis = (say) => ({ ...axis, size: 62, space: 36, values: (_plot, values) => values.map((value) => say(value)) });
+const yAxis = (say, isWhole) => ({
+  ...axis,
+  size: 62,
+  space: 36,
+  ...(isWhole ? { incrs: WHOLE_STEPS } : {}),
+  values: (_plot, values) => values.map((value) => say(value)),
+});
+
+const WHOLE_STEPS = [...Array(9).keys()].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
 
 /** @param {number} timeS @param {boolean} hasSeconds */
 function clock(timeS, hasSeconds) {

@@ -54,8 +54,8 @@ function addUsage(figures, usage) {
   figures.cached = usage.prompt_tokens_details?.cached_tokens ?? 0;
 }
 
-/** Tokens a second while the answer was being written: those after the first, over the time after the first. */
-export const tokensPerSecond = ({ answer, writingSeconds }) => perSecond(answer - 1, writingSeconds);
+/** Tokens a second while the answer was being written, or gone on with: those after the first, over the time after the first. */
+export const tokensPerSecond = ({ answer, earlier = 0, writingSeconds }) => perSecond(answer - earlier - 1, writingSeconds);
 
 /** @param {number} count @param {number} seconds @returns {number | null} null where there is nothing to divide. */
 export const perSecond = (count, seconds) => (count > 0 && seconds > 0 ? count / seconds : null);

@@ -25,6 +25,7 @@ export async function* streamContinuation(api, message, before, signal) {
     stream_options: { include_usage: true },
   };
   const earlier = message.figures?.answer ?? said.count;
+  message.figures.earlier = earlier;
   for await (const chunk of api.stream("/v1/completions", body, { signal })) {
     if (chunk.usage) chunk.usage.completion_tokens += earlier;
     yield chunk;

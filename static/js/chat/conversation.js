@@ -101,6 +101,21 @@ function createConversation(app, row, tree) {
     app.announce(app.t(`chat.ended.${message.state}`));
     tell("tree");
     end();
+    if (message.state === "stopped") await countSaid(message);
+  }
+
+  /** A stream that was stopped never said how many tokens it had: the server counts them in the text. */
+  async function countSaid(message) {
+    if (!message.content || message.reasoning) return;
+    const { model } = message.settings ?? {};
+    try {
+      const { count } = await api.post("/v1/tokenize", { ...(model ? { model } : {}), prompt: message.content, add_special_tokens: false });
+      if (message.state === "stopped") message.figures.answer = count;
+    } catch {
+      return;
+    }
+    await store.conversations.saveMessages(message);
+    tell("tree");
   }
 
   return {

@@ -16,6 +16,7 @@ export function createModelPanel(app, id) {
   const rates = createPlot({
     title: t("engine.rates"),
     isTime: true,
+    isWhole: true,
     say: (value) => format.number(value),
     least: 10,
     series: [
