@@ -58,7 +58,8 @@ def service(default_model: Path) -> Iterator[Service]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    environ = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "OBEAVER_THREADS": "1"}
+    patience = {f"RAY_SERVE_PROXY_{check}_CHECK_TIMEOUT_S": "60" for check in ("READY", "HEALTH")}
+    environ = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "OBEAVER_THREADS": "1"} | patience
     with subprocess.Popen(
         [sys.executable, SERVICE, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
     ) as process:
@@ -102,7 +103,7 @@ def test_answers_stream_and_conversations_stay_on_their_replica(client: openai.O
         first, _cached = say(client, conversation)
         again, cached = say(client, conversation)
         assert len(first) > 2
-        assert again == first
+        assert "".join(again) == "".join(first)  # how many chunks there are depends on the network
         # More than the system prompt, which every conversation shares.
         assert cached > 60
 
