@@ -112,7 +112,7 @@ async def hosting(
             await host.hold(stored[name])
         router = Router(routes(state))
         boundary = ErrorBoundary(router, shape_of=router.error_shape)
-        app = RequestId(AccessLog(boundary, measure=metrics.on_request))
+        app = RequestId(AccessLog(boundary, log=state.request_log, measure=metrics.on_request))
         yield Hosted(app, host, loader, store, state)
     finally:
         await host.close()

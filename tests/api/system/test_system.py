@@ -14,6 +14,8 @@ from support.scripted_model import BYTES_PER_TOKEN, CONTEXT_LENGTH, SLOW_STEP_S,
 from obeaver import __version__
 from obeaver.api.routes import SERVE
 from obeaver.api.system.condition import active_devices
+from obeaver.archive.archive import Archive
+from obeaver.archive.stored_responses import Limits
 from obeaver.engine.sessions.placement import Placement
 
 
@@ -26,11 +28,13 @@ async def test_the_root_lists_every_endpoint(serve: Any) -> None:
     assert {"POST /v1/chat/completions", "GET /v1/models/{id}", "GET /health"} <= set(root["endpoints"])
 
 
-async def test_every_get_endpoint_answers(serve: Any) -> None:
-    async with serve() as served:
+async def test_every_get_endpoint_answers(serve: Any, tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "responses.sqlite3", Limits(10_000_000, 0))
+    async with serve(archive=archive) as served:
+        stored = (await served.post("/v1/responses", input="Hi")).json()["id"]
         for operation in SERVE:
             if operation.method == "GET" and operation.id != "showPull":  # there is none
-                reply = await served.get(operation.path.replace("{id:path}", "scripted"))
+                reply = await served.get(operation.path.replace("{id:path}", "scripted").replace("{id}", stored))
                 assert reply.status == 200
                 assert reply.headers["content-type"].startswith(operation.media_type)
                 assert "x-request-id" in reply.headers
