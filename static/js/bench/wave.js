@@ -38,7 +38,7 @@ export async function measureWave(api, body, { signal, now = () => performance.n
   const perText = usage.completion_tokens / body.prompt.length;
   return {
     firstTokenS: streams.map(({ first }) => first ?? totalS),
-    perStream: streams.map(({ first, last }) => rate(perText - 1, last - first) ?? 0),
+    perStream: streams.map(({ first, last }) => perSecond(perText - 1, last - first) ?? 0),
     tokensPerS: perSecond(usage.completion_tokens, totalS) ?? 0,
     totalS,
     promptTokens: usage.prompt_tokens,
