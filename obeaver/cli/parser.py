@@ -244,8 +244,9 @@ def _add_import_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--measure",
-        action="store_true",
-        help="find out how near an imported model is to its file, for `obeaver show`; takes as long again",
+        action=argparse.BooleanOptionalAction,
+        help="find out how near an imported model is to its file, for `obeaver show`; takes as long again "
+        "(default: only `obeaver import` does, and only with files under 500 MB)",
     )
 
 

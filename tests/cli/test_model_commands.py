@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from reference.tiny_gguf import TinyGguf
 from support.tiny_decoder import TinyDecoder
 from support.tmux import terminal
 
@@ -206,3 +207,14 @@ def test_the_default_model_is_listed_shown_and_removed(default_model: Path, tmp_
     assert "<|im_start|>" in shown
     assert obeaver("rm", "smollm2-135m", "--yes", home=home).status == 0
     assert list((home / "models" / ".removed").iterdir()) == []
+
+
+@pytest.mark.parametrize(("words", "is_measured"), [((), True), (("--no-measure",), False)])
+def test_a_small_file_is_measured_by_its_import_unless_nobody_wants_it(
+    words: tuple[str, ...], is_measured: bool, tmp_path: Path
+) -> None:
+    file = TinyGguf().write(tmp_path / "tiny.gguf")
+    ran = obeaver("import", str(file), "--name", "tiny", *words, home=tmp_path / "home")
+    assert ran.status == 0, ran.err
+    shown = json.loads(obeaver("show", "tiny", "--json", home=tmp_path / "home").out)
+    assert (shown["fidelity"] is not None) is is_measured

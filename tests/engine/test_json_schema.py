@@ -14,7 +14,7 @@ from support.scripted_model import END_ID, make_grammars
 
 from obeaver.engine.grammar.grammar import GrammarCompiler, GrammarError, grammar_text, json_schema_part
 from obeaver.engine.grammar.json_schema import enforceable
-from obeaver.errors import EngineFailed
+from obeaver.errors import GrammarTooComplex
 
 REPOSITORY = Path(__file__).parents[2]
 SUITE = Path(os.environ.get("JSON_SCHEMA_TEST_SUITE", REPOSITORY.parent / "shared/data/json-schema-test-suite"))
@@ -45,7 +45,7 @@ def may_write(schema: dict[str, Any], text: str) -> bool:
     try:
         for byte in text.encode("utf-8", "surrogatepass"):
             matcher.accept(byte)
-    except EngineFailed:
+    except GrammarTooComplex:
         return False
     return bool(matcher.allowed()[END_ID])
 

@@ -8,7 +8,7 @@ import pytest
 from support.scripted_model import END_ID, make_grammars
 
 from obeaver.engine.grammar.grammar import GrammarCompiler, GrammarError, grammar_text, json_schema_part
-from obeaver.errors import EngineFailed
+from obeaver.errors import GrammarTooComplex
 
 Schema = dict[str, Any]
 
@@ -24,7 +24,7 @@ def may_answer(schema: Schema, value: object, *, lenient: bool = False) -> bool:
         for byte in json.dumps(value, ensure_ascii=False).encode():
             matcher.accept(byte)
         return bool(matcher.allowed()[END_ID])
-    except EngineFailed:
+    except GrammarTooComplex:
         return False
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from obeaver.config import load_settings
 from obeaver.errors import CommandError
@@ -12,6 +12,9 @@ from obeaver.errors import CommandError
 if TYPE_CHECKING:
     from obeaver.models.progress import Progress
     from obeaver.models.store import StoredModel
+
+MEASURED_BYTES: Final = 500_000_000
+"""Files below this size are measured by `obeaver import`: that takes some ten seconds at most."""
 
 
 def run_pull(arguments: argparse.Namespace) -> int:
@@ -48,7 +51,7 @@ def _pulled(arguments: argparse.Namespace, progress: "Progress") -> "StoredModel
         weights=arguments.weights,
         kv=arguments.kv,
         context=arguments.context,
-        measure=arguments.measure,
+        measure=bool(arguments.measure),
         offline=settings.offline,
     )
 
@@ -64,15 +67,21 @@ def run_import(arguments: argparse.Namespace) -> int:
     from obeaver.models.store import Store
 
     settings = load_settings(vars(arguments), os.environ)
+    file = Path(arguments.file).expanduser()
     stored = import_file(
-        Path(arguments.file).expanduser(),
+        file,
         Store(settings.home),
         name=arguments.name,
         weights=arguments.weights,
         kv=arguments.kv,
         context=arguments.context,
-        measure=arguments.measure,
+        measure=_takes_seconds(file) if arguments.measure is None else arguments.measure,
         progress=TerminalProgress(),
     )
     print(stored.folder)
     return 0
+
+
+def _takes_seconds(file: Path) -> bool:
+    """Whether a file is small enough to be measured by whoever imports it, without being asked."""
+    return file.is_file() and file.stat().st_size < MEASURED_BYTES
