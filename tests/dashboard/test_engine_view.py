@@ -33,7 +33,7 @@ def test_a_request_that_failed_is_in_the_log_with_its_status(pages: Pages) -> No
     page = pages.open("/static/index.html#/engine")
     answer = httpx.post(pages.origin + "/v1/chat/completions", json={"messages": 7}, timeout=60)
     line = page.get_by_role("row").filter(has_text=answer.headers["x-request-id"])
-    expect(line.get_by_text("400")).to_be_visible()
+    expect(line.get_by_text("400", exact=True)).to_be_visible()
 
 
 def test_a_tab_that_nobody_sees_holds_no_connection(pages: Pages) -> None:

@@ -19,7 +19,7 @@ export function codeBlock(text, language, t) {
   const label = h("span.code-language", {}, language || t("markdown.code"));
   const copy = h("button.button.plain.tiny", { type: "button", onclick: () => copyCode(copy, code, t) }, icon("copy"), t("common.copy"));
   // A scrolling region is reached by the keyboard.
-  const pre = h("pre", { tabindex: "0", role: "region", "aria-label": t("markdown.code") }, code);
+  const pre = h("pre", { tabindex: "0", role: "group", "aria-label": t("markdown.code") }, code);
   return {
     element: h("figure.code-block", {}, h("figcaption", {}, label, copy), pre),
     grow(next, name) {

@@ -4,6 +4,7 @@ import { eachBlock } from "./cutter.js";
 import { drop, work } from "./frame_work.js";
 import { heal } from "./heal.js";
 import { createFormulas } from "./math.js";
+import { createOutline } from "./outline.js";
 import { renderBlock } from "./render.js";
 
 /**
@@ -28,6 +29,7 @@ export function createMarkdown(root, t) {
   /** Where blocks go: the root, or what will be put there when it is complete. @type {ParentNode & Node} */
   let host = root;
   const formulas = createFormulas();
+  let outline = createOutline();
   root.classList.add("markdown");
 
   /** At least one block a call, however late in its frame the call comes: a busy page must not wait for ever. */
@@ -53,6 +55,7 @@ export function createMarkdown(root, t) {
     before = null;
     tail = null;
     host = root;
+    outline = createOutline();
     root.replaceChildren();
   }
 
@@ -112,9 +115,10 @@ export function createMarkdown(root, t) {
   }
 
   function place(fragment, block, parent) {
+    outline(fragment, !block.tail);
     for (const pre of fragment.querySelectorAll("pre > code:not(.math-block)")) placeCode(pre.parentElement, block);
     for (const table of fragment.querySelectorAll("table")) {
-      const frameOfTable = h("div.table-frame", { tabindex: "0", role: "region", "aria-label": t("markdown.table") });
+      const frameOfTable = h("div.table-frame", { tabindex: "0", role: "group", "aria-label": t("markdown.table") });
       table.replaceWith(frameOfTable);
       frameOfTable.append(table);
     }

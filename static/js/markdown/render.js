@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { isTangled, limitNesting } from "./limits.js";
 import { tameLinks } from "./links.js";
 import { mathExtensions } from "./math.js";
+import { nameAll } from "./semantics.js";
 
 /**
  * One block of a model's Markdown as DOM. What a model writes is hostile until it is shown: HTML of its own is shown as the text
@@ -54,6 +55,7 @@ export function renderBlock(source) {
     for (const element of clean.querySelectorAll("[class]")) {
       if (!OWN_CLASSES.test(element.className)) element.removeAttribute("class");
     }
+    nameAll(clean);
     tameLinks(clean);
     return clean;
   } catch (error) {
