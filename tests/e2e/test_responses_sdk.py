@@ -111,7 +111,12 @@ def test_a_tool_is_called_and_answered(client: openai.OpenAI) -> None:
 
 def test_an_answer_is_parsed(client: openai.OpenAI) -> None:
     response = client.responses.parse(
-        model="any", instructions="Answer in JSON.", input="Name a city.", text_format=City, max_output_tokens=200
+        model="any",
+        instructions="Answer in JSON.",
+        input="Name a city.",
+        text_format=City,
+        max_output_tokens=200,
+        temperature=0,
     )
     assert response.status == "completed"
     assert isinstance(response.output_parsed, City)

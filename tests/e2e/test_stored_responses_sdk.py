@@ -111,7 +111,12 @@ def test_a_tool_is_called_and_answered_by_id(ann: openai.OpenAI) -> None:
 def test_an_answer_is_parsed_in_a_later_turn(ann: openai.OpenAI) -> None:
     first = ann.responses.create(input="Name a city.", **SHORT)
     response = ann.responses.parse(
-        model="any", input="Now in JSON.", previous_response_id=first.id, text_format=City, max_output_tokens=200
+        model="any",
+        input="Now in JSON.",
+        previous_response_id=first.id,
+        text_format=City,
+        max_output_tokens=200,
+        temperature=0,
     )
     assert response.status == "completed"
     assert isinstance(response.output_parsed, City)

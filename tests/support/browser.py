@@ -38,6 +38,15 @@ _FLAGS = (
 
 _OWN_SCHEMES = {"about", "blob", "data"}
 
+_SEEDS = """
+{
+    const draw = crypto.getRandomValues.bind(crypto);
+    let drawn = 0;
+    const isSeed = (array) => array instanceof Uint32Array && array.length === 1;
+    crypto.getRandomValues = (array) => (isSeed(array) ? array.fill(++drawn) : draw(array));
+}"""
+"""The seeds that a page draws for its answers are 1, 2, 3…, so that a test sees the same texts in every run."""
+
 PATIENCE_MS = 180_000
 """How long a test waits for what it expects: mostly a second, but a small loaded machine may need much of it."""
 
@@ -138,6 +147,7 @@ class Pages:
             base_url=self.origin, viewport={"width": width, "height": height}, accept_downloads=True, **options
         )
         context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(_SEEDS)
         self._contexts.append(context)
         self._watches.append(Watch(context, self.origin))
         page = context.new_page()
