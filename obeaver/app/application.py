@@ -94,12 +94,12 @@ class Application:
         limits = BodyLimits(int(settings.max_body_mb * MB), settings.max_json_values, settings.receive_timeout_s)
         router = Router(routes, limits=limits)
         app: ASGIApp = router
+        if settings.max_client_requests:
+            app = ClientLimit(app, most=settings.max_client_requests)
         if keys := api_keys(settings):
             app = ApiKey(app, keys=keys, open_paths=self._open_paths)
         if settings.request_timeout_s:
             app = Deadline(app, limit_s=settings.request_timeout_s)
-        if settings.max_client_requests:
-            app = ClientLimit(app, most=settings.max_client_requests)
         app = Drain(app, in_flight=self._in_flight, watching=(*PROBES, "/metrics"))
         app = HostCheck(app, bound_host=settings.host, names=settings.allowed_host)
         app = ErrorBoundary(app, shape_of=router.error_shape)

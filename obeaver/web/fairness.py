@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from obeaver.errors import TimedOut, TooManyRequests
-from obeaver.web.request import read_headers
+from obeaver.web.request import CALLER_KEY
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
 
 OWN_PACE: Final = ("/api/models/", "/api/pull")
@@ -16,7 +16,8 @@ OWN_PACE: Final = ("/api/models/", "/api/pull")
 class ClientLimit:
     """Refuses more requests at a time from one client than there may be. Who only looks (GET) is not counted.
 
-    A client is whoever has the same API key, or without one the same address.
+    A client is whoever `ApiKey` found to have the same key, or where it asked for none, whoever has the same address. A
+    key that nobody asked for is not believed: a client that sends another one each time would have no limit.
 
     Args:
         app: The next layer.
@@ -83,6 +84,4 @@ class Deadline:
 
 
 def _client_of(scope: Scope) -> str:
-    headers = read_headers(scope)
-    key = headers.get("authorization") or headers.get("x-api-key")
-    return key or str((scope.get("client") or ("",))[0])
+    return str(scope.get(CALLER_KEY) or (scope.get("client") or ("",))[0])

@@ -11,9 +11,9 @@ Pure ASGI apps, for HTTP scopes only. From the outside in, they and those of the
     ErrorBoundary    what is raised below becomes an answer
     HostCheck        Forbidden
     Drain            Unavailable while the server stops; counts what is being answered
-    ClientLimit      TooManyRequests
     Deadline         TimedOut
-    ApiKey           Unauthorized
+    ApiKey           Unauthorized; says whose the key is
+    ClientLimit      TooManyRequests
     Router
 """
 

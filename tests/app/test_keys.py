@@ -1,13 +1,21 @@
-"""Keys that open a server: given, and in a file."""
+"""Keys that open a server: given, and in a file; and clients, which keys tell apart."""
 
+import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from support import asgi
 
+from obeaver.api.metrics.server import ServerMetrics
+from obeaver.app.application import Application
 from obeaver.app.keys import api_keys
 from obeaver.cli.parser import build_parser
 from obeaver.config import Settings, load_settings
 from obeaver.errors import CommandError
+from obeaver.web.request import Request
+from obeaver.web.response import TextResponse
+from obeaver.web.router import Route
 
 
 def test_keys_come_from_flags_the_environment_and_a_file(tmp_path: Path) -> None:
@@ -63,3 +71,31 @@ def test_a_file_of_keys_is_enough_to_serve_others() -> None:
 def test_a_tls_key_needs_its_certificate() -> None:
     with pytest.raises(CommandError, match="--tls-key needs --tls-cert"):
         Settings(tls_key="key.pem").check()
+
+
+@pytest.mark.parametrize(("keys", "others"), [(("one", "two"), 200), ((), 429)])
+async def test_clients_are_told_apart_by_keys_only_where_the_server_asks_for_them(
+    keys: tuple[str, ...], others: int
+) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def first_is_held(_request: Request) -> TextResponse:
+        if not begun.is_set():
+            begun.set()
+            await go.wait()
+        return TextResponse("done")
+
+    settings = Settings(api_key=keys, max_client_requests=1)
+    routes = [Route("POST", "/held", first_is_held)]
+    app = Application(settings, routes, nullcontext, on_drain=lambda: None, metrics=ServerMetrics())
+
+    async def post(authorization: str) -> int | None:
+        scope = asgi.http_scope("POST", "/held", headers={"authorization": authorization})
+        return (await asgi.call(app, scope)).status
+
+    first = asyncio.ensure_future(post("Bearer one"))
+    await begun.wait()
+    # The same key, in another writing.
+    assert (await post("bearer  one"), await post("Bearer two")) == (429, others)
+    go.set()
+    assert (await first, await post("Bearer one")) == (200, 200)

@@ -8,6 +8,7 @@ import pytest
 from support import asgi
 
 from obeaver.errors import TimedOut, TooManyRequests
+from obeaver.web.access import ApiKey
 from obeaver.web.fairness import ClientLimit, Deadline
 from obeaver.web.response import TextResponse
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
@@ -55,11 +56,23 @@ async def test_a_client_with_too_many_open_requests_is_refused_until_one_has_end
 
 async def test_others_are_not_refused_and_a_key_tells_clients_apart_behind_one_address() -> None:
     held = Held()
-    app = ClientLimit(held, most=2)
+    app = ApiKey(ClientLimit(held, most=2), keys=["one", "two"])
     async with two_open(app, lambda: post(app, key="one"), held):
+        with pytest.raises(TooManyRequests):
+            await post(app, "10.0.0.2", key="one")
         held.go.set()
         assert (await post(app, key="two")).status == 200
-        assert (await post(app, "10.0.0.2")).status == 200
+
+
+async def test_where_no_key_is_asked_for_a_client_is_its_address_whatever_key_it_sends() -> None:
+    held = Held()
+    app = ClientLimit(held, most=2)
+    keys = iter(["one", "two", "three"])
+    async with two_open(app, lambda: post(app, key=next(keys)), held):
+        with pytest.raises(TooManyRequests):
+            await post(app, key=next(keys))
+        held.go.set()
+        assert (await post(app, "10.0.0.2", key="one")).status == 200
 
 
 async def test_a_request_that_fails_counts_no_longer() -> None:
