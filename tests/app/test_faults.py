@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,18 @@ class Faulty:
             at_first()
             events += lines
         return [json.loads(event) if event != "[DONE]" else event for event in events]
+
+    def stream_through(self, fault: str, meanwhile: Callable[[], None]) -> list[Any]:
+        """The events of a stream that meets a fault, and what is done as soon as it has.
+
+        The fault is there before the stream: one that came later might find that all tokens are made.
+        """
+        self.inject(fault)
+        with ThreadPoolExecutor(1) as pool:
+            events = pool.submit(self.stream)
+            self.until(lambda: not self.faults.exists())
+            meanwhile()
+            return events.result()
 
     def metrics(self) -> Read:
         return scraped_text(self.get("/metrics").text)
@@ -117,12 +130,8 @@ def test_a_slow_step_is_waited_for_while_health_answers(server: Faulty) -> None:
     before = server.text()
     health: list[httpx.Response] = []
 
-    def look() -> None:
-        server.inject("slow 2")
-        server.until(lambda: not server.faults.exists())
-        health.append(server.get("/health/ready"))
-
-    assert text_of(server.stream(at_first=look)) == before
+    events = server.stream_through("slow 2", lambda: health.append(server.get("/health/ready")))
+    assert text_of(events) == before
     assert health[0].status_code == 200
 
 
@@ -190,14 +199,7 @@ def test_without_that_option_a_dead_engine_asks_for_a_new_process(home: Path) ->
 
 def test_a_step_that_never_ends_keeps_nobody_waiting_and_the_server_from_nothing(home: Path) -> None:
     with faulty(home, "--shutdown-timeout", "0.5") as server:
-        events = []
-
-        def stop() -> None:
-            server.inject("hang")
-            server.until(lambda: not server.faults.exists())
-            server.server.process.send_signal(signal.SIGTERM)
-
-        events = server.stream(at_first=stop)
+        events = server.stream_through("hang", lambda: server.server.process.send_signal(signal.SIGTERM))
         assert events[-1]["error"]["code"] == "shutting_down"
         server.server.process.send_signal(signal.SIGTERM)  # the second one: at once
         assert server.server.process.wait(LIMIT_S) == 0
