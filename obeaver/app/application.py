@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from obeaver.api.metrics.server import ServerMetrics
+from obeaver.app.freed_memory import giving_back
 from obeaver.app.keys import api_keys
 from obeaver.app.loop_lag import watching_lag
 from obeaver.config import Settings
@@ -85,7 +86,7 @@ class Application:
 
     @asynccontextmanager
     async def _lives(self, life: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
-        async with life(), watching_lag(self.metrics.on_lag):
+        async with life(), watching_lag(self.metrics.on_lag), giving_back(self._in_flight):
             yield
 
     def _layers(self, routes: Iterable[Route]) -> ASGIApp:

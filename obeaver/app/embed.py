@@ -15,7 +15,7 @@ from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.routes import embed_routes
 from obeaver.app.application import Application
 from obeaver.app.encoder_keeper import EncoderKeeper
-from obeaver.app.memory import settle
+from obeaver.app.memory import keep_together, settle
 from obeaver.config import Settings
 from obeaver.engine.encoding.meter import UNMEASURED, EncoderMeter
 from obeaver.engine.encoding.pooling import ACTIVATIONS, DenseLayer, VectorRecipe
@@ -46,6 +46,7 @@ def embed_application(settings: Settings, stored: StoredModel) -> Application:
         ModelError: The folder is broken or of another kind.
     """
     facts = encoder_facts(stored)
+    keep_together()
     models = EncoderHost()
     metrics = ServerMetrics()
     meter = EncoderMetrics(metrics.registry).of(stored.name)

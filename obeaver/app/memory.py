@@ -114,9 +114,14 @@ def give_back() -> None:
     """Free what only refers to itself, and let the allocator return freed memory to the operating system."""
     gc.unfreeze()
     settle()
-    trim = _function_of_glibc("malloc_trim")
-    if trim is not None:
-        trim(0)
+    trim()
+
+
+def trim() -> None:
+    """Let the allocator return freed memory to the operating system; other threads run on meanwhile."""
+    malloc_trim = _function_of_glibc("malloc_trim")
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 def _function_of_glibc(name: str) -> Callable[..., object] | None:

@@ -11,12 +11,15 @@ the few tokens at its edges, which is what the factor of two leaves room for.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from obeaver.errors import ObeaverError
 
 PIECE_CHARS: Final = 65_536
 """What is tokenised at once where tokens are only counted: some 50 ms, outside of the interpreter lock."""
+
+GROUP_CHARS: Final = 262_144
+"""Of many texts, what is tokenised at once: the tokenizer takes some hundred bytes for each character of them."""
 
 HONEST_CHARS_PER_TOKEN: Final = 8
 """Prose and code have three to five. A text that has more than this for each token that fits is counted first."""
@@ -28,6 +31,8 @@ SAFETY: Final = 2
 _COMPOSING: Final = 4
 _CONTINUATIONS: Final = frozenset(range(0x80, 0xC0))
 _DROPS_NOTHING: Final = frozenset({"ByteLevel", "Metaspace", "Digits", "Split"})
+
+T = TypeVar("T", str, tuple[str, str], str | tuple[str, str])
 
 
 class TooManyTokens(ObeaverError):
@@ -91,6 +96,21 @@ def pieces_of(text: str) -> Iterator[str]:
     """The text in pieces of `PIECE_CHARS`."""
     for start in range(0, len(text), PIECE_CHARS):
         yield text[start : start + PIECE_CHARS]
+
+
+def in_groups(texts: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Texts, or pairs, so many at a time that a group has at most `GROUP_CHARS`, or a single one that is longer."""
+    group: list[T] = []
+    num_chars = 0
+    for text in texts:
+        size = len(text) if isinstance(text, str) else sum(map(len, text))
+        if group and num_chars + size > GROUP_CHARS:
+            yield group
+            group, num_chars = [], 0
+        group.append(text)
+        num_chars += size
+    if group:
+        yield group
 
 
 def _shortening(normalizer: Any) -> int | None:

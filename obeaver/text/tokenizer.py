@@ -10,16 +10,19 @@ import codecs
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import tokenizers
 
 from obeaver.errors import ModelError
 from obeaver.text.prompt import ControlTokens, Piece, RenderedPrompt
-from obeaver.text.prompt_size import HONEST_CHARS_PER_TOKEN, SAFETY, TooManyTokens, pieces_of, size_bound
+from obeaver.text.prompt_size import HONEST_CHARS_PER_TOKEN, SAFETY, TooManyTokens, in_groups, pieces_of, size_bound
 from obeaver.text.stop_strings import StopTokens, stop_tokens
 from obeaver.text.token_bytes import TokenTable, token_table
 from obeaver.utf8 import NotUtf8, read_utf8
+
+Input: TypeAlias = str | tuple[str, str]
+"""What an encoder reads: a text, or a pair of them."""
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILES = ("special_tokens_map.json", "tokenizer_config.json")
@@ -129,8 +132,8 @@ class Tokenizer:
         Raises:
             TooManyTokens: As in `encode_prompt`.
         """
-        if limit is not None:
-            self._refuse_size([text], limit)
+        if limit is not None and self.size_bound is not None and self.size_bound.exceeds([text], limit):
+            raise TooManyTokens(self.size_bound.fewest_tokens([text]))
         pieces = self._splitter.split(text) if special else [Piece(text, is_control=False)]
         return self._encode_pieces(pieces, limit)
 
@@ -150,20 +153,37 @@ class Tokenizer:
             return [self.bos_id, *ids]
         return ids
 
-    def encode_inputs(
-        self, texts: Sequence[str] | Sequence[tuple[str, str]], *, limit: int | None = None
-    ) -> list[ModelInput]:
+    def encode_inputs(self, texts: Sequence[Input], *, limit: int | None = None) -> list[ModelInput]:
         """Texts, or pairs of texts, with the control tokens that the tokenizer's own file puts around them.
 
         Args:
             texts: Control tokens inside them are plain text, as in `encode`.
             limit: Longer ones lose tokens at the end of their text, the last one of a pair; None: nothing is cut.
         """
-        try:
-            encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=True)
-        except TypeError:  # surrogates, as in `encode`
-            encodings = self._inner.encode_batch_fast(_writable(texts), add_special_tokens=True)
-        return [_model_input(encoding, limit) for encoding in encodings]
+        return [
+            _model_input(encoding, limit) for some in in_groups(texts) for encoding in self._encoded(some, special=True)
+        ]
+
+    def refuse_excess(self, texts: Sequence[str], limit: int) -> None:
+        """See that texts may have as few tokens as this together.
+
+        Raises:
+            TooManyTokens: They have more, for certain.
+        """
+        if self.size_bound is not None and self.size_bound.exceeds(texts, limit):
+            raise TooManyTokens(self.size_bound.fewest_tokens(texts))
+        if sum(map(len, texts)) <= HONEST_CHARS_PER_TOKEN * limit:
+            return
+        num_tokens = 0
+        for text in texts:
+            for piece in pieces_of(text):
+                num_tokens += len(self._encoded([piece])[0])
+                if num_tokens > SAFETY * limit:
+                    raise TooManyTokens(num_tokens // SAFETY)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text of any length, up to the few at the edges of its pieces; takes little memory."""
+        return sum(len(self._encoded([piece])[0]) for piece in pieces_of(text))
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """The text of the ids.
@@ -227,8 +247,7 @@ class Tokenizer:
         trimmed = list(self._trimmed(list(pieces)))
         texts = [piece.text for piece in trimmed if not piece.is_control]
         if limit is not None:
-            self._refuse_size(texts, limit)
-            self._refuse_count(texts, limit)
+            self.refuse_excess(texts, limit)
         encodings = iter(self._encoded(texts))
         ids: list[int] = []
         for piece in trimmed:
@@ -238,26 +257,13 @@ class Tokenizer:
                 ids += next(encodings).ids
         return ids
 
-    def _encoded(self, texts: list[str]) -> list[tokenizers.Encoding]:
+    def _encoded(self, texts: Sequence[Input], *, special: bool = False) -> list[tokenizers.Encoding]:
+        """Texts, or pairs; with `special`, the control tokens that the tokenizer's file puts around them."""
         # `encode` would hold the interpreter's lock throughout, and takes twice as long for long texts.
         try:
-            return self._inner.encode_batch_fast(texts, add_special_tokens=False)
+            return self._inner.encode_batch_fast(list(texts), add_special_tokens=special)
         except TypeError:  # surrogates, which JSON's escapes can bring in
-            return self._inner.encode_batch_fast(_writable(texts), add_special_tokens=False)
-
-    def _refuse_size(self, texts: Sequence[str], limit: int) -> None:
-        if self.size_bound is not None and self.size_bound.exceeds(texts, limit):
-            raise TooManyTokens(self.size_bound.fewest_tokens(texts))
-
-    def _refuse_count(self, texts: Sequence[str], limit: int) -> None:
-        if sum(map(len, texts)) <= HONEST_CHARS_PER_TOKEN * limit:
-            return
-        num_tokens = 0
-        for text in texts:
-            for piece in pieces_of(text):
-                num_tokens += len(self._encoded([piece])[0])
-                if num_tokens > SAFETY * limit:
-                    raise TooManyTokens(num_tokens // SAFETY)
+            return self._inner.encode_batch_fast(_writable(texts), add_special_tokens=special)
 
     def _trimmed(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
         """Some vocabularies let control tokens swallow the white space beside them."""
@@ -284,7 +290,7 @@ def _without_surrogates(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _writable(texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[Any]:
+def _writable(texts: Sequence[Input]) -> list[Any]:
     return [
         _without_surrogates(text) if isinstance(text, str) else tuple(map(_without_surrogates, text)) for text in texts
     ]

@@ -26,6 +26,11 @@ class InFlight:
         return len(self._deadlines)
 
     @property
+    def current(self) -> frozenset[object]:
+        """One object for each, the same as long as it lasts."""
+        return frozenset(self._deadlines)
+
+    @property
     def draining(self) -> bool:
         """Whether newcomers are refused."""
         return self._draining

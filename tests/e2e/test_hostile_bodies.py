@@ -4,17 +4,20 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
-from support import asgi
+from support import asgi, embed_app
 from support.chat_app import ServedChat, serving
-from support.hostile_bodies import CHAT, hostile_chats
+from support.hostile_bodies import CHAT, Hostile, hostile_chats, hostile_embeddings, hostile_reranks
 from support.loop_cpu import watching_callbacks
 from support.tiny_decoder import TinyDecoder
+from support.tiny_encoder import write_embedder, write_reranker
+
+from obeaver.web.types import ASGIApp
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -28,6 +31,19 @@ MOST_S: Final = 0.05 if SCALE >= 1 else 0.25
 before the limits it took up to two seconds."""
 
 NUM_STREAMS: Final = 4
+
+
+class Found(NamedTuple):
+    """What came of bodies, by their names: the longest callback and which it was, and the status of the answer."""
+
+    lags: dict[str, tuple[float, str]]
+    statuses: dict[str, Any]
+
+    @property
+    def wrong(self) -> tuple[dict[str, Any], dict[str, tuple[float, str]]]:
+        """Statuses and lags that may not be."""
+        statuses = {name: status for name, status in self.statuses.items() if status not in (200, 400, 413)}
+        return statuses, {name: lag for name, lag in self.lags.items() if lag[0] > MOST_S}
 
 
 @pytest.fixture
@@ -57,25 +73,43 @@ async def streaming(served: ServedChat) -> AsyncIterator[list[asgi.Exchange]]:
         yield streams
 
 
-async def status_of(served: ServedChat, path: str, body: bytes) -> int | None:
+async def status_of(app: ASGIApp, path: str, body: bytes) -> int | None:
     """Send a body and read the answer to its end."""
     scope = asgi.http_scope("POST", path, headers={"content-type": "application/json"})
-    async with asgi.exchange(served.app, scope, [body]) as (exchange, task), asyncio.timeout(PATIENCE_S):
+    async with asgi.exchange(app, scope, [body]) as (exchange, task), asyncio.timeout(PATIENCE_S):
         await task
         return exchange.reply.status
+
+
+async def _sent(app: ASGIApp, bodies: Sequence[Hostile], monkeypatch: pytest.MonkeyPatch) -> Found:
+    found = Found({}, {})
+    with watching_callbacks(monkeypatch) as seen:
+        for hostile in bodies:
+            body = await asyncio.to_thread(hostile.body, SCALE)
+            seen.begin()
+            found.statuses[hostile.name] = await status_of(app, hostile.path, body)
+            found.lags[hostile.name] = (seen.worst_s, seen.callback)
+    return found
 
 
 async def test_no_body_keeps_the_event_loop_from_others(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lags: dict[str, tuple[float, str]] = {}
-    statuses: dict[str, Any] = {}
     async with serving(tmp_path / "home", model, kv_cache_mb=400) as served, streaming(served):
-        with watching_callbacks(monkeypatch) as seen:
-            for hostile in hostile_chats():
-                body = await asyncio.to_thread(hostile.body, SCALE)
-                seen.begin()
-                statuses[hostile.name] = await status_of(served, hostile.path, body)
-                lags[hostile.name] = (seen.worst_s, seen.callback)
-    assert {name: status for name, status in statuses.items() if status not in (200, 400, 413)} == {}
-    assert {name: lag for name, lag in lags.items() if lag[0] > MOST_S} == {}
+        found = await _sent(served.app, hostile_chats(), monkeypatch)
+    assert found.wrong == ({}, {})
+
+
+async def test_no_texts_keep_the_event_loop_of_an_embedding_server(
+    default_embedding_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_embedder(tmp_path, default_embedding_model / "tokenizer.json")
+    async with embed_app.serving(folder) as served:
+        found = await _sent(served.app, hostile_embeddings(), monkeypatch)
+    assert found.wrong == ({}, {})
+
+
+async def test_no_documents_keep_the_event_loop_of_a_reranker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with embed_app.serving(write_reranker(tmp_path)) as served:
+        found = await _sent(served.app, hostile_reranks(), monkeypatch)
+    assert found.wrong == ({}, {})

@@ -42,21 +42,63 @@ def hostile_chats() -> tuple[Hostile, ...]:
 
 
 def hostile_embeddings() -> tuple[Hostile, ...]:
-    """Those for an encoder's server."""
-    path = "/v1/embeddings"
+    """Those for an embedding model's server."""
+    path, ollama = "/v1/embeddings", "/api/embed"
+    words = "lorem ipsum "
     return (
-        Hostile("embed words", path, lambda n: _json(input="lorem ipsum " * (n // 12))),
+        Hostile("embed words", path, lambda n: _json(input=words * (n // 12))),
+        Hostile("embed words, cut", path, lambda n: _json(input=words * (n // 12), truncate=True)),
         Hostile("embed one word", path, lambda n: _json(input="a" * n)),
+        Hostile("embed one word, cut", path, lambda n: _json(input="a" * n, truncate=True)),
         Hostile("embed spaces", path, lambda n: _json(input=" " * n)),
+        Hostile("embed brackets in a text", path, lambda n: _json(input="[" * n)),
+        Hostile("embed dropped characters", path, lambda n: _json(input="\ufffd" * (n // 3))),
         Hostile("embed 2,048 texts", path, lambda n: _json(input=["word " * (n // 10240)] * 2048)),
+        Hostile("embed 2,048 texts, cut", path, lambda n: _json(input=["word " * (n // 10240)] * 2048, truncate=True)),
+        Hostile("embed 20 long words", path, lambda n: _json(input=["a" * (n // 20)] * 20)),
+        Hostile("embed 2,048 letters", path, lambda n: _json(input=["a"] * max(1, n)), 2048),
         Hostile("embed too many texts", path, lambda n: _json(input=["a"] * (n // 30))),
+        Hostile("embed empty texts", path, lambda n: _json(input=[""] * (n // 30))),
         Hostile("embed ids", path, lambda n: _json(input=[101] * (n // 30))),
+        Hostile("embed ids, cut", path, lambda n: _json(input=[101] * (n // 30), truncate=True)),
+        Hostile("embed huge ids", path, lambda n: _json(input=[10**15] * (n // 30))),
+        Hostile("embed an id of many digits", path, lambda n: b'{"input": [' + b"9" * n + b"]}"),
         Hostile("embed what is no id", path, lambda n: _json(input=[*[101] * (n // 30), None])),
         Hostile("embed lists of ids", path, lambda n: _json(input=[[101, 102]] * (n // 60))),
+        Hostile("embed empty lists", path, lambda n: _json(input=[[]] * (n // 30))),
         Hostile("embed brackets", path, lambda n: b'{"input": ' + b"[" * (n // 2) + b"]" * (n // 2) + b"}"),
-        Hostile("rerank documents", "/v1/rerank", lambda n: _json(query="q", documents=["word " * 100] * (n // 500))),
-        Hostile("rerank a query", "/v1/rerank", lambda n: _json(query="word " * (n // 5), documents=["a"])),
-        Hostile("embed in Ollama's words", "/api/embed", lambda n: _json(model="m", input="lorem " * (n // 6))),
+        Hostile(
+            "embed with nested brackets",
+            path,
+            lambda n: b'{"input": "a", "x": ' + b"[" * (n // 2) + b"]" * (n // 2) + b"}",
+        ),
+        Hostile("embed with empty lists", path, lambda n: b'{"input": "a", "x": [' + b"[]," * (n // 3) + b"[]]}"),
+        Hostile("embed in a format that is none", path, lambda n: _json(input="a", encoding_format="b" * n)),
+        Hostile("embed in too many dimensions", path, lambda n: _json(input="a", dimensions=10 ** min(n, 300))),
+        Hostile("embed for a model of a long name", path, lambda n: _json(input="a", model="m" * n)),
+        Hostile("embed with a prompt of a long name", path, lambda n: _json(input="a", prompt_name="p" * n)),
+        Hostile("embed in Ollama's words", ollama, lambda n: _json(model="m", input="lorem " * (n // 6))),
+        Hostile("embed a word in Ollama's words", ollama, lambda n: _json(model="m", input="a" * n)),
+    )
+
+
+def hostile_reranks() -> tuple[Hostile, ...]:
+    """Those for a reranker's server."""
+    path = "/v1/rerank"
+    return (
+        Hostile("rerank documents", path, lambda n: _json(query="q", documents=["word " * 100] * (n // 500))),
+        Hostile("rerank 2,048 documents", path, lambda n: _json(query="q", documents=["word " * (n // 10240)] * 2048)),
+        Hostile(
+            "rerank 2,048 documents, cut",
+            path,
+            lambda n: _json(query="q", documents=["word " * (n // 10240)] * 2048, truncate=True),
+        ),
+        Hostile("rerank a long document", path, lambda n: _json(query="q", documents=["a" * n])),
+        Hostile("rerank a long query", path, lambda n: _json(query="word " * (n // 5), documents=["a"])),
+        Hostile("rerank by a long word", path, lambda n: _json(query="a" * n, documents=["a"])),
+        Hostile("rerank much by a long word", path, lambda n: _json(query="a" * (n // 2), documents=["a"] * 2048)),
+        Hostile("rerank objects", path, lambda n: _json(query="q", documents=[{"text": "a", "b": 1}] * (n // 60))),
+        Hostile("rerank the best", path, lambda n: _json(query="q", documents=["a"], top_n=10 ** min(n, 300))),
     )
 
 

@@ -1,6 +1,7 @@
 """Small random embedding models on disk, in the ecosystem's layouts."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
+from obeaver.models.encoder.importer import import_encoder
+from obeaver.models.progress import SilentProgress
+
 HIDDEN, LAYERS, HEADS, INNER, POSITIONS = 32, 2, 4, 64, 40
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{n}" for n in range(60)), "query", "passage", ":"]
 VOCAB = len(WORDS)
@@ -21,7 +25,7 @@ VOCAB = len(WORDS)
 Weights = dict[str, npt.NDArray[np.float32]]
 
 
-def bert_config(model_type: str = "bert", architecture: str = "BertModel") -> dict[str, Any]:
+def bert_config(model_type: str = "bert", architecture: str = "BertModel", vocab: int = VOCAB) -> dict[str, Any]:
     return {
         "model_type": model_type,
         "architectures": [architecture],
@@ -30,7 +34,7 @@ def bert_config(model_type: str = "bert", architecture: str = "BertModel") -> di
         "num_attention_heads": HEADS,
         "intermediate_size": INNER,
         "max_position_embeddings": POSITIONS + 2,
-        "vocab_size": VOCAB,
+        "vocab_size": vocab,
         "type_vocab_size": 2,
         "pad_token_id": 1,
         "layer_norm_eps": 1e-12,
@@ -38,7 +42,7 @@ def bert_config(model_type: str = "bert", architecture: str = "BertModel") -> di
     }
 
 
-def bert_weights(seed: int = 0) -> Weights:
+def bert_weights(seed: int = 0, vocab: int = VOCAB) -> Weights:
     """Random weights under BERT's names, large enough that every part of the model matters."""
     rng = np.random.default_rng(seed)
 
@@ -52,7 +56,7 @@ def bert_weights(seed: int = 0) -> Weights:
         return {f"{name}.weight": 1 + random(HIDDEN), f"{name}.bias": random(HIDDEN)}
 
     weights = {
-        "embeddings.word_embeddings.weight": random(VOCAB, HIDDEN, scale=1),
+        "embeddings.word_embeddings.weight": random(vocab, HIDDEN, scale=1),
         "embeddings.position_embeddings.weight": random(POSITIONS + 2, HIDDEN),
         "embeddings.token_type_embeddings.weight": random(2, HIDDEN),
         **norm("embeddings.LayerNorm"),
@@ -131,6 +135,25 @@ def write_sentence_transformer(
     write_pooling(folder, "mean_tokens")
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 16, "do_lower_case": False})
     return folder
+
+
+def write_embedder(folder: Path, tokenizer_json: Path, name: str = "tiny-bert") -> Path:
+    """A model's folder with a small random encoder behind another model's tokenizer, as an import makes it."""
+    vocab = Tokenizer.from_file(str(tokenizer_json)).get_vocab_size()
+    source = write_sentence_transformer(folder / "source", bert_weights(vocab=vocab), bert_config(vocab=vocab))
+    shutil.copy(tokenizer_json, source)
+    (folder / name).mkdir()
+    import_encoder(source, folder / name, weights="fp32", name=name, progress=SilentProgress())
+    return folder / name
+
+
+def write_reranker(folder: Path, name: str = "tiny-reranker") -> Path:
+    """A model's folder with a small random cross-encoder, as an import makes it."""
+    config = bert_config(architecture="BertForSequenceClassification")
+    source = write_sentence_transformer(folder / "source", bert_weights() | classifier_weights(), config)
+    (folder / name).mkdir()
+    import_encoder(source, folder / name, weights="fp32", name=name, progress=SilentProgress())
+    return folder / name
 
 
 def write_pooling(folder: Path, *modes: str, **more: Any) -> None:

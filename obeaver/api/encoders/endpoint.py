@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from obeaver.api.contract import wire
 from obeaver.api.encoders.inputs import Inputs
-from obeaver.api.encoders.state import EmbedState, LoadedEncoder
+from obeaver.api.encoders.state import INLINE_BYTES, EmbedState, LoadedEncoder
 from obeaver.engine.encoding.worker import Rows
 from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse
@@ -69,10 +69,9 @@ class EncoderEndpoint:
 
     async def answer(self, encoded: Encoded[A], write: Callable[[Encoded[A]], wire.Object]) -> JSONResponse:
         """The answer, written off the event loop where that takes a while."""
-        num_numbers = len(encoded.inputs.texts) * encoded.model.worker.size
-        return await self._state.where_it_fits(
-            lambda: JSONResponse(write(encoded)), num_bytes=BYTES_OF_A_NUMBER * num_numbers // 4
-        )
+        num_bytes = BYTES_OF_A_NUMBER * len(encoded.inputs.texts) * encoded.model.worker.size // 4
+        make = JSONResponse if num_bytes <= INLINE_BYTES else JSONResponse.of_many
+        return await self._state.where_it_fits(lambda: make(write(encoded)), num_bytes=num_bytes)
 
 
 def usage_object(inputs: Inputs, *, cut: bool) -> wire.Object:

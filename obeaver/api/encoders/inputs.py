@@ -13,6 +13,8 @@ from obeaver.api.encoders.state import PROMPTS_OF_TYPES, LoadedEncoder
 from obeaver.engine.encoding.batches import TokenisedText
 from obeaver.errors import BadRequest, ContextLengthExceeded
 from obeaver.models.encoder.layout import EncoderFacts
+from obeaver.text.long_texts import Beginning, TooManyChars, beginning
+from obeaver.text.prompt_size import TooManyTokens
 from obeaver.text.tokenizer import ModelInput, Tokenizer
 
 MAX_TEXTS = 2048
@@ -69,7 +71,7 @@ def embedding_inputs(model: LoadedEncoder, texts: GivenTexts) -> Inputs:
         raise _invalid(at, f"must have at most {MAX_TEXTS:,} texts")
     if isinstance(values[0], str):
         read = [_text(value, path) for value, path in zip(values, paths, strict=True)]
-        inputs = _from_text(model, read, prompt, cut=texts.truncate)
+        inputs = _from_text(model, read, paths, prompt, cut=texts.truncate)
     else:
         ids = [_ids(value, path, model.facts.vocab_size) for value, path in zip(values, paths, strict=True)]
         limit = model.context_length if texts.truncate else None
@@ -110,20 +112,77 @@ def fitting(inputs: Sequence[ModelInput], paths: Sequence[str], limit: int, num_
     """
     for item, path in zip(inputs, paths, strict=True):
         if len(item.ids) > limit:
-            raise ContextLengthExceeded(
-                f"This model's maximum context length is {limit} tokens, but `{path}` has {len(item.ids)}. "
-                "Shorten it, or send `truncate: true` to have the rest cut off.",
-                param=path,
-            )
+            raise _too_long(limit, path, str(len(item.ids)))
     texts = [TokenisedText(item.ids, item.type_ids, num_prompt) for item in inputs]
     return Inputs(texts, sum(item.num_cut for item in inputs))
 
 
-def _from_text(model: LoadedEncoder, texts: Sequence[str], prompt: str, *, cut: bool) -> list[ModelInput]:
+def _from_text(
+    model: LoadedEncoder, texts: Sequence[str], paths: Sequence[str], prompt: str, *, cut: bool
+) -> list[ModelInput]:
     whole = [prompt + text for text in texts] if prompt else texts
     if model.facts.lower_case:
         whole = [text.lower() for text in whole]
-    return model.tokenizer.encode_inputs(whole, limit=model.context_length if cut else None)
+    return encoded(model, whole, paths, cut=cut)
+
+
+def encoded(
+    model: LoadedEncoder, texts: Sequence[str], paths: Sequence[str], *, cut: bool, query: str | None = None
+) -> list[ModelInput]:
+    """Texts as the model's tokenizer reads them, or each with a query as a pair.
+
+    Args:
+        model: Whose tokenizer it is.
+        texts: Of any length.
+        paths: The parameter that each came from.
+        cut: Longer ones may lose what the model does not read.
+        query: What stands before each in a pair; it fits.
+
+    Raises:
+        ContextLengthExceeded: A text has more tokens than the model reads, for certain.
+        BadRequest: A text has more characters than can be looked at.
+    """
+    parts = beginnings(model, texts, paths, cut=cut)
+    limit = model.context_length if cut else None
+    inputs: list[ModelInput] = model.tokenizer.encode_inputs(
+        [part.text if query is None else (query, part.text) for part in parts], limit=limit
+    )
+    return with_rests(inputs, parts, paths)
+
+
+def with_rests(inputs: Sequence[ModelInput], parts: Sequence[Beginning], paths: Sequence[str]) -> list[ModelInput]:
+    """What the tokenizer made of beginnings, what stands behind them told as cut off.
+
+    Raises:
+        BadRequest: As for `encoded`.
+    """
+    return [_with_rest(*found) for found in zip(inputs, parts, paths, strict=True)]
+
+
+def beginnings(model: LoadedEncoder, texts: Sequence[str], paths: Sequence[str], *, cut: bool) -> list[Beginning]:
+    """The same texts, those that are far too long brought down to their beginnings.
+
+    Raises:
+        ContextLengthExceeded: As for `encoded`.
+        BadRequest: As for `encoded`.
+    """
+    return [_beginning(model, text, path, cut=cut) for text, path in zip(texts, paths, strict=True)]
+
+
+def _beginning(model: LoadedEncoder, text: str, path: str, *, cut: bool) -> Beginning:
+    try:
+        return beginning(model.tokenizer, text, model.context_length, cut=cut)
+    except TooManyTokens as error:
+        raise _too_long(model.context_length, path, f"at least {error.at_least}") from None
+    except TooManyChars as error:
+        raise _too_many_chars(path, error) from None
+
+
+def _with_rest(item: ModelInput, part: Beginning, path: str) -> ModelInput:
+    try:
+        return part.counting_rest(item)
+    except TooManyChars as error:
+        raise _too_many_chars(path, error) from None
 
 
 def _num_prompt(tokenizer: Tokenizer, prompt: str) -> int:
@@ -161,6 +220,18 @@ def _ids(value: Any, path: str, vocab_size: int) -> list[int]:
         if not 0 <= item < vocab_size:
             raise _invalid(f"{path}[{index}]", f"must be a token id from 0 to {vocab_size - 1}")
     return [int(item) for item in value]
+
+
+def _too_long(limit: int, path: str, num_tokens: str) -> ContextLengthExceeded:
+    return ContextLengthExceeded(
+        f"This model's maximum context length is {limit} tokens, but `{path}` has {num_tokens}. "
+        "Shorten it, or send `truncate: true` to have the rest cut off.",
+        param=path,
+    )
+
+
+def _too_many_chars(path: str, error: TooManyChars) -> BadRequest:
+    return _invalid(path, f"is too long: {error}", code="string_above_max_length")
 
 
 def _invalid(path: str, problem: str, *, code: str = "invalid_value") -> BadRequest:

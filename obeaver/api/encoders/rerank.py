@@ -3,17 +3,20 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from obeaver.api.contract import wire
 from obeaver.api.contract.validation import parse
 from obeaver.api.encoders.endpoint import Encoded, EncoderEndpoint, usage_object
-from obeaver.api.encoders.inputs import Inputs, fitting
+from obeaver.api.encoders.inputs import Inputs, beginnings, encoded, fitting, with_rests
 from obeaver.api.encoders.prompted_pairs import prompted_pairs
 from obeaver.api.encoders.state import LoadedEncoder
 from obeaver.errors import BadRequest
 from obeaver.web.request import Request
 from obeaver.web.response import JSONResponse
+
+MOST_QUERY_CHARS: Final = 16_000_000
+"""Characters of a query by the documents, since each of them is read with it: 8,000 for as many as there may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +74,26 @@ def _document(value: Any, path: str) -> str:
 
 
 def _read(model: LoadedEncoder, asked: RerankRequest) -> Inputs:
-    limit = model.context_length
+    limit, pair = model.context_length, model.facts.pair
+    if len(asked.query) * len(asked.documents) > MOST_QUERY_CHARS:
+        raise BadRequest(
+            f"`query` is too long for so many documents: it may have {MOST_QUERY_CHARS:,} characters by their number.",
+            param="query",
+            code="string_above_max_length",
+        )
+    beginnings(model, [asked.query], ["query"], cut=False)
     (query,) = model.tokenizer.encode_inputs([(asked.query, "")])
     # One token of the document is the least that can be judged.
     fitting([query], ["query"], limit - 1)
-    cut = limit if asked.truncate else None
-    if model.facts.pair is not None:
-        inputs = prompted_pairs(model.tokenizer, model.facts.pair, asked.query, asked.documents, limit=cut)
+    paths = [f"documents[{index}]" for index in range(len(asked.documents))]
+    if pair is None:
+        inputs = encoded(model, asked.documents, paths, cut=asked.truncate, query=asked.query)
     else:
-        pairs = [(asked.query, document) for document in asked.documents]
-        inputs = model.tokenizer.encode_inputs(pairs, limit=cut)
-    return fitting(inputs, [f"documents[{index}]" for index in range(len(inputs))], limit)
+        parts = beginnings(model, asked.documents, paths, cut=asked.truncate)
+        cut = limit if asked.truncate else None
+        inputs = prompted_pairs(model.tokenizer, pair, asked.query, [part.text for part in parts], limit=cut)
+        inputs = with_rests(inputs, parts, paths)
+    return fitting(inputs, paths, limit)
 
 
 def _answer(encoded: Encoded[RerankRequest]) -> wire.Object:

@@ -27,6 +27,7 @@ from support.tiny_encoder import (
 from obeaver.errors import ModelError
 from obeaver.models.encoder.importer import import_encoder
 from obeaver.models.progress import SilentProgress
+from obeaver.text.long_texts import MOST_CHARS
 
 ROWS: list[dict[str, Any]] = json.loads(Path(__file__).with_name("bad_embedding_requests.json").read_text("utf-8"))
 CONTEXT = 16
@@ -125,6 +126,26 @@ async def test_a_refused_text_is_told_both_numbers(served: ServedEncoder) -> Non
     reply = await served.post(EMBEDDINGS, input=" ".join(["w0"] * 30))
     assert "32" in reply.error["message"]
     assert str(CONTEXT) in reply.error["message"]
+
+
+async def test_a_text_that_is_far_too_long_is_cut_to_the_same_vector_and_counted(served: ServedEncoder) -> None:
+    num_words = 400_000
+    answer = await served.embed("w1 " * num_words, truncate=True)
+    assert answer["data"][0]["embedding"] == (await served.vectors("w1 " * 20, truncate=True))[0]
+    assert answer["usage"]["truncated_tokens"] == pytest.approx(num_words + 2 - CONTEXT, abs=20)
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+async def test_a_text_of_few_tokens_and_too_many_characters_is_refused(served: ServedEncoder, truncate: bool) -> None:
+    reply = await served.post(EMBEDDINGS, input=["w1", "x" * (MOST_CHARS + 1)], truncate=truncate)
+    error = reply.json()["error"]
+    assert (reply.status, error["param"], error["code"]) == (400, "input[1]", "string_above_max_length")
+
+
+async def test_a_large_answer_is_written_piece_by_piece_and_is_the_same(served: ServedEncoder) -> None:
+    answer = await served.embed(["w1"] * 300)
+    alone = (await served.embed("w1"))["data"][0]
+    assert answer["data"] == [alone | {"index": index} for index in range(300)]
 
 
 @pytest.mark.parametrize(

@@ -7,23 +7,20 @@ from typing import Any
 
 import pytest
 from support.embed_app import RERANK, ServedEncoder, serving
-from support.tiny_encoder import bert_config, bert_weights, classifier_weights, write_sentence_transformer
+from support.tiny_encoder import write_reranker
 
-from obeaver.api.encoders.rerank import relevance
-from obeaver.models.encoder.importer import import_encoder
-from obeaver.models.progress import SilentProgress
+from obeaver.api.encoders.rerank import MOST_QUERY_CHARS, relevance
+from obeaver.text.long_texts import MOST_CHARS
 
 DOCUMENTS = ["w1 w2", "w30 w31 w32", {"text": "w7"}, "w50"]
+
+EDGES = 20
+"""Tokens by which a far too long text is counted wrongly at most: one at each edge of its pieces."""
 
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[ServedEncoder]:
-    config = bert_config(architecture="BertForSequenceClassification")
-    source = write_sentence_transformer(tmp_path / "source", bert_weights() | classifier_weights(), config)
-    folder = tmp_path / "tiny-reranker"
-    folder.mkdir()
-    import_encoder(source, folder, weights="fp32", name="tiny-reranker", progress=SilentProgress())
-    async with serving(folder) as running:
+    async with serving(write_reranker(tmp_path)) as running:
         yield running
 
 
@@ -86,6 +83,30 @@ async def test_a_long_document_is_cut_only_when_asked(served: ServedEncoder) -> 
 async def test_a_bad_body_gets_its_error(served: ServedEncoder, body: dict[str, Any], param: str, code: str) -> None:
     reply = await served.post(RERANK, **body)
     assert (reply.status, reply.error["param"], reply.error["code"]) == (400, param, code)
+
+
+async def test_far_too_long_texts_are_refused_by_name(served: ServedEncoder) -> None:
+    async def refusal(**parameters: Any) -> tuple[Any, ...]:
+        reply = await served.post(RERANK, **({"query": "w1", "documents": ["w2"]} | parameters))
+        error = reply.json()["error"]
+        return reply.status, error["param"], error["code"]
+
+    words = "w3 " * 100_000
+    too_many_chars = "string_above_max_length"
+    assert await refusal(query=words) == (400, "query", "context_length_exceeded")
+    assert await refusal(documents=["w2", words]) == (400, "documents[1]", "context_length_exceeded")
+    assert await refusal(documents=["w2", "x" * (MOST_CHARS + 1)]) == (400, "documents[1]", too_many_chars)
+    many = 1000
+    assert await refusal(query="x" * (MOST_QUERY_CHARS // many + 1), documents=["w2"] * many) == (
+        400,
+        "query",
+        too_many_chars,
+    )
+
+
+async def test_a_far_too_long_document_is_cut_when_asked(served: ServedEncoder) -> None:
+    body = await answer(served, documents=["w2 " * 400_000], truncate=True)
+    assert body["usage"]["truncated_tokens"] == pytest.approx(400_000 + 5 - 16, abs=EDGES)
 
 
 async def test_a_reranker_makes_no_vectors(served: ServedEncoder) -> None:
