@@ -208,6 +208,11 @@ class Settings:
     offline: bool = _option(False, "never fetch; use what the store holds")
     log_level: Literal["debug", "info", "warning", "error"] = _option("info", "how much to log", metavar="LEVEL")
     log_format: Literal["text", "json"] = _option("text", "lines for people, or one JSON object a line", metavar="FORM")
+    log_prompts: bool = _option(
+        False,
+        "write what clients send and are answered into the log, at level info; without it no log has prompts, answers "
+        "or keys",
+    )
     trace: str = _option(
         "",
         "write the engine's steps to this file, for Perfetto or chrome://tracing; it grows with what is computed",

@@ -9,6 +9,7 @@ from obeaver.app.keys import api_keys
 from obeaver.app.loop_lag import watching_lag
 from obeaver.config import Settings
 from obeaver.web.access import DEFAULT_OPEN_PATHS, PROBES, ApiKey, HostCheck
+from obeaver.web.content_log import ContentLog
 from obeaver.web.cors import Cors
 from obeaver.web.fairness import ClientLimit, Deadline
 from obeaver.web.http10 import WholeForHttp10
@@ -106,4 +107,6 @@ class Application:
         app = ErrorBoundary(app, shape_of=router.error_shape)
         app = Cors(app, origins=settings.cors_origin, shape_of=router.error_shape)
         app = SafeAnswers(app)
+        if settings.log_prompts:
+            app = ContentLog(app)
         return WholeForHttp10(RequestId(AccessLog(app, log=self._log, measure=self.metrics.on_request)))

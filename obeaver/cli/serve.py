@@ -77,6 +77,8 @@ def _serve(command: str, settings: Settings, compose: Callable[[], "Application"
         settings.check()
         choose_provider(settings.provider)  # a model may be fetched first, and for nothing
         log_to_stderr(settings.log_level, settings.log_format)
+        if settings.log_prompts:
+            logger.warning("--log-prompts: this log has everything that clients send and are answered")
         application = compose()
         url = _url(settings, listener)
         with _listed(command, url, application, settings):

@@ -6,6 +6,7 @@ Pure ASGI apps, for HTTP scopes only. From the outside in, they and those of the
     WholeForHttp10   an old client gets streams in one piece
     RequestId        every answer has an id, those of the layers below too
     AccessLog        every answer is logged, with that id
+    ContentLog       what was said is logged, where the operator asks for it
     SafeAnswers      no answer is taken for a page, and none is kept on its way
     Cors             pages that may call can read every answer, errors too; preflights need no key
     ErrorBoundary    what is raised below becomes an answer

@@ -360,16 +360,18 @@ class TestChoosing:
         assert result == Finished(FinishReason.STOP, 9, 0, 4)
         assert given[1][:-1] == outputs_alone(prompt(9, 1), GREEDY)
 
-    def test_an_answer_whose_grammar_finds_no_way_on_is_cut_there(self) -> None:
+    def test_an_answer_whose_grammar_finds_no_way_on_is_cut_there(self, caplog: pytest.LogCaptureFixture) -> None:
         class NoWayOn(FourEvenIds):
             def allowed(self) -> Mask | None:
                 if self._num_accepted == 2:
-                    raise GrammarTooComplex("nothing follows")
+                    raise GrammarTooComplex("nothing follows") from ValueError("what was said")
                 return super().allowed()
 
         given = run_pair(Sampler, lambda params: NoWayOn() if params.grammar else None, grammar="even")
         assert given[0][-1] == Finished(FinishReason.LENGTH, 9, 0, 2)
         assert given[1][:-1] == outputs_alone(prompt(9, 1), GREEDY)
+        assert "an answer is cut: nothing follows" in caplog.text
+        assert "what was said" not in caplog.text
 
     def test_a_grammar_that_does_not_compile_is_that_clients_error(self) -> None:
         error = BadRequest("The grammar is wrong.", param="response_format")

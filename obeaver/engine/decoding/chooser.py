@@ -87,6 +87,7 @@ class Chooser:
         except GrammarTooComplex as error:
             # Few grammars lead to where nothing can follow, or to more ways than can be followed, and compiling does
             # not find all of those. What was written stands, as if the answer had come to its limit.
-            logger.warning("an answer is cut: %s", error.__cause__ or error)
+            # The library's own reason quotes the answer, so it is not logged.
+            logger.warning("an answer is cut: %s", error)
             return Sampled(token, is_stuck=True)
         return Sampled(token)

@@ -118,7 +118,7 @@ class EngineCore:
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything: compute, report an end, or give memory back."""
-        busy = self._scheduler.num_running + self._scheduler.num_waiting + len(self._ended) > 0
+        busy = bool(self._scheduler.running()) or self._scheduler.num_waiting > 0 or bool(self._ended)
         return busy or bool(self._scheduler.ended_rows()) or self._slots.shape != self.admission.smallest
 
     def add(self, sequence: Sequence) -> None:

@@ -104,7 +104,7 @@ class Scheduler:
     @property
     def num_running(self) -> int:
         """Sequences in prefill or decode."""
-        return sum(sequence.status is not Status.WAITING for sequence in self._by_id.values())
+        return len(self.running())
 
     def running(self) -> list[Sequence]:
         """Sequences in prefill or decode, in the order of their rows."""

@@ -9,7 +9,6 @@ own work, so no grammar can hang a thread.
 import json
 import logging
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -46,9 +45,7 @@ _OPTIONS: Final = '{"no_forcing": true}'
 
 _EMBEDDED: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|#[^\n]*|/(?:\\.|[^/\\\n])+/|%json\s*')
 """Where a schema begins in a Lark grammar; strings, comments and regular expressions are passed over."""
-
-_MAX_SEARCH_S: Final = 2.0
-"""How long it may take to find the part of a schema that is at fault; after that the whole schema is."""
+_SOURCE_PLACE: Final = re.compile(r"[\w./-]+\.rs:\d+")
 
 
 class GrammarError(ObeaverError):
@@ -117,10 +114,7 @@ class GrammarCompiler:
             enforceable(schema)
         except SchemaRefused as refusal:
             raise GrammarError(str(refusal), refusal.pointer) from None
-        deadline_s = time.monotonic() + _MAX_SEARCH_S
-        pointer, own_reason = culprit(
-            schema, reason, lambda part: self._reason(part) if time.monotonic() < deadline_s else None
-        )
+        pointer, own_reason = culprit(schema, reason, self._reason)
         raise GrammarError(own_reason, pointer)
 
     def _reason(self, schema: Mapping[str, Any]) -> str | None:
@@ -275,7 +269,7 @@ def choice_part(texts: Sequence[str]) -> Part:
 def _reason(matcher: Any) -> str:
     text: str = matcher.get_error()
     if "panic" in text.lower():
-        # The library's own words, with places in its source: of use to us, and of none to a client.
-        logger.warning("llguidance gave up on a grammar: %s", text.strip())
+        # Its places in the library's source are of use to us; the rest of the words may quote the request.
+        logger.warning("llguidance gave up on a grammar, at %s", " ".join(_SOURCE_PLACE.findall(text)) or "no place")
         return "it is too large or too complex"
     return text.partition("\n<non-verbose/>")[0].strip()

@@ -1,5 +1,6 @@
 """Where in a schema the reason stands for which all of it is refused."""
 
+import json
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final, TypeAlias
@@ -11,6 +12,10 @@ ReasonOf: TypeAlias = Callable[[Schema], str | None]
 """Why a schema is refused; None if it is not."""
 
 _MAX_TRIALS: Final = 300
+_MAX_CHARS: Final = 1_000_000
+"""Of JSON that is compiled to find the culprit, some two seconds of work; behind that, what was found is told. Work is
+counted and not timed: the same schema gets the same error on every machine."""
+
 _SHARED: Final = ("$schema", "$defs", "definitions")
 _NOTHING: Final = ("Unsatisfiable schema", "nothing can match it", "nothing can satisfy it")
 """How reasons begin that speak of schemas without values."""
@@ -26,6 +31,7 @@ def culprit(schema: Schema, reason: str, reason_of: ReasonOf) -> tuple[str, str]
         reason: Why.
         reason_of: Compiles a schema.
     """
+    reason_of = _Spending(reason_of)
     shared = {name: schema[name] for name in _SHARED if name in schema}
     if reason.startswith(_NOTHING):
         return _Search(schema, shared, reason_of).barren(schema, "", reason)
@@ -34,6 +40,18 @@ def culprit(schema: Schema, reason: str, reason_of: ReasonOf) -> tuple[str, str]
     # What refers to the culprit fails as well.
     found = max(failing, key=lambda found: ("$ref" not in found[1], found[0].count("/")), default=("", schema))
     return found[0], reason
+
+
+class _Spending:
+    """The same as `reason_of` until so much has been compiled; then no reasons are found any more."""
+
+    def __init__(self, reason_of: ReasonOf) -> None:
+        self._reason_of = reason_of
+        self._num_left = _MAX_CHARS
+
+    def __call__(self, part: Schema) -> str | None:
+        self._num_left -= len(json.dumps(part))
+        return self._reason_of(part) if self._num_left >= 0 else None
 
 
 class _Search:
