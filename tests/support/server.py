@@ -29,12 +29,15 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(app: ASGIApp, http: type[HttpProtocol] = HttpProtocol) -> AsyncIterator[int]:
+async def serve(
+    app: ASGIApp, http: type[HttpProtocol] = HttpProtocol, *, idle_timeout_s: int = 5
+) -> AsyncIterator[int]:
     """Run an app under uvicorn in the test's own event loop.
 
     Args:
         app: The application.
         http: The protocol of its connections.
+        idle_timeout_s: How long a connection may wait for its next request.
 
     Yields:
         The port on 127.0.0.1.
@@ -48,6 +51,7 @@ async def serve(app: ASGIApp, http: type[HttpProtocol] = HttpProtocol) -> AsyncI
         log_config=None,
         access_log=False,
         lifespan="off",
+        timeout_keep_alive=idle_timeout_s,
         timeout_graceful_shutdown=5,
     )
     server = _Server(config)
