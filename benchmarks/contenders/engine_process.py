@@ -20,7 +20,7 @@ class EngineInProcess:
     """EngineCore over the runner that the server would choose, with the settings that the server has."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        from obeaver.app.chat import make_engine
+        from obeaver.app.chat_engine import make_engine
         from obeaver.models.facts import read_facts
 
         self._core = make_engine(read_facts(folder), settings, [])

@@ -63,7 +63,7 @@ class RunnerLogits:
 
     def compare(self, folder: Path, settings: Settings, num_tokens: int, reference: Path) -> dict[str, Any]:
         """The figures of `obeaver.models.fidelity.Fidelity`."""
-        from obeaver.app.chat import open_runner
+        from obeaver.app.chat_engine import open_runner
         from obeaver.models.facts import read_facts
         from obeaver.models.fidelity import compare
 

@@ -7,6 +7,7 @@ from obeaver.api.metrics.server import ServerMetrics
 from obeaver.app.freed_memory import giving_back
 from obeaver.app.keys import api_keys
 from obeaver.app.loop_lag import watching_lag
+from obeaver.app.memory import MB
 from obeaver.config import Settings
 from obeaver.web.access import DEFAULT_OPEN_PATHS, PROBES, ApiKey, HostCheck
 from obeaver.web.content_log import ContentLog
@@ -21,8 +22,6 @@ from obeaver.web.request_log import RequestLog
 from obeaver.web.router import Route, Router
 from obeaver.web.safe_answers import SafeAnswers
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
-
-MB = 1_000_000
 
 
 class Application:

@@ -1,6 +1,6 @@
 """Where a server keeps responses, and how many."""
 
-from obeaver.app.application import MB
+from obeaver.app.memory import MB
 from obeaver.archive.archive import Archive
 from obeaver.archive.stored_responses import Limits
 from obeaver.config import Settings

@@ -14,7 +14,7 @@ from support.scripted_model import VOCAB_SIZE, write_model_folder
 from support.tiny_decoder import TinyDecoder
 
 from obeaver.api.models.model_host import ModelHost
-from obeaver.app.chat import ChatLoader
+from obeaver.app.chat_loader import ChatLoader
 from obeaver.app.memory import MB, available_bytes
 from obeaver.config import Settings
 from obeaver.engine.decoding.timeline import UNMEASURED

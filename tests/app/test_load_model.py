@@ -10,7 +10,7 @@ import pytest
 from support.scripted_model import VOCAB_SIZE, write_model_folder
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.app.chat import load_model
+from obeaver.app.chat_loader import load_model
 from obeaver.config import Settings
 from obeaver.errors import ModelError, NoChatTemplate
 from obeaver.models.store import StoredModel

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from obeaver.app.chat import open_runner
+from obeaver.app.chat_engine import open_runner
 from obeaver.config import Settings
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
 from obeaver.engine.decoding.sequence import Sequence as EngineSequence

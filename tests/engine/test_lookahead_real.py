@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from obeaver.app.chat import make_engine
+from obeaver.app.chat_engine import make_engine
 from obeaver.config import Settings
 from obeaver.engine.decoding.core import EngineCore
 from obeaver.engine.decoding.sequence import Sequence

@@ -81,11 +81,11 @@ class FaultyRunner:
 def main() -> int:
     """Run the command line after the file's name."""
     time.time = jumping_clock
-    from obeaver.app import chat
+    from obeaver.app import chat_engine
     from obeaver.cli import main as run
 
-    open_runner = chat.open_runner
-    setattr(chat, "open_runner", lambda *args: FaultyRunner(open_runner(*args)))  # noqa: B010  # mypy knows the real one
+    open_runner = chat_engine.open_runner
+    setattr(chat_engine, "open_runner", lambda *args: FaultyRunner(open_runner(*args)))  # noqa: B010  # mypy knows the real one
     signal(SIGUSR1, lambda *_: time.sleep(float(os.environ["OBEAVER_TEST_BLOCK_S"])))
     return run(sys.argv[2:])
 

@@ -117,7 +117,7 @@ def _question(prompt: str) -> str:
 
 @contextmanager
 def _loaded(runner: asyncio.Runner, stored: "StoredModel", settings: Settings) -> Iterator["LoadedModel"]:
-    from obeaver.app.chat import load_model
+    from obeaver.app.chat_loader import load_model
     from obeaver.app.given_template import given_template
 
     model = runner.run(load_model(stored, settings, template=given_template(settings)))
