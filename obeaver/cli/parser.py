@@ -56,7 +56,7 @@ def _add_serve(commands: Any) -> None:
     parser = _command(
         commands,
         "serve",
-        _run_serve,
+        later("obeaver.cli.serve", "run_serve"),
         "serve a chat model over the OpenAI API",
         (
             "obeaver serve",
@@ -82,7 +82,7 @@ def _add_dashboard(commands: Any) -> None:
     parser = _command(
         commands,
         "dashboard",
-        _run_dashboard,
+        later("obeaver.cli.serve", "run_dashboard"),
         "serve a page to chat on, and the API of serve",
         (
             "obeaver dashboard",
@@ -104,7 +104,7 @@ def _add_serve_embed(commands: Any) -> None:
     parser = _command(
         commands,
         "serve-embed",
-        _run_serve_embed,
+        later("obeaver.cli.serve", "run_serve_embed"),
         "serve an embedding model or a reranker over the OpenAI API",
         (
             "obeaver serve-embed",
@@ -134,7 +134,7 @@ def _add_embed(commands: Any) -> None:
     parser = _command(
         commands,
         "embed",
-        _run_embed,
+        later("obeaver.cli.embed", "run_embed"),
         "print the vectors of texts",
         (
             'obeaver embed "Beavers build dams."',
@@ -173,7 +173,7 @@ def _add_run(commands: Any) -> None:
     parser = _command(
         commands,
         "run",
-        _run_run,
+        later("obeaver.cli.chat.run", "run_run"),
         "chat with a model in the terminal, or answer one question",
         (
             "obeaver run",
@@ -199,7 +199,7 @@ def _add_pull(commands: Any) -> None:
     parser = _command(
         commands,
         "pull",
-        _run_pull,
+        later("obeaver.cli.models.pull", "run_pull"),
         "fetch a model into the store without serving it",
         (
             "obeaver pull",
@@ -254,7 +254,7 @@ def _add_import(commands: Any) -> None:
     parser = _command(
         commands,
         "import",
-        _run_import,
+        later("obeaver.cli.models.pull", "run_import"),
         "turn a GGUF file into a model folder in the store",
         (
             "obeaver import ~/Downloads/SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -267,45 +267,3 @@ def _add_import(commands: Any) -> None:
     parser.add_argument("--kv", choices=("int8", "float32"), default=None, help="format of the KV cache")
     _add_import_options(parser)
     _add_options(parser, _STORE_OPTIONS)
-
-
-def _run_serve(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.serve import run_serve
-
-    return run_serve(arguments)
-
-
-def _run_serve_embed(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.serve import run_serve_embed
-
-    return run_serve_embed(arguments)
-
-
-def _run_dashboard(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.serve import run_dashboard
-
-    return run_dashboard(arguments)
-
-
-def _run_embed(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.embed import run_embed
-
-    return run_embed(arguments)
-
-
-def _run_run(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.chat.run import run_run
-
-    return run_run(arguments)
-
-
-def _run_pull(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.models.pull import run_pull
-
-    return run_pull(arguments)
-
-
-def _run_import(arguments: argparse.Namespace) -> int:
-    from obeaver.cli.models.pull import run_import
-
-    return run_import(arguments)
