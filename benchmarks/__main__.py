@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import check, dialects, page, watchers
-from benchmarks.options import add_run_arguments, run_options
+from benchmarks.options import add_run_arguments, command_parser, run_options
 from benchmarks.results.compare import FLOOR, Verdict, compare, print_changes
 from benchmarks.results.document import NotResults, read_results
 from obeaver.errors import ObeaverError
@@ -16,21 +16,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run, compare or check; the exit status."""
     words = sys.argv[1:] if words is None else words
     try:
-        if words[:1] == ["compare"]:
-            return _compare(words[1:])
-        if words[:1] == ["check"]:
-            return check.main(words[1:])
-        if words[:1] == ["watchers"]:
-            return watchers.main(words[1:])
-        if words[:1] == ["page"]:
-            return page.main(words[1:])
-        if words[:1] == ["import"]:
-            from benchmarks.imports import cost  # loads numpy and the product: not for --help
-
-            return cost.main(words[1:])
-        if words[:1] == ["dialects"]:
-            return dialects.main(words[1:])
-        return _run(words)
+        command = COMMANDS.get(words[0]) if words else None
+        return command(words[1:]) if command else _run(words)
     except (ObeaverError, NotResults) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -43,7 +30,7 @@ def _run(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        usage="python -m benchmarks [compare | check | dialects | watchers | page | import] [OPTION …]",
+        usage=f"python -m benchmarks [{' | '.join(COMMANDS)}] [OPTION …]",
     )
     add_run_arguments(parser)
     arguments = parser.parse_args(words)
@@ -55,10 +42,8 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _compare(words: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks compare",
-        description="Say what moved between two runs, beyond the noise.",
-        epilog="example: python -m benchmarks compare before.json after.json --fail-on-worse",
+    parser = command_parser(
+        "compare", "Say what moved between two runs, beyond the noise.", "before.json after.json --fail-on-worse"
     )
     parser.add_argument("before", type=Path, help="results.json of the first run")
     parser.add_argument("after", type=Path, help="results.json of the second run")
@@ -72,6 +57,24 @@ def _compare(words: Sequence[str]) -> int:
         raise NotResults("the two runs have no row in common")
     print_changes(changes)
     return int(arguments.fail_on_worse and any(change.verdict is Verdict.WORSE for change in changes))
+
+
+def _import(words: Sequence[str]) -> int:
+    from benchmarks.imports import cost  # loads numpy and the product: not for --help
+
+    return cost.main(words)
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "compare": _compare,
+    "check": check.main,
+    "dialects": dialects.main,
+    "watchers": watchers.main,
+    "page": page.main,
+    "import": _import,
+}
+"""From the word behind `python -m benchmarks` to what runs with the words that follow it; without one of them, all is
+measured."""
 
 
 if __name__ == "__main__":

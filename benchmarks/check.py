@@ -3,7 +3,6 @@
 Both measure the same server in turns, round by round. Claim: the medians agree within 10 %.
 """
 
-import argparse
 import contextlib
 import shutil
 import statistics
@@ -17,8 +16,8 @@ from tqdm import tqdm
 
 from benchmarks.contenders.servers import Server, at_url, obeaver
 from benchmarks.load.chat_stream import decode_rate, prefill_rate
+from benchmarks.options import add_count, add_model, command_parser
 from benchmarks.time_limit import TimeLimit
-from obeaver.config import DEFAULT_MODEL
 from obeaver.errors import CommandError
 
 SCRIPT = Path(__file__).with_name("stopwatch.sh")
@@ -34,15 +33,10 @@ def main(words: Sequence[str]) -> int:
     Raises:
         CommandError: curl or bash is missing, or the server does not answer.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks check",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n  python -m benchmarks check\n  python -m benchmarks check --url http://127.0.0.1:8080",
-    )
+    parser = command_parser("check", __doc__, "", "--url http://127.0.0.1:8080")
     parser.add_argument("--url", help="a server that runs already (default: starts one with the default model)")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="what to serve otherwise")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each figure (default 5)")
+    add_model(parser, "what to serve otherwise")
+    add_count(parser, "--rounds", 5, "measurements of each figure")
     arguments = parser.parse_args(words)
     for program in ("bash", "curl", "awk"):
         if shutil.which(program) is None:

@@ -18,8 +18,8 @@ from benchmarks.event_loop import loop_s
 from benchmarks.load.chat_stream import StreamTrace, decode_rate, stream_words
 from benchmarks.load.dialects import DIALECTS, Dialect
 from benchmarks.load.prompts import fresh_messages
+from benchmarks.options import add_count, add_model, command_parser
 from benchmarks.time_limit import TimeLimit
-from obeaver.config import DEFAULT_MODEL
 
 LEAST = 0.95
 _PROMPT_WORDS = 24
@@ -43,16 +43,11 @@ Round = Mapping[str, Figures]
 
 def main(words: Sequence[str]) -> int:
     """Measure and print; 1 if a dialect is slower than is claimed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks dialects",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python -m benchmarks dialects --rounds 11",
-    )
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="what to serve")
-    parser.add_argument("--streams", type=int, default=8, help="streams at once (default 8)")
-    parser.add_argument("--tokens", type=int, default=192, help="of each answer at most (default 192)")
-    parser.add_argument("--rounds", type=int, default=11, help="how often each dialect is measured (default 11)")
+    parser = command_parser("dialects", __doc__, "--rounds 11")
+    add_model(parser)
+    add_count(parser, "--streams", 8, "streams at once")
+    add_count(parser, "--tokens", 192, "of each answer at most")
+    add_count(parser, "--rounds", 11, "how often each dialect is measured")
     arguments = parser.parse_args(words)
     with obeaver(arguments.model) as server:
         measured = _rounds(server, arguments)

@@ -1,4 +1,4 @@
-"""What a run is asked for: the command line of `python -m benchmarks`."""
+"""The command line of `python -m benchmarks`: what a run is asked for, and what all its commands share."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -87,6 +87,34 @@ class Options:
         return any(name in (group, question) or question.startswith(f"{name}-") for name in self.only)
 
 
+def command_parser(name: str, description: str | None, *examples: str) -> argparse.ArgumentParser:
+    """The parser of `python -m benchmarks NAME`.
+
+    Args:
+        name: Of the command.
+        description: What it measures; shown as it is.
+        examples: Words that may stand behind the name.
+    """
+    command = f"python -m benchmarks {name}"
+    lines = [f"  {command} {words}".rstrip() for words in examples]
+    return argparse.ArgumentParser(
+        prog=command,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(["examples:", *lines]) if lines else None,
+    )
+
+
+def add_model(parser: argparse.ArgumentParser, what: str = "what to serve") -> None:
+    """The option that names the chat model."""
+    parser.add_argument("--model", default=DEFAULT_MODEL, help=f"{what} (default {DEFAULT_MODEL})")
+
+
+def add_count(parser: argparse.ArgumentParser, flag: str, default: int, what: str) -> None:
+    """An option that takes a whole number, at least 1."""
+    parser.add_argument(flag, type=_count, default=default, metavar="N", help=f"{what} (default {default})")
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -107,7 +135,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--runner", action="append", default=[], choices=("ort", "genai"), help="engine runner (default: both)")
     add("--peer", action="append", default=[], type=_peer, metavar="NAME=URL", help="a server that runs already")
-    add("--model", default=DEFAULT_MODEL, help=f"name or folder of the chat model (default {DEFAULT_MODEL})")
+    add_model(parser, "name or folder of the chat model")
     add("--embedding-model", default=DEFAULT_EMBEDDING_MODEL, metavar="MODEL", help="the same for embeddings")
     add("--gguf", action="append", default=[], type=Path, metavar="FILE", help="a further file for llama-server")
     add("--threads", type=_count, default=default_threads(), metavar="N", help="threads that compute, for everybody")

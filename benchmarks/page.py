@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from benchmarks.contenders.servers import obeaver
 from benchmarks.load.frame_trace import CATEGORIES, script_per_frame_ms
 from benchmarks.load.paced_chat import Answer, PacedChat, paced_chat
-from obeaver.config import DEFAULT_MODEL
+from benchmarks.options import add_count, add_model, command_parser
 from obeaver.errors import ObeaverError
 
 if TYPE_CHECKING:
@@ -60,12 +60,10 @@ class Row(NamedTuple):
 
 def main(words: Sequence[str]) -> int:
     """Measure and print; 1 if a claim does not hold."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks page", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="what to serve")
-    parser.add_argument("--answers", type=int, default=200, help="over which memory is watched (default 200)")
-    parser.add_argument("--loads", type=int, default=7, help="of the page, for its first paint (default 7)")
+    parser = command_parser("page", __doc__)
+    add_model(parser)
+    add_count(parser, "--answers", 200, "over which memory is watched")
+    add_count(parser, "--loads", 7, "of the page, for its first paint")
     arguments = parser.parse_args(words)
     rows = _rows(arguments)
     for row in rows:

@@ -19,8 +19,8 @@ from benchmarks.contenders.servers import Server, obeaver
 from benchmarks.event_loop import loop_s
 from benchmarks.load.chat_stream import decode_rate
 from benchmarks.load.pages import Pages
+from benchmarks.options import add_count, add_model, command_parser
 from benchmarks.time_limit import TimeLimit
-from obeaver.config import DEFAULT_MODEL
 
 ALLOWED = 0.03
 _IDLE_S = 10.0
@@ -28,17 +28,12 @@ _IDLE_S = 10.0
 
 def main(words: Sequence[str]) -> int:
     """Measure and print; 1 if the pages cost more than is claimed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks watchers",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python -m benchmarks watchers --pages 20 --streams 4",
-    )
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="what to serve")
-    parser.add_argument("--pages", type=int, default=20, help="how many are open (default 20)")
-    parser.add_argument("--streams", type=int, default=4, help="streams at once (default 4)")
-    parser.add_argument("--tokens", type=int, default=256, help="of each answer (default 256)")
-    parser.add_argument("--rounds", type=int, default=11, help="pairs of measurements (default 11)")
+    parser = command_parser("watchers", __doc__, "--pages 20 --streams 4")
+    add_model(parser)
+    add_count(parser, "--pages", 20, "how many are open")
+    add_count(parser, "--streams", 4, "streams at once")
+    add_count(parser, "--tokens", 256, "of each answer")
+    add_count(parser, "--rounds", 11, "pairs of measurements")
     arguments = parser.parse_args(words)
     with obeaver(arguments.model) as server, child(Pages) as pages:
         share = _idle_share(server, pages, arguments.pages)

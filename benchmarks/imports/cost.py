@@ -15,6 +15,7 @@ from typing import Final
 
 from benchmarks.imports.shapes import SHAPES, STORAGES, write_shape
 from benchmarks.imports.watched import CommandFailed, Taken, watch
+from benchmarks.options import command_parser
 from obeaver.config import load_settings
 from obeaver.errors import CommandError
 from obeaver.models.gguf.reader import GgufFile
@@ -24,12 +25,7 @@ _FEW: Final = 1
 
 def main(words: Sequence[str]) -> int:
     """Measure and print; 1 if the import failed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks import",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python -m benchmarks import --shape llama-3.1-8b --layers 4",
-    )
+    parser = command_parser("import", __doc__, "--shape llama-3.1-8b --layers 4")
     parser.add_argument("--shape", choices=tuple(SHAPES), default="smollm2-1.7b", help="(default smollm2-1.7b)")
     parser.add_argument("--layers", type=int, metavar="N", help="layers of it to make; the rest is extrapolated")
     parser.add_argument("--storage", choices=STORAGES, default="Q4_0", help="type of the layers' matrices")

@@ -38,6 +38,7 @@ def written(path: Path, *values: float) -> Path:
         (["--budget", "-1"], "must be a positive number"),
         (["--runner", "other"], "invalid choice"),
         (["compare", "one.json"], "after"),
+        (["watchers", "--rounds", "0"], "must be a whole number, at least 1"),
     ],
 )
 def test_wrong_usage_ends_with_status_2_and_says_what_is_meant(
