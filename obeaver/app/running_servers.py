@@ -1,17 +1,12 @@
-"""Which servers run over a store: a file for each in `locks/servers/`, and a lock that its process holds.
-
-As with the marks of models in use, the operating system ends the lock with its process, so a file whose lock is free is
-left from a server that is no more. No look at process ids or at clocks is needed: those are reused, and these jump.
-"""
+"""Which servers run over a store: a mark for each, `locks/servers/<pid>-<token>.json`, in which it tells of itself."""
 
 import json
 import logging
 import os
-import secrets
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,7 +14,7 @@ from typing import Final
 import psutil
 
 from obeaver.errors import StoreError
-from obeaver.models.locks import Locks
+from obeaver.models.marks import Marks
 
 logger = logging.getLogger("obeaver")
 
@@ -69,44 +64,25 @@ class RunningServers:
     """
 
     def __init__(self, home: Path) -> None:
-        self._folder = home / FOLDER
-        self._locks = Locks(self._folder)
+        self._marks = Marks(home / FOLDER, ".json")
 
-    @contextmanager
-    def listed(self, server: RunningServer) -> Iterator[None]:
+    def listed(self, server: RunningServer) -> AbstractContextManager[None]:
         """List it for the length of the block. A store that cannot be written is served all the same."""
-        name = f"{server.pid}-{secrets.token_hex(4)}"
-        path = self._folder / f"{name}.json"
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(self._locks.hold(name, on_wait=lambda: None))
-                stack.callback(_remove, path.with_suffix(".lock"))
-                _write(path, server)
-                stack.callback(_remove, path)
-            except (StoreError, OSError) as error:
-                logger.info("obeaver ps will not show this server: %s", error)
-            yield
+        return self._marks.kept(
+            content=json.dumps(asdict(server)),
+            on_refused=lambda error: logger.info("obeaver ps will not show this server: %s", error),
+        )
 
     def all(self) -> Sequence[RunningServer]:
         """Every one that runs now, the oldest first; what is left of others is removed."""
-        found = [_read(path) for path in sorted(self._folder.glob("*.json")) if self._is_held(path)]
+        found = [_read(path) for path in self._marks.found() if self._runs(path)]
         return sorted((server for server in found if server is not None), key=lambda server: server.started_at)
 
-    def _is_held(self, path: Path) -> bool:
+    def _runs(self, path: Path) -> bool:
         try:
-            with self._locks.try_hold(path.stem) as free:
-                if free:
-                    _remove(path)
-                    _remove(path.with_suffix(".lock"))
-            return not free
+            return self._marks.stands(path)
         except StoreError:  # a store that cannot be written has no servers that could have listed themselves
             return False
-
-
-def _write(path: Path, server: RunningServer) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(server)), encoding="utf-8")
-    partial.replace(path)
 
 
 def _read(path: Path) -> RunningServer | None:
@@ -115,8 +91,3 @@ def _read(path: Path) -> RunningServer | None:
         return RunningServer(**{**told, "models": tuple(told["models"])})
     except (OSError, ValueError, TypeError, KeyError):  # it has just ended, or another version wrote it
         return None
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink()
