@@ -10,6 +10,7 @@ _TOOL_MARKERS: Final = (
     (("<arg_key>", "<arg_value>"), "glm"),  # GLM 4.5 and later
     (("<seed:tool_call>",), "seed"),
     (("<minimax:tool_call>",), "minimax"),
+    (("]<]minimax[>[", "<invoke name="), "minimax_m3"),
     (("｜DSML｜", "function_calls>"), "deepseek_v3_2"),
     (("｜DSML｜", "tool_calls>"), "deepseek_v4"),
     (("<｜tool▁call▁begin｜>", "```json"), "deepseek"),  # V3 and R1
@@ -61,6 +62,7 @@ _THINK_MARKERS: Final = (
     ("[THINK]", "[/THINK]", "[/THINK]"),
     ("<|START_THINKING|>", "<|END_THINKING|>", "<|END_THINKING|>"),
     ("<seed:think>", "</seed:think>", "</seed:think>"),
+    ("<mm:think>", "</mm:think>", "</mm:think>"),  # MiniMax M3
     ("◁think▷", "◁/think▷", "◁/think▷"),
     ("<|channel|>analysis<|message|>", "<|end|>", "<|channel|>analysis<|message|>"),
     ("<|channel>thought\n", "<channel|>", "<channel|>"),

@@ -4,8 +4,9 @@
     CONTENT ── opener of a call ───> CALLS ────── end of the block ────> CONTENT
 
 Think markers count wherever they stand in free text, as some models think again between paragraphs; with thinking off,
-they count in front of it only. Reasoning that is never closed stays reasoning. Within reasoning nothing else is looked
-for, except that a model may repeat the marker with which the prompt opened it.
+they count in front of it only. A closing marker with which free text begins is dropped: some models say so that they
+did not think. Reasoning that is never closed stays reasoning. Within reasoning nothing else is looked for, except that
+a model may repeat the marker with which the prompt opened it.
 
 An answer that holds to a form is content from its first character on, whatever it looks like. In free text, where the
 dialect has a marker for calls, a call without it counts only where nothing was said before: behind words it is an
@@ -75,7 +76,7 @@ class AnswerReader:
         forms = _forms_of(dialect, expected) if dialect else ()
         self._forms: dict[str, Form] = {form.opener: form for form in forms}
         self._marked = dialect is not None and _has_marker(dialect)
-        self._openers = HoldBack(Patterns([*self._forms, *([think.open] if think else [])]))
+        self._openers = HoldBack(Patterns([*self._forms, *(think or ())]))
         self._closers = HoldBack(Patterns(think or ()))
         self._block: CallBlock | None = None
         self._after_think = False
@@ -142,11 +143,19 @@ class AnswerReader:
             return ""
         if opener in self._forms:
             return self._open_block(self._forms[opener])
-        if self._may_think:
+        if self._think and opener == self._think.close:
+            self._close_nothing(opener)
+        elif self._may_think:
             self._open_reasoning()
         else:
             self._content(opener)
         return ""
+
+    def _close_nothing(self, marker: str) -> None:
+        if self._is_form or self._has_thought or self._said_words:
+            self._content(marker)
+        else:
+            self._has_thought = self._after_think = True
 
     def _open_block(self, form: Form) -> str:
         is_example = form.line_start and (not self._line_is_blank or (self._marked and self._said_words))

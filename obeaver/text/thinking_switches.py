@@ -13,12 +13,17 @@ NO_THINKING: Final = "none"
 _YES_OR_NO: Final = ("enable_thinking", "thinking", "reasoning")
 _EFFORT: Final = "reasoning_effort"
 _BUDGET: Final = "thinking_budget"
+_MODE: Final = "thinking_mode"
 
 # Words that some families have beside `low`, `medium` and `high`; the first that a template itself names is taken.
 _OWN_WORDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {"none": ("none", "no_think", "minimal"), "minimal": ("minimal",), "xhigh": ("xhigh", "max")}
 )
 _COMMON_WORDS: Final[Mapping[str, str]] = MappingProxyType({"none": "low", "minimal": "low", "xhigh": "high"})
+# MiniMax M3; a template that reads the variable but does not name the first of these words has others.
+_NO_MODE: Final = "disabled"
+_MODES: Final[Mapping[str, str]] = MappingProxyType({"none": _NO_MODE, "minimal": "adaptive", "low": "adaptive"})
+_FULL_MODE: Final = "enabled"
 # Seed-OSS was taught multiples of 512, and no limit, which is what it has without this variable.
 _BUDGETS: Final[Mapping[str, int]] = MappingProxyType({"none": 0, "minimal": 512, "low": 1024, "medium": 4096})
 
@@ -34,9 +39,14 @@ def thinking_variables(effort: str | None, *, enabled: bool | None, source: str,
     """
     if enabled is False:
         effort = NO_THINKING
-    if effort is None:
-        return {name: True for name in _YES_OR_NO if name in names} if enabled else {}
+    has_mode = _MODE in names and _names(_NO_MODE, source)
+    if effort is None and not enabled:
+        return {}
     variables: dict[str, Any] = {name: effort != NO_THINKING for name in _YES_OR_NO if name in names}
+    if has_mode:
+        variables[_MODE] = _MODES.get(effort or "", _FULL_MODE)
+    if effort is None:
+        return variables
     if _EFFORT in names:
         variables[_EFFORT] = _word(effort, source)
     if _BUDGET in names and effort in _BUDGETS:
@@ -46,9 +56,17 @@ def thinking_variables(effort: str | None, *, enabled: bool | None, source: str,
 
 def thinks(variables: Mapping[str, Any]) -> bool:
     """Whether a template with these variables lets the model think, as far as they tell."""
-    return not any(variables.get(name) is False for name in _YES_OR_NO) and variables.get(_BUDGET) != 0
+    return (
+        not any(variables.get(name) is False for name in _YES_OR_NO)
+        and variables.get(_BUDGET) != 0
+        and variables.get(_MODE) != _NO_MODE
+    )
 
 
 def _word(effort: str, source: str) -> str:
-    own = (word for word in _OWN_WORDS.get(effort, ()) if f"'{word}'" in source or f'"{word}"' in source)
+    own = (word for word in _OWN_WORDS.get(effort, ()) if _names(word, source))
     return next(own, _COMMON_WORDS.get(effort, effort))
+
+
+def _names(word: str, source: str) -> bool:
+    return f"'{word}'" in source or f'"{word}"' in source

@@ -93,6 +93,8 @@ def test_a_held_back_beginning_is_given_out_at_the_end() -> None:
         ("<think>a</think><think> </think><think>b</think>c", "c", "a\n\nb"),
         ("<think>a <think> b</think>c", "c", "a <think> b"),
         ("a </think> b", "a </think> b", ""),
+        ("</think>\n\na </think> b", "a </think> b", ""),
+        ("<think>a</think></think>b", "</think>b", "a"),
         (" plain \n", " plain \n", ""),
     ],
 )

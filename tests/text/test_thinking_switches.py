@@ -7,6 +7,7 @@ import pytest
 from obeaver.text.thinking_switches import thinking_variables, thinks
 
 GPT_OSS = 'reasoning_effort "medium"'
+M3 = 'thinking_mode == "enabled" "disabled" "adaptive"'
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,11 @@ GPT_OSS = 'reasoning_effort "medium"'
         ("none", "", {"thinking_budget"}, {"thinking_budget": 0}),
         ("low", "", {"thinking_budget"}, {"thinking_budget": 1024}),
         ("high", "", {"thinking_budget"}, {}),
+        ("none", M3, {"thinking_mode"}, {"thinking_mode": "disabled"}),
+        ("low", M3, {"thinking_mode"}, {"thinking_mode": "adaptive"}),
+        ("medium", M3, {"thinking_mode"}, {"thinking_mode": "enabled"}),
+        ("none", "== 'chat'", {"thinking_mode"}, {}),
+        (None, M3, {"thinking_mode"}, {}),
         ("high", "", {"tools"}, {}),
         (None, "", {"enable_thinking", "reasoning_effort", "thinking_budget"}, {}),
     ],
@@ -37,6 +43,7 @@ def test_an_effort_becomes_the_variables_that_the_template_reads(
 def test_thinking_may_be_asked_for_or_not_without_an_effort() -> None:
     names = {"thinking", "thinking_budget"}
     assert thinking_variables(None, enabled=True, source="", names=names) == {"thinking": True}
+    assert thinking_variables(None, enabled=True, source=M3, names={"thinking_mode"}) == {"thinking_mode": "enabled"}
     assert thinking_variables("high", enabled=False, source="", names=names) == {
         "thinking": False,
         "thinking_budget": 0,
@@ -45,7 +52,14 @@ def test_thinking_may_be_asked_for_or_not_without_an_effort() -> None:
 
 @pytest.mark.parametrize(
     ("variables", "expected"),
-    [({}, True), ({"enable_thinking": False}, False), ({"thinking": True}, True), ({"thinking_budget": 0}, False)],
+    [
+        ({}, True),
+        ({"enable_thinking": False}, False),
+        ({"thinking": True}, True),
+        ({"thinking_budget": 0}, False),
+        ({"thinking_mode": "disabled"}, False),
+        ({"thinking_mode": "adaptive"}, True),
+    ],
 )
 def test_variables_tell_whether_a_model_thinks(variables: dict[str, Any], expected: bool) -> None:
     assert thinks(variables) is expected

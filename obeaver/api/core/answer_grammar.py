@@ -11,7 +11,7 @@ Where a model writes in channels, a form and a text are messages of one, and so 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from obeaver.api.core.lark import ControlIds, literal, pattern, text_through
+from obeaver.api.core.lark import ControlIds, literal, pattern, pieces, text_through
 from obeaver.api.core.tool_grammar import CallRules
 from obeaver.engine.grammar.grammar import Part, grammar_text, lark_part
 from obeaver.text.tool_calls.dialect import Channels
@@ -77,10 +77,14 @@ class AnswerGrammar:
         rules = [f"TEXT: /(?s:.*)/{but}", *calls.rules]
         if not calls.marker:
             return self._text(f"{calls.block} | TEXT", rules, calls.parts)
-        if calls.marker in self._control_ids:
+        first, *rest = pieces(calls.marker, self._control_ids)
+        if first in self._control_ids:
             rules.append(f"head: TEXT {literal(calls.marker, self._control_ids)}")
+        elif rest:  # A control token ends the text that it stands behind.
+            behind = literal(calls.marker[len(first) :], self._control_ids)
+            rules += [f"HEAD: /(?s:.*){pattern(first)}/{but}", f"head: HEAD {behind}"]
         else:
-            rules += [f"HEAD: /(?s:.*){pattern(calls.marker)}/{but}", "head[lazy]: HEAD"]
+            rules += [f"HEAD: /(?s:.*){pattern(first)}/{but}", "head[lazy]: HEAD"]
         start = f"(head {calls.after_marker})* TEXT" if several else f"head {calls.after_marker} | TEXT"
         return self._text(start, rules, calls.parts)
 

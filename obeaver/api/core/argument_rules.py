@@ -43,14 +43,13 @@ def tag_arguments(
         GrammarError: A property's schema cannot be enforced.
     """
     properties = _properties(schema)
-    if properties is None or any(set(key) & set('<>"\n') for key in properties):
+    if properties is None or not all(map(words.can_name, properties)):
         return None
     made = ArgumentRules()
-    end = words.pad + words.parameter_end
     sequence: list[str] = []
     for place, (key, value) in enumerate(properties.items()):
         name = f"{index}_{place}"
-        expression = _tag_value(name, value, end, made, control_ids)
+        expression = _tag_value(name, value, words.pad + words.parameter_end_of(key), made, control_ids)
         if expression is None:
             return None
         begin = words.parameter + key + words.key_end_of(is_string=value.get("type") == "string") + words.pad

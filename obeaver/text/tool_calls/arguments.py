@@ -4,8 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from obeaver.text.tool_calls.elements import as_elements
+
 IS_STRING: Final = "{is-string}"
 """Stands in a tag where it tells whether its value is a string: `true` or `false`."""
+
+KEY: Final = "{key}"
+"""Stands in a closing tag where it repeats the argument's name."""
 
 
 class ArgumentStyle(Protocol):
@@ -43,12 +48,13 @@ class TagWords:
         function_end: Ends a call.
         parameter: Begins an argument, in front of its name.
         key_end: Stands between an argument's name and its value; may hold `IS_STRING`.
-        parameter_end: Ends an argument.
+        parameter_end: Ends an argument; may hold `KEY`.
         name_tail: With what `name_end` surely ends: attributes may stand before. "" where nothing follows the name.
         key_tail: The same of `key_end`.
         pad: Stands around a value and is no part of it: nothing, or a line break.
         gap: Stands behind an argument.
         bare_name: The function's name may end at the next tag, without `name_end`.
+        mark: Begins every tag, where a value may be made of elements; "" where values are plain text or JSON.
     """
 
     function: str
@@ -62,6 +68,7 @@ class TagWords:
     pad: str = ""
     gap: str = "\n"
     bare_name: bool = False
+    mark: str = ""
 
     @property
     def tells_types(self) -> bool:
@@ -72,14 +79,25 @@ class TagWords:
         """`key_end` in front of a value."""
         return self.key_end.replace(IS_STRING, "true" if is_string else "false")
 
+    def parameter_end_of(self, key: str) -> str:
+        """`parameter_end` of this argument."""
+        return self.parameter_end.replace(KEY, key)
+
+    def can_name(self, key: str) -> bool:
+        """Whether an argument of this name can be told from what stands around it."""
+        return not set(key) & set('<>"\n') and not self.function_end.startswith(self.parameter + key[:1])
+
     def write(self, arguments: str) -> str:
         """A tag for each argument."""
         return "".join(self._tag(key, value) for key, value in json.loads(arguments).items())
 
     def _tag(self, key: str, value: object) -> str:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        end = self.key_end_of(is_string=isinstance(value, str))
-        return f"{self.parameter}{key}{end}{self.pad}{text}{self.pad}{self.parameter_end}{self.gap}"
+        if self.mark:
+            text = as_elements(value, self.mark)
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        begin = self.parameter + key + self.key_end_of(is_string=isinstance(value, str))
+        return f"{begin}{self.pad}{text}{self.pad}{self.parameter_end_of(key)}{self.gap}"
 
 
 @dataclass(frozen=True, slots=True)

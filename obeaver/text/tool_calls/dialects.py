@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from obeaver.text.tool_calls.arguments import IS_STRING, StringArguments, TagWords
+from obeaver.text.tool_calls.arguments import IS_STRING, KEY, StringArguments, TagWords
 from obeaver.text.tool_calls.dialect import INDEX, CallFormat, Channels, Dialect, Form
 from obeaver.text.tool_calls.forms import (
     ANYWHERE,
@@ -56,6 +56,18 @@ _DSML: Final = TagWords(
     "</｜DSML｜parameter>",
 )
 _MINICPM: Final = TagWords('<function name="', '">', "</function>", '<param name="', '">', "</param>", gap="")
+
+_M3_MARK: Final = "]<]minimax[>["
+_M3: Final = TagWords(
+    f'{_M3_MARK}<invoke name="',
+    '">',
+    f"{_M3_MARK}</invoke>",
+    f"{_M3_MARK}<",
+    ">",
+    f"{_M3_MARK}</{KEY}>",
+    gap="",
+    mark=_M3_MARK,
+)
 
 # Markers of the families that write a name and JSON between them.
 _KIMI: Final = CallMarkers(
@@ -252,6 +264,18 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
                     _INVOKE, "", "\n", list_begin="<minimax:tool_call>\n", separator="", list_end="</minimax:tool_call>"
                 ),
                 *tags(_INVOKE, "<minimax:tool_call>", "</minimax:tool_call>"),
+            ),
+            _dialect(
+                "minimax_m3",
+                _tagged(
+                    _M3,
+                    "",
+                    "\n",
+                    list_begin=f"{_M3_MARK}<tool_call>\n",
+                    separator="",
+                    list_end=f"{_M3_MARK}</tool_call>",
+                ),
+                *tags(_M3, f"{_M3_MARK}<tool_call>", f"{_M3_MARK}</tool_call>"),
             ),
             _dialect(  # DeepSeek V3.2
                 "deepseek_v3_2",

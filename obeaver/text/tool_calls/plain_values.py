@@ -14,8 +14,23 @@ def quoted(text: str) -> str:
 
 def types_of(parameters: Mapping[str, object], key: str) -> frozenset[str]:
     """The JSON types that the schema names for a parameter, as far as they stand in plain sight."""
+    return types_in(schema_of(parameters, key))
+
+
+def schema_of(parameters: Mapping[str, object], key: str) -> object:
+    """The schema of a parameter; None where there is none in plain sight."""
     properties = parameters.get("properties")
-    return _types(properties.get(key)) if isinstance(properties, Mapping) else frozenset()
+    return properties.get(key) if isinstance(properties, Mapping) else None
+
+
+def types_in(schema: object) -> frozenset[str]:
+    """The JSON types that a schema names, as far as they stand in plain sight."""
+    if not isinstance(schema, Mapping):
+        return frozenset()
+    named = schema.get("type")
+    types = frozenset(name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str))
+    choices = [choice for key in ("anyOf", "oneOf") for choice in _items(schema.get(key))]
+    return types.union(*(types_in(choice) for choice in choices))
 
 
 def as_json(text: str, types: frozenset[str]) -> str:
@@ -28,15 +43,6 @@ def as_json(text: str, types: frozenset[str]) -> str:
     except (ValueError, RecursionError):
         return quoted(text)
     return value
-
-
-def _types(schema: object) -> frozenset[str]:
-    if not isinstance(schema, Mapping):
-        return frozenset()
-    named = schema.get("type")
-    types = frozenset(name for name in (named if isinstance(named, list) else [named]) if isinstance(name, str))
-    choices = [choice for key in ("anyOf", "oneOf") for choice in _items(schema.get(key))]
-    return types.union(*(_types(choice) for choice in choices))
 
 
 def _items(value: object) -> list[object]:

@@ -1,7 +1,7 @@
 """Calls written with tags: one around the function, and one around the plain text of each argument.
 
-Values are plain text, so the function's schema has to say what they are, where the tag itself does not: a string
-streams as it comes, anything else waits for its end and is taken as JSON if it is JSON.
+Values are plain text, or elements (`elements.py`), so the function's schema has to say what they are, where the tag
+itself does not: a string streams as it comes, anything else waits for its end and is taken as JSON if it is JSON.
 """
 
 import re
@@ -10,8 +10,9 @@ from typing import Final
 from obeaver.text.hold_back import Patterns
 from obeaver.text.tool_calls.arguments import TagWords
 from obeaver.text.tool_calls.chars import CallOutput, Chars, Malformed, Reading
+from obeaver.text.tool_calls.elements import elements_as_json
 from obeaver.text.tool_calls.json_calls import JsonCalls
-from obeaver.text.tool_calls.plain_values import as_json, quoted, types_of
+from obeaver.text.tool_calls.plain_values import as_json, quoted, schema_of, types_of
 from obeaver.text.tool_spec import ToolSpec
 
 _TOLD_TYPE: Final = re.compile(r'\bstring="(true|false)"')
@@ -30,8 +31,6 @@ class TagCall:
         self._chars = chars
         self._out = out
         self._words = words
-        # White space that pads a value belongs to the markup, before the closing tag as behind the opening one.
-        self._end = Patterns({words.pad + words.parameter_end, words.parameter_end})
 
     def read(self) -> Reading[None]:
         """Read through the end of the function's tag.
@@ -62,29 +61,40 @@ class TagCall:
     def _parameters(self, tool: ToolSpec) -> Reading[None]:
         chars = self._chars
         num_parameters = 0
-        while (yield from self._next_tag(num_parameters)) == self._words.parameter:
-            if not num_parameters:
-                self._out.call(tool.name)
-            self._out.arguments(", " if num_parameters else "{")
+        while (yield from self._parameter_begins(tool, num_parameters)):
+            self._out.supply(", " if num_parameters else "{")
             num_parameters += 1
-            yield from chars.next()
             yield from self._parameter(tool)
             yield from chars.skip_space()
-        if not num_parameters:
-            self._out.call(tool.name)
         self._out.arguments("}" if num_parameters else "{}")
         self._out.end_call()
         yield from chars.next()
 
-    def _next_tag(self, num_parameters: int) -> Reading[str]:
-        """Read up to the last character of what begins a parameter, or ends the function."""
-        found = yield from self._chars.find((self._words.parameter, self._words.function_end))
+    def _parameter_begins(self, tool: ToolSpec, num_parameters: int) -> Reading[bool]:
+        """Consume what begins a parameter; where the function ends instead, all of that but its last character."""
+        chars, words = self._chars, self._words
+        found = yield from chars.find((words.parameter, words.function_end))
+        if found and not num_parameters:
+            self._out.call(tool.name)
+        began_alike = found == words.parameter
+        if began_alike:
+            self._out.settle()
+            yield from chars.next()
+            found = yield from self._end_behind(found)
         if not found:
-            if num_parameters:
-                self._out.supply("}")
+            if num_parameters or began_alike:
+                self._out.supply("}" if num_parameters else "{}")
                 self._out.end_call()
             raise Malformed
-        return found
+        return found == words.parameter
+
+    def _end_behind(self, parameter: str) -> Reading[str]:
+        """What it was that began like a parameter: that, the function's end, or "" for neither."""
+        end = self._words.function_end
+        if not end.startswith(parameter + self._chars.char):
+            return parameter
+        rest = end.removeprefix(parameter)
+        return end if (yield from self._chars.find((rest,))) else ""
 
     def _parameter(self, tool: ToolSpec) -> Reading[None]:
         chars, words = self._chars, self._words
@@ -94,25 +104,46 @@ class TagCall:
         if words.pad and chars.char == words.pad:
             yield from chars.next()
         types = _told_types(told) if words.tells_types else types_of(tool.parameters, key)
+        # White space that pads a value belongs to the markup, before the closing tag as behind the opening one.
+        end = Patterns({words.pad + words.parameter_end_of(key), words.parameter_end_of(key)})
         if types == {"string"}:
-            yield from self._text_value()
+            yield from self._text_value(end)
+        elif words.mark:
+            text = yield from self._whole_value(end, key)
+            self._out.arguments(elements_as_json(text, words.mark, schema_of(tool.parameters, key)))
         else:
-            yield from self._other_value(types)
+            self._out.arguments(as_json((yield from self._whole_value(end, key)), types))
         yield from chars.next()
 
-    def _text_value(self) -> Reading[None]:
+    def _text_value(self, end: Patterns) -> Reading[None]:
         self._out.arguments('"')
-        yield from self._chars.through(self._end, lambda text: self._out.arguments(quoted(text)[1:-1]))
+        yield from self._chars.through(end, lambda text: self._out.arguments(quoted(text)[1:-1]))
         self._out.arguments('"')
 
-    def _other_value(self, types: frozenset[str]) -> Reading[None]:
+    def _whole_value(self, end: Patterns, key: str) -> Reading[str]:
+        """The text of a value that cannot stream; where it is cut, it goes out as it is."""
         pieces: list[str] = []
         try:
-            yield from self._chars.through(self._end, pieces.append)
+            yield from self._chars.through(end, pieces.append)
+            num_open = self._num_begun(key, "".join(pieces))
+            while num_open:
+                pieces.append(self._words.parameter_end_of(key))
+                yield from self._chars.next()
+                inner: list[str] = []
+                try:
+                    yield from self._chars.through(end, inner.append)
+                finally:
+                    pieces += inner
+                num_open += self._num_begun(key, "".join(inner)) - 1
         except GeneratorExit:
             self._out.arguments("".join(pieces))
             raise
-        self._out.arguments(as_json("".join(pieces), types))
+        return "".join(pieces)
+
+    def _num_begun(self, key: str, text: str) -> int:
+        """How many elements of the argument's own name begin in its value."""
+        words = self._words
+        return text.count(words.parameter + key + words.key_end) if words.mark else 0
 
 
 def _told_types(attributes: str) -> frozenset[str]:

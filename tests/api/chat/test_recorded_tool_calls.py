@@ -49,6 +49,7 @@ MARKERS = {
     "seed": "<seed:tool_call>",
     "glm": "<arg_key> <arg_value>",
     "minimax": "<minimax:tool_call>",
+    "minimax_m3": "]<]minimax[>[ <invoke name=",
     "deepseek_v3_2": "｜DSML｜ function_calls>",
     "deepseek_v4": "｜DSML｜ tool_calls>",
     "minicpm": '<function name=" <param name="',

@@ -169,6 +169,21 @@ def test_a_marker_that_is_a_control_token_is_meant_by_id() -> None:
     assert not follows(grammar, "<tool_call>nothing")
 
 
+@pytest.mark.parametrize(
+    ("mark", "control"),
+    [("]<]minimax[>[", CONTROL), ("<think>", CONTROL | {"]<]minimax[>[": THINK["<think>"]})],
+    ids=["its end", "in two"],
+)
+def test_a_marker_may_be_made_of_control_tokens(mark: str, control: dict[str, int]) -> None:
+    rules = call_rules(DIALECTS["minimax_m3"], FUNCTIONS, control, several=True)
+    grammar = AnswerGrammar(None, control).text_or_calls(rules, several=True)
+    call = DIALECTS["minimax_m3"].format.write([("get_weather", '{"city": "Paris", "days": 3, "at": {"lat": 1.5}}')])
+    call = call.replace("]<]minimax[>[<lat>1.5]<]minimax[>[</lat>", '{"lat": 1.5}').replace("]<]minimax[>[", mark)
+    assert follows(grammar, "Any text, {even} [this] or <tool.")
+    assert follows(grammar, f"Let me see.\n{call}{call}\nDone.")
+    assert not follows(grammar, f"I see {mark}<tool_call>nothing")
+
+
 @pytest.mark.parametrize("dialect", ["llama3", "json", "json_block", "function_call"])
 def test_a_dialect_without_markers_is_held_to_it_from_the_beginning_of_the_answer(dialect: str) -> None:
     rules = call_rules(DIALECTS[dialect], FUNCTIONS, {}, several=True)
