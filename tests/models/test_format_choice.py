@@ -7,11 +7,13 @@ from reference.tiny_gguf import TinyGguf
 from support.hub_server import HubServer, Repo
 from support.notes import Notes
 
+from obeaver.models.catalog import load_catalog
 from obeaver.models.format_choice import is_short, memory_bytes, num_weights_of
 from obeaver.models.pull import ensure_model
 from obeaver.models.store import Store, StoredModel
 
 LITTLE = 1_000_000
+GB = 1_000_000_000
 
 
 def get(asked: str | Path, store: Store, notes: Notes, memory: int, weights: str | None = None) -> StoredModel:
@@ -68,3 +70,33 @@ def test_a_files_size_and_name_tell_its_weights(size: int, kind: str | None, wei
 
 def test_this_machine_has_memory() -> None:
     assert memory_bytes() > 1 << 28
+
+
+def test_the_catalogue_says_int8_wherever_a_machines_memory_allows_it() -> None:
+    roomy, laptop, small = load_catalog(memory=64 * GB), load_catalog(memory=16 * GB), load_catalog(memory=8 * GB)
+    assert {entry.weights for entry in roomy.values() if entry.kind == "chat"} == {"int8", None}
+    in_int4 = {name for name, entry in laptop.items() if entry.weights == "int4"}
+    assert in_int4 == {"gemma-3-12b", "mistral-small-3.2", "qwen3-30b-a3b", "gpt-oss-20b"}
+    assert {small[name].weights for name in ("llama-3.1-8b", "qwen3-8b")} == {"int4"}
+    assert (roomy["qwen3-8b"].memory_bytes, small["qwen3-8b"].memory_bytes) == (11_100_000_000, 6_800_000_000)
+    assert {entry.weights for entry in small.values() if entry.kind != "chat"} == {"fp32", None}
+
+
+def test_a_catalogue_name_is_imported_by_the_memory_and_then_stays_as_it_is(
+    tmp_path: Path, store: Store, hub: HubServer
+) -> None:
+    hub.repos["Qwen/Qwen3-4B-GGUF"] = Repo(
+        {"Qwen3-4B-Q4_K_M.gguf": TinyGguf("qwen3", type="Q8_0").write(tmp_path / "m.gguf").read_bytes()}
+    )
+
+    def get_qwen(memory: int, weights: str | None = None) -> tuple[str, str, list[str]]:
+        notes = Notes()
+        stored = ensure_model("Qwen3-4B", store, progress=notes, weights=weights, memory=memory)
+        assert stored.recipe is not None
+        return stored.name, stored.recipe.weights, [text for text in notes.texts if "imported in int4" in text]
+
+    [said] = (small := get_qwen(4 * GB))[2]
+    assert small[:2] == ("qwen3-4b", "int4")
+    assert said.startswith("imported in int4, since int8 would take about 5.2 GB of this machine's 4.0 GB")
+    assert get_qwen(64 * GB) == ("qwen3-4b", "int4", [])
+    assert get_qwen(64 * GB, "int8") == ("qwen3-4b-int8", "int8", [])
