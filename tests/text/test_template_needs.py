@@ -100,6 +100,14 @@ TEMPLATES: dict[str, tuple[str, set[Need]]] = {
         whole("{{ m.content }}", CALLS.replace("c.function.name", "c.id")),
         {Need.TELLING_CALL_IDS},
     ),
+    "reads results in the message that calls": (
+        whole(
+            CALLS,
+            "{% for r in m.tool_responses or [] %}{{ '<result>' ~ r.name ~ '=' ~ r.response }}{% endfor %}",
+            "{{ m.content }}",
+        ),
+        {Need.RESULTS_IN_CALL},
+    ),
     "walks through arguments": (
         whole(
             "{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>\n{{ '<function=' ~ c.function.name ~ '>\n' }}"
@@ -267,6 +275,24 @@ def test_an_id_that_names_the_function_counts_the_calls_of_the_whole_conversatio
     third = says("", plain_call("call_c", "Oslo"))
     text = rendered("names calls by their id", [user("x"), TWO, result("call_a", "18"), third])
     assert [f"functions.get_weather:{place}" in text for place in range(4)] == [True, True, True, False]
+
+
+def test_results_and_the_answer_to_them_join_the_message_that_calls() -> None:
+    other = result("call_z", "?") | {"name": "get_time"}
+    messages = [user("x"), TWO, result("call_b", "20"), result("call_a", "18"), other, says("Warm."), user("y")]
+    told = contents(rendered("reads results in the message that calls", messages))
+    assert [role for role, _ in told] == ["user", "assistant", "user"]
+    assert told[1][1].endswith("<result>get_weather=20<result>get_weather=18<result>get_time=?Warm.")
+
+
+def test_words_beside_calls_keep_the_answer_to_their_results_apart() -> None:
+    messages = [user("x"), {**TWO, "content": "Look."}, result("call_a", "18"), says("Warm.")]
+    told = contents(rendered("reads results in the message that calls", messages))
+    assert [role for role, _ in told] == ["user", "assistant", "assistant"]
+    assert [content.endswith(words) for (_, content), words in zip(told[1:], ("18Look.", "Warm."), strict=True)] == [
+        True,
+        True,
+    ]
 
 
 def test_functions_stand_in_the_users_first_message_where_there_is_no_system_message() -> None:

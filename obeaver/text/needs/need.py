@@ -22,6 +22,7 @@ class Need(Enum):
     WORDS_AS_THOUGHT = "words beside reasoning and calls join the reasoning"
     SHORT_CALL_IDS = "call ids are nine letters and digits"
     TELLING_CALL_IDS = "call ids name the function"
+    RESULTS_IN_CALL = "results are `tool_responses` of the message that calls"
     ARGUMENT_OBJECTS = "arguments that are no object stand within one"
     ARGUMENT_TEXT = "arguments are JSON text"
     REASONING = "reasoning is called `reasoning`"

@@ -57,6 +57,8 @@ TEXT_ARGUMENTS: Final = _probe(_user(), _calls(json.dumps(_OBJECT)), words=[_ONE
 BROKEN_ARGUMENTS: Final = _probe(_user(), _calls(_ONE), words=[_ONE])
 NAME: Final = _probe(_user(), _calls(_PLAIN), words=[_NAME])
 RESULT: Final = _probe(_user(), _calls(_PLAIN), _result(_ONE), words=[_ONE])
+# A template that prints a turn of any role prints one of the role `tool`, which its model need not know.
+RESULT_IN_CALL: Final = _probe(_user(), _calls(_PLAIN), _result(_ONE), words=[_ONE], unwanted=[">tool"])
 LONG_ID: Final = _probe(_user(), _calls(_OBJECT, _LONG_ID), _result(_TWO, _LONG_ID), words=[_ONE, _TWO])
 TWO_CALLS: Final = _probe(
     _user(),

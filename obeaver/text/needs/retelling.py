@@ -213,6 +213,29 @@ def _with_ids(messages: Messages, new_id: Callable[[Message, int], str]) -> Mess
     return told
 
 
+def results_within_calls(messages: Messages) -> Messages:
+    """Results are `tool_responses` of the message that calls, and what is said next its content, if it has none."""
+    told: list[Message] = []
+    names: dict[str, str] = {}
+    for message in messages:
+        calling = told[-1] if told and told[-1].get("tool_calls") else None
+        if calling is not None and message["role"] == "tool":
+            name = names.get(message["tool_call_id"]) or message.get("name") or "unknown"
+            response = {"name": name, "response": message["content"]}
+            told[-1] = {**calling, "tool_responses": [*calling.get("tool_responses", ()), response]}
+        elif calling is not None and _answers(message, calling):
+            told[-1] = {**calling, "content": message["content"]}
+        else:
+            names = {call["id"]: call["function"]["name"] for call in message.get("tool_calls") or ()}
+            told.append(message)
+    return told
+
+
+def _answers(message: Message, calling: Message) -> bool:
+    is_answer = message["role"] == "assistant" and not message.get("tool_calls")
+    return is_answer and bool(calling.get("tool_responses")) and not calling["content"]
+
+
 def arguments_as_objects(messages: Messages) -> Messages:
     """Arguments that are no object, as a model got them wrong or a limit cut them, stand within one."""
     return _with_arguments(messages, lambda value: value if isinstance(value, Mapping) else {"arguments": value})

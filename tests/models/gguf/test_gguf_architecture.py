@@ -43,11 +43,14 @@ def test_heads_that_name_no_width_share_the_hidden_size(tmp_path: Path) -> None:
     assert read_architecture(GgufFile(source)).head_dim == 64
 
 
+WITH_STATES = ("mamba", "mamba2", "qwen35", "qwen35moe", "qwen3next", "lfm2", "lfm2moe", "rwkv7", "jamba", "falcon-h1")
+RECURRENT = "it keeps a state that every token changes, which a cache of keys and values cannot hold"
+
+
 @pytest.mark.parametrize(
     ("tiny", "said"),
     [
-        (TinyGguf("mamba"), "'mamba' is not supported: it keeps a state that every token changes"),
-        (TinyGguf("qwen35"), "'qwen35' is not supported: it keeps a state that every token changes"),
+        *((TinyGguf(name), f"'{name}' is not supported: {RECURRENT}") for name in WITH_STATES),
         (TinyGguf("bloom"), "the architecture 'bloom' is not supported, only llama, ernie4_5, mistral3, "),
         (TinyGguf("ernie4_5", metadata={"expert_count": 8}), "ernie4_5 model with a mixture of experts"),
         (TinyGguf(metadata={"expert_count": 8}), "llama.expert_used_count is missing"),
