@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from obeaver.models.gguf.architecture import Architecture
+from obeaver.models.gguf.quantize import largest
 from obeaver.models.gguf.reader import FloatArray
 from obeaver.models.gguf.weights import HEAD, Weights
 
@@ -43,7 +44,8 @@ class ActivationRanges:
 
     def add(self, matrix: str, inputs: FloatArray) -> None:
         """Take in the inputs [batch, tokens, columns] of a matrix, such as `blk.3.ffn_down`."""
-        highest, squares = np.abs(inputs).max(axis=(0, 1)), np.einsum("ijk,ijk->k", inputs, inputs)
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        highest, squares = largest(rows, axis=0), np.einsum("ij,ij->j", rows, rows)
         seen = self._highest.get(matrix)
         self._highest[matrix] = highest if seen is None else np.maximum(seen, highest)
         self._squares[matrix] = squares if seen is None else self._squares[matrix] + squares
@@ -103,7 +105,8 @@ class SmoothWeights(Weights):
         if part in self._columns:
             found = found * self._columns[part]
         if part in self._rows:
-            found = found / self._rows[part][rows.start : rows.stop, None]
+            divisors = self._rows[part][rows.start : rows.stop, None]
+            found = np.divide(found, divisors, out=found if part in self._columns else None)
         return found
 
     def bias_of(self, part: str) -> FloatArray:
@@ -142,7 +145,7 @@ class SmoothWeights(Weights):
 
     def _factors(self, ranges: ActivationRanges, takers: Sequence[str]) -> FloatArray:
         pieces = [(taker, rows) for taker in takers for rows in self._source.pieces(taker)]
-        highest = list(self.workers.map(lambda piece: np.abs(self._source.piece(*piece)).max(axis=0), pieces))
+        highest = list(self.workers.map(lambda piece: largest(self._source.piece(*piece), axis=0), pieces))
         return ranges.factors(takers[0], np.max(highest, axis=0))
 
 

@@ -125,9 +125,15 @@ def dequantise(quantised: Quantised, form: BlockFormat, columns: int) -> FloatAr
 
 def quantise_rows(matrix: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
     """Quantise a matrix [rows, columns] in `RowFormat`: int8 values of the same shape, and scales [rows]."""
-    scales = (np.abs(matrix).max(axis=1) / _INT8_TOP).astype(np.float32)
+    scales = (largest(matrix, axis=1) / _INT8_TOP).astype(np.float32)
     stored = matrix * _inverse(scales)[:, None]
     return np.rint(stored, out=stored).astype(np.int8), scales
+
+
+def largest(matrix: FloatArray, axis: int) -> FloatArray:
+    """The largest absolute value along an axis, found without a copy of the matrix."""
+    found: FloatArray = np.maximum(matrix.max(axis=axis), -matrix.min(axis=axis))
+    return found
 
 
 def _in_blocks(matrix: FloatArray, form: BlockFormat) -> FloatArray:

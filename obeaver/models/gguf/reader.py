@@ -19,9 +19,9 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-from gguf.quants import dequantize
 
 from obeaver.errors import ModelError
+from obeaver.models.gguf.dequantise import dequantise
 from obeaver.models.split_files import parts_of
 
 FloatArray = npt.NDArray[np.float32]
@@ -146,7 +146,7 @@ class GgufFile:
             [rows, columns], or [columns] for a tensor of one dimension.
 
         Raises:
-            ModelError: The tensor's type is not supported.
+            ModelError: The tensor's type is not supported, or it has infinite weights, or some that are no numbers.
         """
         info = self.tensors[name]
         if info.type not in SUPPORTED_TYPES:
@@ -155,7 +155,10 @@ class GgufFile:
         row_bytes = info.num_bytes // info.num_rows
         first = info.offset + start * row_bytes
         raw = self._parts[info.part].data[first : info.offset + stop * row_bytes].reshape(stop - start, row_bytes)
-        values: FloatArray = np.ascontiguousarray(dequantize(np.asarray(raw), info.type), dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = dequantise(raw, info.type)
+        if not np.isfinite(values).all():
+            raise ModelError(f"{self.path}: {name} has weights that are no numbers: the file is damaged")
         return values.reshape(-1) if len(info.shape) == 1 else values
 
 

@@ -150,7 +150,7 @@ class Weights:
 
     def matrix(self, parts: Sequence[str]) -> FloatArray:
         """Some matrices, one below the other."""
-        found = np.empty((self.num_rows(parts), self.num_columns(parts)), np.float32)
+        found = self._room_for(self.num_rows(parts), self.num_columns(parts))
 
         def fill(place: tuple[str, range, int]) -> None:
             part, rows, start = place
@@ -166,6 +166,10 @@ class Weights:
             for rows in self.pieces(part):
                 yield part, rows, start + rows.start
             start += self._num_rows(part)
+
+    def _room_for(self, rows: int, columns: int) -> FloatArray:
+        """Where to put a matrix."""
+        return np.empty((rows, columns), np.float32)
 
     def _stacked(self, of_expert: Callable[[int], FloatArray]) -> FloatArray:
         first = of_expert(0)
@@ -225,17 +229,21 @@ class Weights:
 class HeldWeights(Weights):
     """Weights whose matrices stay in memory once they were asked for whole, until they are let go.
 
-    So a layer that is run and then stored is dequantised once.
+    So a layer that is run and then stored is dequantised once. The next layer is put where the last one was, since
+    fresh memory comes filled with zeros, which takes as long as dequantising: what was let go must not be read again.
     """
 
     def __init__(self, file: GgufFile, model: Architecture, workers: Workers | None = None) -> None:
         super().__init__(file, model, workers)
         self._mapped = file
         self._held: dict[str, FloatArray] = {}
+        self._in_use: list[FloatArray] = []
+        self._free: list[FloatArray] = []
 
     def let_go(self) -> None:
         """Forget what is held."""
         self._held.clear()
+        self._free, self._in_use = self._in_use, []
         self._mapped.let_go()
 
     def matrix(self, parts: Sequence[str]) -> FloatArray:
@@ -252,6 +260,12 @@ class HeldWeights(Weights):
         """As `Weights.piece`."""
         held = self._held.get(part)
         return super().piece(part, rows) if held is None else held[rows.start : rows.stop]
+
+    def _room_for(self, rows: int, columns: int) -> FloatArray:
+        place = next((i for i, free in enumerate(self._free) if free.shape == (rows, columns)), None)
+        room = super()._room_for(rows, columns) if place is None else self._free.pop(place)
+        self._in_use.append(room)
+        return room
 
     def gate_ups(self, prefix: str) -> FloatArray:
         """As `Weights.gate_ups`."""
