@@ -84,23 +84,8 @@ def ensure_model(
         return obtainer.get(Wanted(asked, (_remote(asked, memory),), _free_name(name, known), choices, usual))
     if name is not None:
         raise ModelError(f"{asked} has a name already: only what comes from an address can be given one")
-    if (lower := asked.lower()) in known:
-        return obtainer.get(_of_catalog(known[lower], choices, obtainer))
-    if is_name(lower) and (stored := store.find(lower)) is not None:
-        return _renewed(stored, choices, obtainer)
-    if is_name(lower) and (damaged := store.recorded(lower)) is not None:
-        return _repaired(damaged, obtainer)
-    if asked.lower().startswith(OLLAMA):
-        return obtainer.get(_of_file(ollama_model(asked[len(OLLAMA) :], os.environ), None, choices, obtainer))
-    path = Path(asked)
-    with suppress(RuntimeError):  # `~nobody` stays what it is
-        path = path.expanduser()
-    if not asked or not _exists(path):
-        raise ModelError(unknown_model(asked, {*known, *store.names()}))
-    model = model_at(path)
-    if model.is_dir():
-        return _from_folder(model, choices, obtainer)
-    return obtainer.get(_of_file(model, None, choices, obtainer))
+    named = _named(asked.lower(), known, choices, obtainer)
+    return _at(asked, known, choices, obtainer) if named is None else named
 
 
 def import_file(
@@ -138,6 +123,38 @@ def import_file(
     if model.is_dir():
         raise ModelError(f"{file} is no GGUF file: a model folder needs no import; obeaver serve {file} takes it")
     return obtainer.get(_of_file(model, name, Choices(weights, kv, context, measure), obtainer))
+
+
+def _named(name: str, known: Mapping[str, CatalogEntry], choices: Choices, obtainer: Obtainer) -> StoredModel | None:
+    """The model of this name, whole and in these formats; None where there is none in catalogue and store."""
+    if name in known:
+        return obtainer.get(_of_catalog(known[name], choices, obtainer))
+    if not is_name(name):
+        return None
+    if (stored := obtainer.store.find(name)) is not None:
+        return _renewed(stored, choices, obtainer)
+    if (damaged := obtainer.store.recorded(name)) is not None:
+        return _repaired(damaged, obtainer)
+    return None
+
+
+def _at(place: str, known: Collection[str], choices: Choices, obtainer: Obtainer) -> StoredModel:
+    """What stands at a path, or in Ollama's store.
+
+    Raises:
+        ModelError: Nothing does; the message names models that are called alike.
+    """
+    if place.lower().startswith(OLLAMA):
+        return obtainer.get(_of_file(ollama_model(place[len(OLLAMA) :], os.environ), None, choices, obtainer))
+    path = Path(place)
+    with suppress(RuntimeError):  # `~nobody` stays what it is
+        path = path.expanduser()
+    if not place or not _exists(path):
+        raise ModelError(unknown_model(place, {*known, *obtainer.store.names()}))
+    model = model_at(path)
+    if model.is_dir():
+        return _from_folder(model, choices, obtainer)
+    return obtainer.get(_of_file(model, None, choices, obtainer))
 
 
 def _exists(path: Path) -> bool:
