@@ -23,8 +23,9 @@ from typing import IO, Any, Final
 
 from obeaver import __version__
 from obeaver.errors import ModelError
+from obeaver.model_files import read_json_object
 from obeaver.models.encoder.architecture import FAMILIES
-from obeaver.models.facts import PROVENANCE, is_model_folder, read_facts, read_json_object
+from obeaver.models.facts import PROVENANCE, is_model_folder, read_facts
 from obeaver.models.names import checked_name, is_name, name_from, slug
 from obeaver.models.origin import LOCAL, Origin
 from obeaver.models.progress import Progress

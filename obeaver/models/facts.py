@@ -4,16 +4,15 @@ A folder is one that onnxruntime-genai can load: `genai_config.json` with the gr
 Folders that obeaver made have `obeaver.json` too, which says what they were made from and how well.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 from obeaver.errors import ModelError
+from obeaver.model_files import read_json_object, read_text
 from obeaver.models.dialects import think_markers, tool_dialect
 from obeaver.models.template_choice import template_of
-from obeaver.utf8 import NotUtf8, read_utf8
 
 CONFIG: Final = "genai_config.json"
 PROVENANCE: Final = "obeaver.json"
@@ -113,7 +112,7 @@ def read_facts(folder: Path) -> ModelFacts:
         chat_template=template,
         special_tokens=_special_tokens(_optional(folder / _SPECIAL_TOKENS), tokenizer),
         tool_dialect=tool_dialect(template, architecture),
-        think_markers=think_markers(template, _read(folder / _TOKENIZER)),
+        think_markers=think_markers(template, read_text(folder / _TOKENIZER)),
         vision="vision" in model,
         decoder_graph=_decoder_graph(folder, model, decoder),
         size_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
@@ -132,23 +131,8 @@ def with_template(facts: ModelFacts, template: str) -> ModelFacts:
         facts,
         chat_template=template,
         tool_dialect=tool_dialect(template, facts.architecture),
-        think_markers=think_markers(template, _read(facts.folder / _TOKENIZER)),
+        think_markers=think_markers(template, read_text(facts.folder / _TOKENIZER)),
     )
-
-
-def read_json_object(path: Path) -> Mapping[str, Any]:
-    """The object that a JSON file of a model folder holds.
-
-    Raises:
-        ModelError: The file is missing, or holds something else.
-    """
-    try:
-        data = json.loads(_read(path))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ModelError(f"{path} must hold a JSON object")
-    return data
 
 
 class _Fields:
@@ -219,17 +203,6 @@ def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _read(path: Path) -> str:
-    try:
-        return read_utf8(path)
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent} is no complete model folder: {path.name} is missing") from None
-    except NotUtf8 as error:
-        raise ModelError(f"{path} {error}") from None
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-
-
 def _optional(path: Path) -> Mapping[str, Any]:
     return read_json_object(path) if path.exists() else {}
 
@@ -237,7 +210,7 @@ def _optional(path: Path) -> Mapping[str, Any]:
 def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str | None:
     """The file wins over the tokenizer's configuration, as in Hugging Face's own loader."""
     if (folder / _TEMPLATE).exists():
-        return _read(folder / _TEMPLATE)
+        return read_text(folder / _TEMPLATE)
     value = tokenizer.get("chat_template") or _optional(folder / _TEMPLATE_OBJECT).get("chat_template")
     if isinstance(value, list):  # several by name
         value = template_of({str(item.get("name")): item.get("template") for item in value if isinstance(item, dict)})

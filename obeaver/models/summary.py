@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from obeaver.errors import ModelError
+from obeaver.model_files import read_json_object
 from obeaver.models.encoder.layout import EncoderFacts, is_encoder_folder, is_importable, read_encoder_facts
-from obeaver.models.facts import CONFIG, PROVENANCE, ModelFacts, is_model_folder, read_facts, read_json_object
+from obeaver.models.facts import CONFIG, PROVENANCE, ModelFacts, is_model_folder, read_facts
 from obeaver.onnx_outline import Node, read_input_types, read_nodes
 
 # Values of onnx.TensorProto.DataType, by the words that imports use for a cache's format.

@@ -7,7 +7,6 @@ they occur.
 """
 
 import codecs
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -15,11 +14,11 @@ from typing import Any, NamedTuple, TypeAlias
 import tokenizers
 
 from obeaver.errors import ModelError
+from obeaver.model_files import json_object, read_json_object, read_text
 from obeaver.text.prompt import ControlTokens, Piece, RenderedPrompt
 from obeaver.text.prompt_size import HONEST_CHARS_PER_TOKEN, SAFETY, TooManyTokens, in_groups, pieces_of, size_bound
 from obeaver.text.stop_strings import StopTokens, stop_tokens
 from obeaver.text.token_bytes import TokenTable, token_table
-from obeaver.utf8 import NotUtf8, read_utf8
 
 Input: TypeAlias = str | tuple[str, str]
 """What an encoder reads: a text, or a pair of them."""
@@ -87,9 +86,9 @@ class Tokenizer:
     def __init__(self, json_path: Path, config: Mapping[str, Any]) -> None:
         """Read the tokenizer; `from_folder` is the usual way here."""
         self.json_path = json_path
-        definition = _read(json_path)
+        definition = read_text(json_path)
         self._inner = _load(json_path, definition)
-        described = _object_of(json_path, definition)
+        described = json_object(json_path, definition)
         self._decoder = described.get("decoder")
         vocab = self._inner.get_vocab(with_added_tokens=True)
         added = self._inner.get_added_tokens_decoder()
@@ -118,7 +117,7 @@ class Tokenizer:
         config: dict[str, Any] = {}
         for name in CONFIG_FILES:
             if (folder / name).exists():
-                config |= _read_object(folder / name)
+                config |= read_json_object(folder / name)
         return cls(folder / TOKENIZER_FILE, config)
 
     def encode(self, text: str, *, special: bool = False, limit: int | None = None) -> list[int]:
@@ -305,31 +304,6 @@ def _model_input(encoding: tokenizers.Encoding, limit: int | None) -> ModelInput
     num_end = next((n for n, special in enumerate(reversed(mask)) if not special), 0)
     kept, end = max(0, limit - num_end), len(ids) - num_end
     return ModelInput(ids[:kept] + ids[end:], type_ids[:kept] + type_ids[end:], num_cut)
-
-
-def _read(path: Path) -> str:
-    try:
-        return read_utf8(path)
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent} is no complete model folder: {path.name} is missing") from None
-    except NotUtf8 as error:
-        raise ModelError(f"{path} {error}") from None
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    return _object_of(path, _read(path))
-
-
-def _object_of(path: Path, text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ModelError(f"{path} must hold a JSON object")
-    return data
 
 
 def _load(path: Path, definition: str) -> tokenizers.Tokenizer:

@@ -8,17 +8,16 @@ The layouts mix: a sentence-transformers folder may hold `onnx/` too. A folder w
 safetensors were imported.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from obeaver.errors import ModelError
+from obeaver.model_files import read_json, read_json_object
 from obeaver.models.encoder.architecture import DECODERS, FAMILIES, is_classifier, read_architecture
 from obeaver.models.encoder.known import KnownModel, known_model
 from obeaver.models.encoder.safetensors import SHARD_INDEX, SINGLE_FILE, weight_files
-from obeaver.utf8 import NotUtf8, read_utf8
 
 CONFIG: Final = "config.json"
 TOKENIZER: Final = "tokenizer.json"
@@ -147,7 +146,7 @@ def model_type(folder: Path) -> str:
     Raises:
         ModelError: There is no such file, or it is broken.
     """
-    return str(_required(folder / CONFIG).get("model_type", "unknown"))
+    return str(read_json_object(folder / CONFIG).get("model_type", "unknown"))
 
 
 def require_importable(folder: Path) -> None:
@@ -163,7 +162,7 @@ def require_importable(folder: Path) -> None:
             f"{folder} holds a {model_type(folder)} model as it was trained, which writes text: "
             f"obeaver convert {folder} makes a model of it"
         )
-    read_architecture(_required(folder / CONFIG))
+    read_architecture(read_json_object(folder / CONFIG))
 
 
 def require_encoder(folder: Path) -> None:
@@ -189,7 +188,9 @@ def is_importable(folder: Path) -> bool:
     if kind not in DECODERS:
         return kind in FAMILIES
     says = any((folder / name).is_file() for name in (MODULES, f"1_Pooling/{CONFIG}"))
-    return says or known_model(folder.resolve().name, _required(folder / CONFIG).get("_name_or_path")) is not None
+    return (
+        says or known_model(folder.resolve().name, read_json_object(folder / CONFIG).get("_name_or_path")) is not None
+    )
 
 
 def read_encoder_facts(folder: Path) -> EncoderFacts:
@@ -198,7 +199,7 @@ def read_encoder_facts(folder: Path) -> EncoderFacts:
     Raises:
         ModelError: A file is missing or broken, or a step of the model is of an unknown kind; says which.
     """
-    config = _required(folder / CONFIG)
+    config = read_json_object(folder / CONFIG)
     modules = _modules(folder)
     provenance = _optional(folder / PROVENANCE)
     sentence = next((_optional(folder / name) for name in _SENTENCE_CONFIGS if (folder / name).exists()), {})
@@ -263,7 +264,7 @@ class _Pooling:
 def _prompts(folder: Path, known: KnownModel | None) -> Mapping[str, str]:
     if not (folder / PROMPTS).exists():
         return known.prompts if known is not None else {}
-    said = _required(folder / PROMPTS).get("prompts") or {}
+    said = read_json_object(folder / PROMPTS).get("prompts") or {}
     return {str(name): str(text) for name, text in said.items()}
 
 
@@ -277,7 +278,7 @@ def _pooling(
         places = [folder / "1_Pooling"] if (folder / "1_Pooling" / CONFIG).is_file() else []
         if not places:
             return _Pooling((usual,))
-    config = _required(places[0] / CONFIG)
+    config = read_json_object(places[0] / CONFIG)
     modes = _modes(config)
     unknown = [mode for mode in modes if mode not in POOLING_MODES]
     if unknown or not modes:
@@ -295,7 +296,7 @@ def _modes(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _dense(folder: Path) -> DenseFacts:
-    config = _required(folder / CONFIG)
+    config = read_json_object(folder / CONFIG)
     if not (folder / SINGLE_FILE).is_file():
         raise ModelError(f"{folder} has no {SINGLE_FILE}; weights in other formats are not read")
     activation = str(config.get("activation_function", "Tanh")).rpartition(".")[2]
@@ -306,7 +307,7 @@ def _modules(folder: Path) -> list[Mapping[str, Any]]:
     path = folder / MODULES
     if not path.exists():
         return []
-    modules = _json(path)
+    modules = read_json(path)
     if not isinstance(modules, list) or not all(isinstance(item, dict) and "path" in item for item in modules):
         raise ModelError(f"{path} must hold a list of modules with a path each")
     known = {"Transformer", "Pooling", "Dense", "Normalize"}
@@ -356,23 +357,5 @@ def _nested(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield config["text_config"]
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(read_utf8(path))
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent} is no complete model folder: {path.name} is missing") from None
-    except NotUtf8 as error:
-        raise ModelError(f"{path} {error}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-
-
-def _required(path: Path) -> Mapping[str, Any]:
-    data = _json(path)
-    if not isinstance(data, dict):
-        raise ModelError(f"{path} must hold a JSON object")
-    return data
-
-
 def _optional(path: Path) -> Mapping[str, Any]:
-    return _required(path) if path.exists() else {}
+    return read_json_object(path) if path.exists() else {}

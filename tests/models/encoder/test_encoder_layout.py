@@ -164,7 +164,7 @@ def test_a_missing_and_a_broken_file_are_named(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"config\.json is missing"):
         read_encoder_facts(folder)
     (folder / "config.json").write_text("{")
-    with pytest.raises(ModelError, match=r"config\.json cannot be read"):
+    with pytest.raises(ModelError, match=r"config\.json is not JSON"):
         read_encoder_facts(folder)
 
 
