@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-import psutil
 from support.hostile_bodies import CHAT, Hostile
 from support.server import Connection, connect
 
@@ -35,18 +34,12 @@ class Bystanders:
     """They, and what they saw."""
 
     port: int
-    process: psutil.Process
     worst: Worst = field(default_factory=Worst)
     num_chunks: int = 0
 
     def begin(self) -> None:
         """Forget what was seen."""
         self.worst = Worst()
-
-    @property
-    def rss_mb(self) -> float:
-        """Memory of the server."""
-        return float(self.process.memory_info().rss) / 1e6
 
     async def probe(self) -> None:
         """Ask for `/health` again and again."""
@@ -94,9 +87,9 @@ def send(port: int, hostile: Hostile, scale: float) -> int:
 
 
 @contextlib.asynccontextmanager
-async def standing_by(port: int, pid: int) -> AsyncIterator[Bystanders]:
+async def standing_by(port: int) -> AsyncIterator[Bystanders]:
     """Bystanders for the length of the block, all streams under way."""
-    watched = Bystanders(port, psutil.Process(pid))
+    watched = Bystanders(port)
     tasks = [asyncio.create_task(watched.read()) for _ in range(NUM_STREAMS)]
     tasks.append(asyncio.create_task(watched.probe()))
     try:

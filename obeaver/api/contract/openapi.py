@@ -62,6 +62,16 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
 
 _PATH_PARAM = re.compile(r"\{(\w+)(?::path)?\}")
 
+_ANNOTATIONS = frozenset({"description", "default", "title", "example", "examples", "x-synonyms", "x-unsupported"})
+_TYPES: Mapping[type, str] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
+
 
 def openapi_document(operations: Sequence[Operation], *, title: str, version: str) -> Object:
     """The description of a server."""
@@ -107,11 +117,13 @@ def _operation(operation: Operation) -> Object:
 
 
 def _parameters(operation: Operation) -> list[Object]:
-    string = {"schema": {"type": "string"}}
     in_path = _PATH_PARAM.findall(operation.path)
     return [
-        *({"name": name, "in": "path", "required": True} | string for name in in_path),
-        *({"name": name, "in": "query", "description": text} | string for name, text in operation.query),
+        *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in in_path),
+        *(
+            {"name": one.name, "in": "query", "description": one.description, "schema": dict(one.schema)}
+            for one in operation.query
+        ),
     ]
 
 
@@ -180,7 +192,7 @@ def _published(schema: Any, *, nullable: bool) -> Any:
         return schema
     result = {key: _published(value, nullable=nullable) for key, value in schema.items()}
     if "x-synonyms" in result:
-        result["description"] = f"{result['description']} {synonyms(result)}"
+        result = _with_synonyms(result)
     if "$ref" in result:
         result["$ref"] = result["$ref"].replace("#/$defs/", "#/components/schemas/")
     if nullable and isinstance(result.get("properties"), dict):
@@ -191,9 +203,27 @@ def _published(schema: Any, *, nullable: bool) -> Any:
     return result
 
 
+def _with_synonyms(schema: Object) -> Object:
+    """What clients of other servers send is told in words, and allowed beside what the schema allows."""
+    told = schema | {"description": f"{schema['description']} {synonyms(schema)}"}
+    if "not" in told or "type" not in told:
+        return told
+    given = [synonym["given"] for synonym in schema["x-synonyms"]]
+    kept = {name: told.pop(name) for name in tuple(told) if name not in _ANNOTATIONS}
+    types = kept["type"] if isinstance(kept["type"], list) else [kept["type"]]
+    also = [kind for kind in dict.fromkeys(map(_type_of, given)) if kind not in types]
+    return told | {"type": [*types, *also], "anyOf": [kept, {"enum": [*given, None]}]}
+
+
+def _type_of(value: Any) -> str:
+    return next(name for kind, name in _TYPES.items() if isinstance(value, kind))
+
+
 def _or_null(schema: Object) -> Object:
     if "not" in schema:
-        return {"description": "Refused: " + schema["description"], "type": "null"}
+        refused: Object = {"description": "Refused: " + schema["description"]}
+        given = [synonym["given"] for synonym in schema.get("x-synonyms", ())]
+        return refused | ({"enum": [None, *given]} if given else {"type": "null"})
     if "type" not in schema:
         return schema
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]

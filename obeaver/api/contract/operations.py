@@ -3,7 +3,10 @@
 Those of the dialects stand in their rooms; here are those that every server has beside them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from obeaver.errors import (
     ApiError,
@@ -34,6 +37,17 @@ CHOICE_ERRORS = (NotFound, ModelLoadFailed)
 """Of the model that a request names: not served here, under `--strict-model`; unloaded, and cannot be loaded again."""
 
 
+class QueryParameter(NamedTuple):
+    """A parameter of the query: its name, what it does, and the schema of its text."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any] = MappingProxyType({"type": "string"})
+
+
+YES_OR_NO: Mapping[str, Any] = MappingProxyType({"type": "string", "enum": ["true", "false", "1", "0", ""]})
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """A method on a path.
@@ -50,7 +64,7 @@ class Operation:
         event_type: Media type of that stream.
         accepted: The same of a 202's body, where there may be one.
         error: The same of an error.
-        query: Parameters of the query, each with its description.
+        query: Parameters of the query.
         errors: What it may answer beside what every route may.
         example: A body to try it with.
         status: Of the answer.
@@ -67,7 +81,7 @@ class Operation:
     event_type: str = EVENTS
     accepted: str | None = None
     error: str = "Error"
-    query: tuple[tuple[str, str], ...] = ()
+    query: tuple[QueryParameter, ...] = ()
     errors: tuple[type[ApiError], ...] = ()
     example: str | None = None
     status: int = 200
@@ -79,6 +93,8 @@ MODELS = (
         "retrieveModel", "GET", "/v1/models/{id:path}", "One model by its id", response="Model", errors=(NotFound,)
     ),
 )
+
+_ABOUT_WAIT = "`false` answers 202 at once; `load` of `/health` then tells how far it is, and how it ended."
 
 LOADING = (
     Operation(
@@ -95,16 +111,18 @@ LOADING = (
         request="load_model",
         response="ModelLoaded",
         accepted="ModelLoading",
-        query=(
-            ("wait", "`false` answers 202 at once; `load` of `/health` then tells how far it is, and how it ended."),
-        ),
+        query=(QueryParameter("wait", _ABOUT_WAIT, YES_OR_NO),),
         errors=(*BODY_ERRORS, NotFound, Conflict, ModelLoadFailed),
         example='{"alias": "smollm2-135m"}',
     ),
 )
 
 _PULL_STREAM = (
-    ("stream", "`true`, or `Accept: text/event-stream`: an event at each step of its progress, to its end."),
+    QueryParameter(
+        "stream",
+        "`true`, or `Accept: text/event-stream`: an event at each step of its progress, to its end.",
+        YES_OR_NO,
+    ),
 )
 
 PULLING = (
@@ -157,7 +175,7 @@ LIVE = (
         summary="The engines while they work, once or as a stream",
         response="Engines",
         event="Engines",
-        query=(("stream", _ABOUT_ENGINE_STREAM),),
+        query=(QueryParameter("stream", _ABOUT_ENGINE_STREAM, YES_OR_NO),),
         errors=(BadRequest,),
     ),
 )

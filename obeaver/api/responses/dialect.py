@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 
-from obeaver.api.contract.operations import BODY_ERRORS, CHOICE_ERRORS, ENGINE_ERRORS, Operation
+from obeaver.api.contract.operations import (
+    BODY_ERRORS,
+    CHOICE_ERRORS,
+    ENGINE_ERRORS,
+    YES_OR_NO,
+    Operation,
+    QueryParameter,
+)
 from obeaver.api.core.dialect import Dialect
 from obeaver.api.models.state import ApiState
 from obeaver.api.responses.background import BackgroundResponses
 from obeaver.api.responses.endpoint import ResponsesApi
 from obeaver.api.responses.error_shape import ResponsesErrors
-from obeaver.api.responses.stored import StoredResponsesApi
+from obeaver.api.responses.stored import MAX_EVENT, MAX_LIMIT, StoredResponsesApi
 from obeaver.errors import (
     ArchiveUnavailable,
     BadRequest,
@@ -64,8 +71,14 @@ RESPONSES = Dialect(
             response="Response",
             event="ResponseEvent",
             query=(
-                ("stream", "`true`: the events of one that is made in the background, or was just now."),
-                ("starting_after", "With `stream`: the events after the one of this `sequence_number`."),
+                QueryParameter(
+                    "stream", "`true`: the events of one that is made in the background, or was just now.", YES_OR_NO
+                ),
+                QueryParameter(
+                    "starting_after",
+                    "With `stream`: the events after the one of this `sequence_number`.",
+                    {"type": "integer", "minimum": 0, "maximum": MAX_EVENT},
+                ),
             ),
             errors=(BadRequest, *_STORED_ERRORS),
         ),
@@ -92,10 +105,18 @@ RESPONSES = Dialect(
             summary="The conversation that a stored response answers, a page of it",
             response="ResponseItemList",
             query=(
-                ("limit", "Most items of the page, 1 to 100; 20 if not given."),
-                ("order", "`desc`, the latest first, if not given; or `asc`."),
-                ("after", "Id of an item: those that follow it in this order."),
-                ("before", "Id of an item: those that stand before it in this order."),
+                QueryParameter(
+                    "limit",
+                    "Most items of the page, 1 to 100; 20 if not given.",
+                    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+                ),
+                QueryParameter(
+                    "order",
+                    "`desc`, the latest first, if not given; or `asc`.",
+                    {"type": "string", "enum": ["desc", "asc", ""]},
+                ),
+                QueryParameter("after", "Id of an item: those that follow it in this order."),
+                QueryParameter("before", "Id of an item: those that stand before it in this order."),
             ),
             errors=(BadRequest, *_STORED_ERRORS),
         ),

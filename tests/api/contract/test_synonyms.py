@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from support.scripted_model import make_grammars
 
 from obeaver.api.chat.dialect import CHAT
@@ -106,3 +107,14 @@ def test_the_reference_tells_of_every_synonym() -> None:
         for name, schema in properties(request).items():
             if synonyms(schema) and "not" not in schema:
                 assert json.dumps(synonyms(schema), ensure_ascii=False)[1:-1] in document, name
+
+
+@pytest.mark.parametrize(("request_name", "name", "given", "_means"), rows(), ids=str)
+def test_the_description_allows_every_synonym(request_name: str, name: str, given: Any, _means: Any) -> None:
+    document = openapi_document((*CHAT.operations, *COMPLETIONS.operations), title="x", version="1")
+    title = request_schema(request_name).document["title"]
+    published = Draft202012Validator({"$ref": f"#/components/schemas/{title}", "components": document["components"]})
+    body = REQUESTS[request_name][1]
+    assert published.is_valid(body | {name: given})
+    assert published.is_valid(body | {name: None})
+    assert not published.is_valid(body | {name: ["neither", 1]})
