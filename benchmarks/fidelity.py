@@ -5,7 +5,8 @@
     python -m benchmarks.fidelity model.gguf --folder ./imported              # folders made from this file
 
 Perplexity, mean KL divergence and agreement of the likeliest token, against the file's own weights computed in float32.
-The text is one that no format was calibrated on; `--text` takes another.
+The text is one that no format was calibrated on; `--text` takes another. For a model with a chat template the same over
+30 questions that the float32 model answers, `--questions` takes others, and how many answers begin with the same token.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +26,12 @@ from tqdm import tqdm
 
 from benchmarks.results import environment
 
+if TYPE_CHECKING:
+    from benchmarks.chat_fidelity import Answer
+
 FORMATS = ("int8:float32", "int8:int8", "int4:float32", "int4:int8", "fp32:float32", "fp32:int8")
 COLUMNS = ("size_mb", "perplexity", "reference_perplexity", "mean_kl", "same_top1")
+CHAT_COLUMNS = ("chat_kl", "chat_same_top1", "chat_same_first")
 
 
 def main() -> None:
@@ -47,6 +52,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", action="append", type=Path, help="a model folder; may be repeated")
     parser.add_argument("--text", type=Path, help="UTF-8 text to measure on")
     parser.add_argument("--tokens", type=int, default=1024, help="how much of it (default 1024)")
+    parser.add_argument("--questions", type=Path, help="UTF-8 text, one question a line")
     return parser.parse_args()
 
 
@@ -72,17 +78,34 @@ def _imported(source: Path, folder: Path, form: str) -> Path:
 
 
 def _measured(options: argparse.Namespace, folders: dict[str, Path]) -> list[dict[str, Any]]:
+    from benchmarks.chat_fidelity import compare_answers
     from obeaver.models.fidelity import compare, folder_logits
     from obeaver.models.gguf.streamed import original_logits
 
     ids = _token_ids(options, next(iter(folders.values())))
     reference: list[npt.NDArray[np.float32]] = list(original_logits(options.source, ids))
+    expected = _answers(options, next(iter(folders.values())))
     rows = []
     for name, folder in folders.items():
         found = compare(reference, folder_logits(folder / "model.onnx", ids), ids)
+        chat = asdict(compare_answers(folder / "model.onnx", expected)) if expected else {}
         size_mb = sum(path.stat().st_size for path in folder.glob("model.onnx*")) / 1e6
-        rows.append({"format": name, "size_mb": size_mb, **asdict(found)})
+        rows.append({"format": name, "size_mb": size_mb, **asdict(found), **chat})
     return rows
+
+
+def _answers(options: argparse.Namespace, folder: Path) -> "list[Answer]":
+    """What the source's own weights answer; nothing where it has no chat template."""
+    from benchmarks.chat_fidelity import QUESTIONS, answers, prompts
+    from obeaver.models.facts import read_facts
+
+    facts = read_facts(folder)
+    if facts.chat_template is None:
+        return []
+    conversations = prompts(facts, (options.questions or QUESTIONS).read_text(encoding="utf-8").splitlines())
+    with tempfile.TemporaryDirectory() as scratch:
+        exact = _imported(options.source, Path(scratch) / "fp32-float32", "fp32:float32")
+        return answers(exact / "model.onnx", conversations, facts.eos_ids)
 
 
 def _token_ids(options: argparse.Namespace, folder: Path) -> list[int]:
@@ -92,9 +115,10 @@ def _token_ids(options: argparse.Namespace, folder: Path) -> list[int]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    tqdm.write(f"{'':20}" + "".join(f"{column:>22}" for column in COLUMNS))
+    columns = [column for column in (*COLUMNS, *CHAT_COLUMNS) if column in rows[0]]
+    tqdm.write(f"{'':20}" + "".join(f"{column:>22}" for column in columns))
     for row in rows:
-        tqdm.write(f"{row['format']:20}" + "".join(f"{row[column]:>22.4f}" for column in COLUMNS))
+        tqdm.write(f"{row['format']:20}" + "".join(f"{row[column]:>22.4f}" for column in columns))
 
 
 if __name__ == "__main__":
