@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
+from support.decoders import events_of
 from support.scripted_model import make_grammars
 from support.small_tokenizers import byte_level_metadata, tokenizer_of
 from support.tiny_decoder import TinyDecoder
@@ -36,7 +37,6 @@ from obeaver.errors import GrammarTooComplex, ModelError, TemplateFailed
 from obeaver.models.encoder.safetensors import Tensors
 from obeaver.models.gguf.reader import GgufFile
 from obeaver.text.chat_template import ChatTemplate
-from obeaver.text.text_stream import TextStream
 from obeaver.text.tokenizer import Tokenizer
 from obeaver.text.tool_calls.dialects import DIALECTS
 from obeaver.text.tool_spec import ToolSpec
@@ -137,29 +137,13 @@ def test_a_damaged_tokenizer_is_used_or_refused(tmp_path: Path, data: st.DataObj
         tokenizer.decode(tokenizer.encode("Hello \U0001f9ab <|im_end|>"))
 
 
-class Pieces:
-    """Token n is the nth piece."""
-
-    def __init__(self, pieces: list[str]) -> None:
-        self._pieces = pieces
-
-    def push(self, token_id: int) -> str:
-        return self._pieces[token_id]
-
-    def flush(self) -> str:
-        return ""
-
-
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 @settings(fuzz, max_examples=max(10, NUM_EXAMPLES // 4))
 @given(data=st.data())
 def test_whatever_a_model_writes_becomes_events(dialect: str, data: st.DataObject) -> None:
     words = st.sampled_from([*DIALECTS[dialect].markers, '{"name": "f", "arguments": {', "f", '"', "}", "]", "<", "\n"])
     pieces = data.draw(st.lists(words | st.text(max_size=8), max_size=30))
-    stream = TextStream(Pieces(pieces), tool_dialect=dialect, tools=[ToolSpec("f")])
-    for index in range(len(pieces)):
-        stream.push(index)
-    stream.finish()
+    events_of(pieces, tool_dialect=dialect, tools=[ToolSpec("f")])
 
 
 @fuzz

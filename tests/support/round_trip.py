@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.decoders import events_of
+
 from obeaver.api.chat import wire
 from obeaver.api.chat.request import parse_chat_request
 from obeaver.api.core.prompt import render
@@ -18,7 +20,6 @@ from obeaver.text.chat_template import ChatTemplate
 from obeaver.text.events import join_events
 from obeaver.text.needs.need import Need
 from obeaver.text.reasoning import ThinkMarkers
-from obeaver.text.text_stream import TextStream
 from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
 
 Message = dict[str, Any]
@@ -39,19 +40,6 @@ TOOLS: list[dict[str, Any]] = [
     },
     {"type": "function", "function": {"name": "get_time"}},
 ]
-
-
-class Whole:
-    """A decoder whose only token is a whole answer."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def push(self, token_id: int) -> str:
-        return self._text
-
-    def flush(self) -> str:
-        return ""
 
 
 def user(content: str) -> Message:
@@ -112,14 +100,14 @@ class RoundTrip:
     def answer(self, text: str, history: list[Message]) -> Message:
         """The server's message, where the model says this."""
         tools = parse_chat_request({"messages": history, "tools": TOOLS}).conversation.tools
-        stream = TextStream(
-            Whole(text),
+        events = events_of(
+            [text],
             think=self.think,
             tool_dialect=self.dialect,
             tools=tools.specs,
             parallel_tool_calls=tools.several(self.template),
         )
-        told = join_events(stream.push(0) + stream.finish())
+        told = join_events(events)
         calls = [wire.tool_call(call.id, call.name, call.arguments) for call in told.tool_calls]
         message: Message = json.loads(json.dumps(wire.message(told.content, told.reasoning, calls)))
         return message

@@ -1,9 +1,9 @@
 """gpt-oss' messages and channels, whole and cut at every place."""
 
 import pytest
+from support.decoders import events_of
 
 from obeaver.text.events import Answer, join_events
-from obeaver.text.text_stream import TextStream
 from obeaver.text.tool_calls.dialects import DIALECTS
 from obeaver.text.tool_spec import ToolSpec
 
@@ -13,22 +13,10 @@ FINAL = "<|channel|>final<|message|>"
 NEXT = "<|end|><|start|>assistant"
 
 
-class Pieces:
-    def __init__(self, pieces: list[str]) -> None:
-        self._pieces = pieces
-
-    def push(self, token_id: int) -> str:
-        return self._pieces[token_id]
-
-    def flush(self) -> str:
-        return ""
-
-
 def read(pieces: list[str], tools: list[ToolSpec], *, think_open: bool = False) -> Answer:
-    stream = TextStream(
-        Pieces(pieces), tool_dialect="harmony", tools=tools, think_open=think_open, new_call_id=lambda: "id"
+    return join_events(
+        events_of(pieces, tool_dialect="harmony", tools=tools, think_open=think_open, new_call_id=lambda: "id")
     )
-    return join_events([event for place in range(len(pieces)) for event in stream.push(place)] + stream.finish())
 
 
 @pytest.mark.parametrize(

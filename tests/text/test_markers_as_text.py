@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.decoders import PieceDecoder, events_of
 
 from obeaver.text.answer_reader import Expected
 from obeaver.text.events import Answer, join_events
@@ -23,23 +24,8 @@ TOOLS = [
 ARGUMENTS = json.dumps({"city": "Paris", "days": 3})
 
 
-class Pieces:
-    """Ids are the places of pieces of text."""
-
-    def __init__(self, pieces: list[str]) -> None:
-        self._pieces = pieces
-
-    def push(self, token_id: int) -> str:
-        return self._pieces[token_id]
-
-    def flush(self) -> str:
-        return ""
-
-
 def read(pieces: list[str], **options: object) -> Answer:
-    stream = TextStream(Pieces(pieces), new_call_id=lambda: "id", **options)  # type: ignore[arg-type]
-    events = [event for place in range(len(pieces)) for event in stream.push(place)]
-    return join_events(events + stream.finish())
+    return join_events(events_of(pieces, new_call_id=lambda: "id", **options))
 
 
 def read_all_ways(text: str, **options: object) -> Answer:
@@ -193,17 +179,10 @@ def test_a_dialect_without_a_marker_calls_behind_words(dialect: str) -> None:
 CONTROL = {"<|im_start|>": 900, "<|im_end|>": 901, "<think>": 902, "</think>": 903}
 
 
-class Controlled(Pieces):
-    """Control tokens have no text."""
-
-    def push(self, token_id: int) -> str:
-        return "" if token_id >= 900 else super().push(token_id)
-
-
 def stopped(stop: list[str], *tokens: str, **options: object) -> tuple[Answer, bool, int]:
     """The answer, whether it was stopped, and how many tokens were read until then."""
     stream = TextStream(
-        Controlled(list(tokens)),
+        PieceDecoder(tokens),
         stop=stop,
         stop_tokens=stop_tokens(stop, CONTROL),
         new_call_id=lambda: "id",
@@ -253,7 +232,7 @@ def test_a_control_token_stops_within_thoughts_and_calls_too() -> None:
 
 
 def test_the_stop_string_that_a_control_token_spells_is_told() -> None:
-    stream = TextStream(Controlled(["a"]), stop=["x", "<|im_end|>"], stop_tokens=stop_tokens(["<|im_end|>"], CONTROL))
+    stream = TextStream(PieceDecoder(["a"]), stop=["x", "<|im_end|>"], stop_tokens=stop_tokens(["<|im_end|>"], CONTROL))
     stream.push(0)
     stream.push(901)
     assert stream.stop_string == "<|im_end|>"

@@ -1,4 +1,3 @@
-import codecs
 import random
 import re
 from collections import Counter
@@ -8,6 +7,7 @@ from itertools import accumulate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.decoders import ByteDecoder
 
 from obeaver.text.events import Answer, ContentDelta, ReasoningDelta, TextEvent, join_events
 from obeaver.text.reasoning import ThinkMarkers
@@ -18,21 +18,6 @@ THINK = ThinkMarkers("<think>", "</think>")
 END = 256
 OPEN_THINK = 257
 CLOSE_THINK = 258
-
-
-class ByteDecoder:
-    """Ids 0 to 255 are bytes of UTF-8, all others control tokens."""
-
-    def __init__(self) -> None:
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def push(self, token_id: int) -> str:
-        return self._utf8.decode(bytes([token_id])) if token_id < 256 else ""
-
-    def flush(self) -> str:
-        rest = self._utf8.decode(b"", final=True)
-        self._utf8.reset()
-        return rest
 
 
 def run(stream: TextStream, ids: Iterable[int]) -> list[TextEvent]:

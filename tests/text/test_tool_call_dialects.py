@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.decoders import PieceDecoder, events_of
 
 from obeaver.text.events import Answer, TextEvent, ToolCallArguments, ToolCallStart, join_events
 from obeaver.text.text_stream import TextStream
@@ -25,32 +26,18 @@ TRICKY = ("get_weather", TRICKY_JSON)
 NOW = ("get_time", "{}")
 
 
-class Pieces:
-    """A decoder whose tokens are given pieces of text: id i is piece i."""
-
-    def __init__(self, pieces: list[str]) -> None:
-        self._pieces = pieces
-
-    def push(self, token_id: int) -> str:
-        return self._pieces[token_id]
-
-    def flush(self) -> str:
-        return ""
-
-
 def numbers() -> Iterator[str]:
     yield from map("call_{}".format, range(1000))
 
 
 def read(dialect: str, pieces: list[str], *, parallel: bool = True) -> list[TextEvent]:
-    stream = TextStream(
-        Pieces(pieces),
+    return events_of(
+        pieces,
         tool_dialect=dialect,
         tools=TOOLS,
         parallel_tool_calls=parallel,
         new_call_id=numbers().__next__,
     )
-    return [event for token_id in range(len(pieces)) for event in stream.push(token_id)] + stream.finish()
 
 
 def answer(dialect: str, pieces: list[str], *, parallel: bool = True) -> Answer:
@@ -279,8 +266,8 @@ def test_calls_have_indexes_and_ids_of_their_own() -> None:
 
 
 def test_ids_are_random_unless_a_source_is_given() -> None:
-    stream = TextStream(Pieces([both("functools[", "]")]), tool_dialect="phi", tools=TOOLS)
-    ids = {call.id for call in join_events(stream.push(0)).tool_calls}
+    events = events_of([both("functools[", "]")], tool_dialect="phi", tools=TOOLS)
+    ids = {call.id for call in join_events(events).tool_calls}
 
     assert len(ids) == 2
     assert all(re.fullmatch("call_[A-Za-z0-9]{24}", call_id) for call_id in ids)
@@ -295,7 +282,7 @@ def test_ids_are_random_unless_a_source_is_given() -> None:
     ],
 )
 def test_arguments_stream_while_they_are_written(dialect: str, text: str) -> None:
-    stream = TextStream(Pieces(list(text)), tool_dialect=dialect, tools=TOOLS)
+    stream = TextStream(PieceDecoder(text), tool_dialect=dialect, tools=TOOLS)
     events = [event for token_id in range(len(text)) for event in stream.push(token_id)]
 
     assert [(call.name, call.arguments) for call in join_events(events).tool_calls] == [
@@ -341,14 +328,13 @@ def test_without_parallel_calls_the_first_one_ends_the_answer() -> None:
 
 def test_without_tools_calls_are_text() -> None:
     text = '<tool_call>{"name": "get_time", "arguments": {}}</tool_call>'
-    stream = TextStream(Pieces([text]), tool_dialect="hermes", tools=[])
 
-    assert join_events(stream.push(0) + stream.finish()) == Answer(text)
+    assert join_events(events_of([text], tool_dialect="hermes", tools=[])) == Answer(text)
 
 
 def test_stop_strings_do_not_cut_calls() -> None:
     text = 'Now:\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>\nDone.'
-    stream = TextStream(Pieces([text]), tool_dialect="hermes", tools=TOOLS, stop=["}", "Done"])
+    stream = TextStream(PieceDecoder([text]), tool_dialect="hermes", tools=TOOLS, stop=["}", "Done"])
     told = join_events(stream.push(0) + stream.finish())
 
     assert (calls(told), told.content) == ([NOW], "Now:")
@@ -379,8 +365,7 @@ def test_values_in_tags_become_json_of_the_schema_s_type(schema: object, value: 
     text = f"<function=f><parameter=k>{value}</parameter></function>"
 
     for pieces in ([text], list(text)):
-        stream = TextStream(Pieces(pieces), tool_dialect="qwen3_coder", tools=[tool])
-        events = [event for token_id in range(len(pieces)) for event in stream.push(token_id)]
+        events = events_of(pieces, tool_dialect="qwen3_coder", tools=[tool])
         assert join_events(events).tool_calls[0].arguments == f'{{"k": {expected}}}'
 
 

@@ -2,10 +2,10 @@ import json
 from typing import Any
 
 import pytest
+from support.decoders import events_of
 
 from obeaver.text.events import join_events
 from obeaver.text.needs.tool_prompt import instruction, tell_calls, tell_results, with_system
-from obeaver.text.text_stream import TextStream
 from obeaver.text.tool_calls.dialects import DEFAULT_DIALECT, DIALECTS
 from obeaver.text.tool_spec import ToolChoice, ToolSpec
 
@@ -69,15 +69,7 @@ def test_the_form_that_is_asked_for_is_the_one_that_is_read(dialect: str) -> Non
     system, _ = describe_tools([USER], [TIME], choice=AUTO, dialect=dialect)
     form = system["content"].split("exactly this form:\n")[1].split("\n\nTo call two")[0]
 
-    class Whole:
-        def push(self, token_id: int) -> str:
-            return str(form)
-
-        def flush(self) -> str:
-            return ""
-
-    stream = TextStream(Whole(), tool_dialect=dialect, tools=[ToolSpec("function-name")])
-    told = join_events(stream.push(0) + stream.finish())
+    told = join_events(events_of([form], tool_dialect=dialect, tools=[ToolSpec("function-name")]))
     assert json.loads(told.tool_calls[0].arguments) == {"argument-name": "value"}
 
 

@@ -8,12 +8,12 @@ import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletionToolParam
+from support.decoders import events_of
 from support.scripted_model import TEMPLATE, make_grammars, says
 
 from obeaver.models.dialects import think_markers, tool_dialect
 from obeaver.text.events import Answer, join_events
 from obeaver.text.reasoning import ThinkMarkers
-from obeaver.text.text_stream import TextStream
 from obeaver.text.tool_calls.dialects import DIALECTS
 from obeaver.text.tool_spec import ToolSpec
 
@@ -120,27 +120,14 @@ def test_a_recorded_answer_cut_at_any_place_is_the_same(recorded: dict[str, Any]
 def read(recorded: dict[str, Any], pieces: list[str]) -> Answer:
     marker = template(recorded["template_marker"])
     markers = think_markers(marker, "")
-    stream = TextStream(
-        Pieces(pieces),
+    events = events_of(
+        pieces,
         think=ThinkMarkers(*markers) if markers else None,
         tool_dialect=tool_dialect(marker, "llama"),
         tools=[ToolSpec("get_weather", parameters=PARAMETERS)],
         new_call_id=lambda: "call",
     )
-    return join_events([event for place in range(len(pieces)) for event in stream.push(place)] + stream.finish())
-
-
-class Pieces:
-    """A decoder whose tokens are given pieces of text."""
-
-    def __init__(self, pieces: list[str]) -> None:
-        self._pieces = pieces
-
-    def push(self, token_id: int) -> str:
-        return self._pieces[token_id]
-
-    def flush(self) -> str:
-        return ""
+    return join_events(events)
 
 
 @pytest.mark.parametrize("dialect", sorted(MARKERS))

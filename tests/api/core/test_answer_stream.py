@@ -1,6 +1,7 @@
 """A generation in a dialect's words: where it begins, where it ends, and where it breaks."""
 
 import pytest
+from support.decoders import ByteDecoder
 from support.scripted_model import ScriptedRunner, ids_of, says, start_worker
 
 from obeaver.api.core.answer_stream import AnswerStream, StreamWriter
@@ -12,16 +13,6 @@ from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ApiError, EngineFailed
 from obeaver.text.events import ContentDelta
 from obeaver.text.text_stream import TextStream
-
-
-class Bytes:
-    """Ids are bytes."""
-
-    def push(self, token_id: int) -> str:
-        return chr(token_id)
-
-    def flush(self) -> str:
-        return ""
 
 
 class Quiet(StreamWriter):
@@ -52,7 +43,7 @@ async def said(writer: StreamWriter, *, fails: bool = False, stop: tuple[str, ..
     """What a stream said, and the code of the error that it then raised."""
     worker = await start_worker(ScriptedRunner(says("abcdef"), fails=lambda num_runs: fails and num_runs > 2))
     generation = Generation(
-        worker, [TextStream(Bytes(), stop=stop)], lambda: ContentLogprobs(lambda token_id: b"", frozenset())
+        worker, [TextStream(ByteDecoder(), stop=stop)], lambda: ContentLogprobs(lambda token_id: b"", frozenset())
     )
     generation.submit(ids_of("Hi"), [SamplingParams(max_tokens=5, temperature=0)])
     stream, text, code = AnswerStream(generation, writer), b"", ""

@@ -1,12 +1,12 @@
 """Generations over a worker whose model says what the test wrote."""
 
 import asyncio
-import codecs
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from support.decoders import ByteDecoder
 from support.scripted_model import (
     CONTEXT_LENGTH,
     END_ID,
@@ -33,20 +33,7 @@ PROMPT = ids_of("Hi")
 END_IDS = frozenset({END_ID})
 
 
-class Bytes:
-    """Ids below 256 are bytes; special tokens have no text."""
-
-    def __init__(self) -> None:
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def push(self, token_id: int) -> str:
-        return self._utf8.decode(bytes([token_id])) if token_id < 256 else ""
-
-    def flush(self) -> str:
-        return self._utf8.decode(b"", final=True)
-
-
-class Broken(Bytes):
+class Broken(ByteDecoder):
     """A decoder with a bug."""
 
     def push(self, token_id: int) -> str:
@@ -64,7 +51,9 @@ async def engine(reply: Reply, **options: Any) -> AsyncIterator[EngineWorker]:
         await worker.close()
 
 
-def generation(worker: EngineWorker, *, n: int = 1, decoder: type[Bytes] = Bytes, **text: Any) -> Generation:
+def generation(
+    worker: EngineWorker, *, n: int = 1, decoder: type[ByteDecoder] = ByteDecoder, **text: Any
+) -> Generation:
     texts = [TextStream(decoder(), end_ids=END_IDS, **text) for _ in range(n)]
     return Generation(worker, texts, lambda: ContentLogprobs(lambda token_id: bytes([token_id % 256]), END_IDS))
 
@@ -237,7 +226,7 @@ async def test_text_work_that_fails_is_told_to_the_client_and_frees_the_place() 
 
 async def test_an_answer_that_nobody_reads_ends_where_its_engine_cannot_let_it_stand_still() -> None:
     async with engine(lambda _prompt: None) as worker:
-        texts = [TextStream(Bytes(), end_ids=END_IDS)]
+        texts = [TextStream(ByteDecoder(), end_ids=END_IDS)]
         answer = Generation(worker, texts, lambda: ContentLogprobs(lambda token_id: b"", END_IDS), unsent_bytes=10_000)
         answer.submit(PROMPT, [SamplingParams(max_tokens=4000)])
         await worker.idle()

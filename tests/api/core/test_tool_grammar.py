@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+from support.decoders import events_of
 from support.scripted_model import END_ID, SPECIALS, ids_of, make_grammars, text_of
 
 from obeaver.api.core.answer_grammar import AnswerGrammar, Thinking
@@ -15,7 +16,6 @@ from obeaver.api.core.tool_grammar import CallableFunction, arguments_schema, ca
 from obeaver.engine.grammar.grammar import GrammarCompiler, Matcher, json_schema_part
 from obeaver.errors import GrammarTooComplex
 from obeaver.text.events import Answer, join_events
-from obeaver.text.text_stream import TextStream
 from obeaver.text.tool_calls.dialects import DIALECTS
 from obeaver.text.tool_spec import ToolSpec
 
@@ -72,21 +72,7 @@ def written_at_random(grammar: str, seed: int) -> str | None:
 
 def read(text: str, dialect: str) -> Answer:
     tools = [ToolSpec(function.name, "", function.parameters) for function in FUNCTIONS]
-    stream = TextStream(Characters(text), tool_dialect=dialect, tools=tools)
-    return join_events([event for place in range(len(text)) for event in stream.push(place)] + stream.finish())
-
-
-class Characters:
-    """A decoder whose tokens are places in a text."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def push(self, token_id: int) -> str:
-        return self._text[token_id]
-
-    def flush(self) -> str:
-        return ""
+    return join_events(events_of(text, tool_dialect=dialect, tools=tools))
 
 
 def follows(grammar: str, text: str) -> bool:
