@@ -7,6 +7,7 @@ there is reason to: when the process has grown, and whenever one of the requests
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -48,7 +49,9 @@ class FreedMemory:
         has_ended = not self._suspects <= current
         self._suspects = (self._suspects | current if has_grown else self._suspects) & current
         if has_grown or has_ended:
-            await asyncio.to_thread(self._give_back)
+            # A thread that ends again: how many threads a server has tells of leaks.
+            with ThreadPoolExecutor(1, thread_name_prefix="obeaver-memory") as pool:
+                await asyncio.get_running_loop().run_in_executor(pool, self._give_back)
             self._least_bytes = self._resident_bytes()
             return True
         self._least_bytes = min(self._least_bytes, size)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 
 from obeaver.app.freed_memory import GROWTH_BYTES, FreedMemory, giving_back
@@ -41,7 +42,9 @@ async def test_a_process_that_has_grown_is_asked_once() -> None:
     process = Process()
     freed = FreedMemory(InFlight(), lambda: process.size, process.give_back)
     process.size += GROWTH_BYTES + 1
+    num_threads = threading.active_count()
     assert [await freed.look() for _ in range(3)] == [True, False, False]
+    assert threading.active_count() == num_threads
 
 
 async def test_what_is_still_in_use_is_asked_for_when_its_request_ends() -> None:
