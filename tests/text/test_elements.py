@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.decoders import events_of
 
 from obeaver.text.events import Answer, join_events
-from obeaver.text.text_stream import TextStream
 from obeaver.text.tool_calls.elements import as_elements, elements_as_json
 from obeaver.text.tool_spec import ToolSpec
 
@@ -20,22 +20,8 @@ LINES = {
 TOOLS = [ToolSpec("order", parameters={"type": "object", "properties": {"lines": LINES, "to": {"type": "string"}}})]
 
 
-class Pieces:
-    """A decoder whose tokens are given pieces of text."""
-
-    def __init__(self, pieces: list[str]) -> None:
-        self._pieces = pieces
-
-    def push(self, token_id: int) -> str:
-        return self._pieces[token_id]
-
-    def flush(self) -> str:
-        return ""
-
-
 def read(*pieces: str) -> Answer:
-    stream = TextStream(Pieces(list(pieces)), tool_dialect="minimax_m3", tools=TOOLS, new_call_id=lambda: "call")
-    return join_events([event for place in range(len(pieces)) for event in stream.push(place)] + stream.finish())
+    return join_events(events_of(pieces, tool_dialect="minimax_m3", tools=TOOLS, new_call_id=lambda: "call"))
 
 
 def call(arguments: str) -> str:
