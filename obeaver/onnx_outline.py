@@ -1,9 +1,10 @@
-"""Which operators and inputs an ONNX file has, read from its bytes without loading its weights.
+"""Which operators, inputs and outputs an ONNX file has, read from its bytes without loading its weights.
 
 A model file is a protobuf message. Of it only this much is needed (field numbers from the ONNX specification's
-onnx.proto): ModelProto.graph = 7, GraphProto.node = 1 and input = 11, NodeProto.input = 1, op_type = 4 and
+onnx.proto): ModelProto.graph = 7, GraphProto.node = 1, input = 11 and output = 12, NodeProto.input = 1, op_type = 4 and
 attribute = 5, AttributeProto.name = 1 and i = 3, ValueInfoProto.name = 1 and type = 2, TypeProto.tensor_type = 1,
-TypeProto.Tensor.elem_type = 1. Everything else is skipped by its length, so a file of gigabytes costs a few pages.
+TypeProto.Tensor.elem_type = 1 and shape = 2, TensorShapeProto.dim = 1 and its dim_value = 1. Everything else is skipped
+by its length, so a file of gigabytes costs a few pages.
 """
 
 import mmap
@@ -16,10 +17,14 @@ from typing import Final, NamedTuple
 _MODEL_GRAPH: Final = 7
 _GRAPH_NODE: Final = 1
 _GRAPH_INPUT: Final = 11
+_GRAPH_OUTPUT: Final = 12
 _VALUE_NAME: Final = 1
 _VALUE_TYPE: Final = 2
 _TYPE_TENSOR: Final = 1
 _TENSOR_ELEMENT: Final = 1
+_TENSOR_SHAPE: Final = 2
+_SHAPE_DIMENSION: Final = 1
+_DIMENSION_VALUE: Final = 1
 _NODE_INPUT: Final = 1
 _NODE_OP_TYPE: Final = 4
 _NODE_ATTRIBUTE: Final = 5
@@ -46,6 +51,20 @@ class Node(NamedTuple):
     ints: Mapping[str, int] = MappingProxyType({})
 
 
+class Value(NamedTuple):
+    """An input or output of the main graph.
+
+    Attributes:
+        name: Its name.
+        element: Its element type, a value of onnx.TensorProto.DataType.
+        shape: Its dimensions; None for those that vary.
+    """
+
+    name: str
+    element: int
+    shape: tuple[int | None, ...]
+
+
 def read_nodes(path: Path) -> list[Node]:
     """The nodes of a model file's main graph.
 
@@ -64,8 +83,21 @@ def read_input_types(path: Path) -> dict[str, int]:
         ValueError: The file is no protobuf message.
         OSError: The file cannot be read.
     """
+    return {value.name: value.element for value in read_values(path)[0]}
+
+
+def read_values(path: Path) -> tuple[list[Value], list[Value]]:
+    """The inputs and the outputs of a model file's main graph.
+
+    Raises:
+        ValueError: The file is no protobuf message.
+        OSError: The file cannot be read.
+    """
     with _mapped(path) as data:
-        return dict(_input_type(data, *place) for place in _parts(data, _GRAPH_INPUT))
+        inputs, outputs = (
+            [_value(data, *place) for place in _parts(data, field)] for field in (_GRAPH_INPUT, _GRAPH_OUTPUT)
+        )
+        return inputs, outputs
 
 
 @contextmanager
@@ -83,8 +115,8 @@ def _parts(data: Data, wanted: int) -> Iterator[tuple[int, int]]:
         yield from _messages(data, *graph, wanted)
 
 
-def _input_type(data: Data, start: int, stop: int) -> tuple[str, int]:
-    name, element = "", 0
+def _value(data: Data, start: int, stop: int) -> Value:
+    name, element, shape = "", 0, list[int | None]()
     for number, begin, end in _fields(data, start, stop):
         if number == _VALUE_NAME:
             name = data[begin:end].decode()
@@ -92,7 +124,13 @@ def _input_type(data: Data, start: int, stop: int) -> tuple[str, int]:
             for tensor in _messages(data, begin, end, _TYPE_TENSOR):
                 for at, _ in _messages(data, *tensor, _TENSOR_ELEMENT):
                     element = _varint(data, at, end)[0]
-    return name, element
+                for sizes in _messages(data, *tensor, _TENSOR_SHAPE):
+                    shape = [_dimension(data, *place) for place in _messages(data, *sizes, _SHAPE_DIMENSION)]
+    return Value(name, element, tuple(shape))
+
+
+def _dimension(data: Data, start: int, stop: int) -> int | None:
+    return next((_varint(data, at, stop)[0] for at, _ in _messages(data, start, stop, _DIMENSION_VALUE)), None)
 
 
 def _node(data: Data, start: int, stop: int) -> Node:

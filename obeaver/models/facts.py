@@ -12,7 +12,7 @@ from typing import Any, Final, TypeGuard
 from obeaver.errors import ModelError
 from obeaver.model_files import read_json_object, read_text
 from obeaver.models.dialects import think_markers, tool_dialect
-from obeaver.models.template_choice import template_of
+from obeaver.models.template_choice import template_of, template_of_turns
 
 CONFIG: Final = "genai_config.json"
 PROVENANCE: Final = "obeaver.json"
@@ -21,6 +21,7 @@ _TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 _SPECIAL_TOKENS: Final = "special_tokens_map.json"
 _TEMPLATE: Final = "chat_template.jinja"
 _TEMPLATE_OBJECT: Final = "chat_template.json"
+_FOUNDRY: Final = "inference_model.json"
 _KV_ELEMENT_BYTES: Final[Mapping[str, int]] = {"int8": 1, "float16": 2, "float32": 4}
 # Sections of a genai_config beside the decoder: with one of them the model is more than one decoder graph.
 _OTHER_PARTS: Final = ("encoder", "vision", "speech", "embedding")
@@ -214,6 +215,8 @@ def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str | None:
     value = tokenizer.get("chat_template") or _optional(folder / _TEMPLATE_OBJECT).get("chat_template")
     if isinstance(value, list):  # several by name
         value = template_of({str(item.get("name")): item.get("template") for item in value if isinstance(item, dict)})
+    if value is None and isinstance(turns := _optional(folder / _FOUNDRY).get("PromptTemplate"), dict):
+        value = template_of_turns(turns)
     if value is not None and not isinstance(value, str):
         raise ModelError(f"{folder / _TOKENIZER_CONFIG}: chat_template must be a string")
     return value

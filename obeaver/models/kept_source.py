@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from obeaver.errors import FetchError, ModelError
+from obeaver.models.exports import folder_of
 from obeaver.models.facts import is_model_folder
 from obeaver.models.format_choice import num_weights_of
 from obeaver.models.origin import ENCODER, FOLDER, GGUF, HUB, LOCAL, URL, Form, Origin
 from obeaver.models.progress import Progress
 from obeaver.models.sources.address import HubAddress, UrlAddress, parse_address
+from obeaver.models.sources.exported import ExportedSource
 from obeaver.models.sources.hub import HubSource
 from obeaver.models.sources.hub_choice import quantisation
 from obeaver.models.sources.local import LocalSource
@@ -29,7 +31,7 @@ def form_of(stored: StoredModel) -> Form:
 
 def source_of(stored: StoredModel, store: Store) -> Source:
     """Where the model can be made from again."""
-    return KeptSource(store, stored, stored.name, _elsewhere(stored))
+    return KeptSource(store, stored, stored.name, _elsewhere(stored, store))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class KeptSource:
         return self.elsewhere.offer(progress)
 
 
-def _elsewhere(stored: StoredModel) -> Source | None:
+def _elsewhere(stored: StoredModel, store: Store) -> Source | None:
     """From the record's words."""
     origin, form = stored.origin, form_of(stored)
     sha256 = stored.recipe.source_sha256 if stored.recipe is not None else None
@@ -114,6 +116,8 @@ def _elsewhere(stored: StoredModel) -> Source | None:
         return WebFile(UrlAddress(origin.address, sha256))
     if origin.kind == LOCAL and form == GGUF and sha256 is not None:
         return _local_file(Path(origin.address), sha256)
+    if origin.kind == LOCAL and form == FOLDER and (folder := folder_of(graph := Path(origin.address))) is not None:
+        return ExportedSource.of(folder, graph, store.home)
     return None
 
 

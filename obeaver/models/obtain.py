@@ -13,6 +13,7 @@ from pathlib import Path
 
 from obeaver.errors import CommandError, FetchError, ModelError, StoreError
 from obeaver.models.encoder.layout import is_encoder_folder, read_encoder_facts
+from obeaver.models.exports import export_in, genai_config, write_config
 from obeaver.models.facts import is_model_folder, read_facts
 from obeaver.models.format_choice import INT4, INT4_BYTES, is_short, memory_bytes, reason_for_int4
 from obeaver.models.importers import EXACT, USUAL, Importer, import_bytes, maker
@@ -170,9 +171,14 @@ class Obtainer:
         self._require_space(offer, 0, claim.name)
         with self.store.sources.work_folder(offer.key, is_resumable=offer.is_resumable) as work:
             fetched = self._fetch(offer, work, claim.name)
-            _require_model(fetched, offer)
+            graph = export_in(fetched)
+            config = None if graph is None else genai_config(fetched, graph)
+            if config is None:
+                _require_model(fetched, offer)
             with claim.staging(None, origin=offer.origin) as folder:
                 _link_all(fetched, folder)
+                if config is not None:
+                    write_config(folder, config)
 
     def _import(
         self, claim: Claim, offer: Offer, formats: Formats, wanted: Wanted, on_wait: Callable[[], None]

@@ -1,6 +1,7 @@
 """What a path on this machine means: a GGUF file or a model folder, wherever other programs keep theirs.
 
 a file                      GGUF; any part of one that was split; a manifest of Ollama's
+a graph                     of a folder as transformers.js has them: the model with this one of its graphs
 a folder of a model         as it is
 Hugging Face's cache        `models--ORG--NAME`, the folder above it, or the one above that: the newest snapshot
 Ollama's store              `~/.ollama/models`: by name, `ollama:NAME:TAG`, or the only model in it
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from obeaver.errors import ModelError
 from obeaver.models.encoder.layout import find_graph, is_encoder_folder, is_importable
+from obeaver.models.exports import folder_of
 from obeaver.models.facts import is_model_folder
 from obeaver.models.sources.hub_choice import choose
 from obeaver.models.split_files import parts_of
@@ -34,7 +36,7 @@ _SHOWN: Final = 8
 
 
 def model_at(path: Path) -> Path:
-    """The GGUF file (of several parts the first) or the model folder that a path means.
+    """The GGUF file (of several parts the first), the model folder, or the graph of one, that a path means.
 
     Raises:
         ModelError: There is none, or there are several; says what would help.
@@ -81,6 +83,8 @@ def _file(path: Path) -> Path:
         return parts_of(path)[0]
     if (blob := _blob_of(path, path.parents)) is not None:
         return blob
+    if folder_of(path) is not None:
+        return path
     raise ModelError(advice_on(path, beginning))
 
 

@@ -15,10 +15,10 @@ from obeaver.models.encoder.layout import CONFIG as ENCODER_CONFIG
 from obeaver.models.encoder.layout import (
     find_graph,
     is_encoder_folder,
-    require_encoder,
     require_importable,
     source_files,
 )
+from obeaver.models.exports import export_in, folder_of
 from obeaver.models.facts import CONFIG, is_model_folder
 from obeaver.models.format_choice import INT4, INT8, memory_bytes, reason_for_int4
 from obeaver.models.importers import EXACT, USUAL, Importer, import_source
@@ -29,6 +29,7 @@ from obeaver.models.origin import ENCODER, GGUF
 from obeaver.models.places import OLLAMA, model_at, ollama_model
 from obeaver.models.progress import Progress
 from obeaver.models.sources.address import HubAddress, is_address, parse_address
+from obeaver.models.sources.exported import ExportedSource
 from obeaver.models.sources.hub import HubSource
 from obeaver.models.sources.local import LocalSource, open_gguf, open_local_folder
 from obeaver.models.sources.source import Source
@@ -120,7 +121,7 @@ def import_file(
     """
     obtainer = Obtainer(store, progress, importer)
     model = model_at(file)
-    if model.is_dir():
+    if model.is_dir() or folder_of(model) is not None:
         raise ModelError(f"{file} is no GGUF file: a model folder needs no import; obeaver serve {file} takes it")
     return obtainer.get(_of_file(model, name, Choices(weights, kv, context, measure), obtainer))
 
@@ -154,6 +155,8 @@ def _at(place: str, known: Collection[str], choices: Choices, obtainer: Obtainer
     model = model_at(path)
     if model.is_dir():
         return _from_folder(model, choices, obtainer)
+    if (folder := folder_of(model)) is not None:
+        return _from_export(folder, model, choices, obtainer)
     return obtainer.get(_of_file(model, None, choices, obtainer))
 
 
@@ -213,8 +216,9 @@ def _from_folder(path: Path, choices: Choices, obtainer: Obtainer) -> StoredMode
     """A model folder is used where it stands, unless it is one of an encoder with safetensors alone."""
     if is_model_folder(path) or not is_encoder_folder(path):
         return _outside(path, CONFIG)
+    if (graph := export_in(path)) is not None:
+        return _from_export(path, graph, choices, obtainer)
     if find_graph(path) is not None:
-        require_encoder(path)
         return _outside(path, ENCODER_CONFIG)
     require_importable(path)  # before gigabytes are read for their hash
     files = source_files(path)
@@ -223,6 +227,12 @@ def _from_folder(path: Path, choices: Choices, obtainer: Obtainer) -> StoredMode
     wanted = Wanted(str(path), (source,), None, Choices(choices.weights))
     name = name_of_format(source.name, wanted.formats(ENCODER), USUAL[ENCODER])
     return obtainer.get(Wanted(str(path), (source,), name, Choices(choices.weights)))
+
+
+def _from_export(folder: Path, graph: Path, choices: Choices, obtainer: Obtainer) -> StoredModel:
+    """A folder as transformers.js has them gets the file that it lacks in the store, where its files are linked to."""
+    source = ExportedSource.of(folder, graph, obtainer.store.home)
+    return obtainer.get(Wanted(str(graph), (source,), None, choices))
 
 
 def _renewed(stored: StoredModel, choices: Choices, obtainer: Obtainer) -> StoredModel:

@@ -277,3 +277,17 @@ def test_a_model_folder_is_known_by_its_configuration(write: Write, tmp_path: Pa
 def test_a_template_may_stand_in_a_file_of_its_own_that_is_json(write: Write) -> None:
     folder = write(**{"chat_template.json": {"chat_template": "{{ messages }}"}})
     assert read_facts(folder).chat_template == "{{ messages }}"
+
+
+FOUNDRY = {"inference_model.json": {"PromptTemplate": {"prompt": "<|user|>{Content}<|end|>"}}}
+
+
+def test_a_template_may_be_foundry_locals_where_there_is_no_other(write: Write) -> None:
+    folder = write(**FOUNDRY)
+    assert "<|user|>" in (read_facts(folder).chat_template or "")
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    assert read_facts(folder).chat_template == "{{ messages }}"
+
+
+def test_what_foundry_local_says_of_other_things_is_no_template(write: Write) -> None:
+    assert read_facts(write(**{"inference_model.json": {"Name": "m", "PromptTemplate": None}})).chat_template is None

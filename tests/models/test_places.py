@@ -244,7 +244,7 @@ NO_MODEL = [
     ("Ollama's store with several", two_of_ollamas, "choose one, ollama:one:latest"),
     ("a cached repository without a snapshot", lambda path, _: folder(path / "models--A--B"), "download did not end"),
     ("a checkpoint", configured("llama", "model.safetensors"), "which writes text: obeaver convert"),
-    ("transformers.js", configured("llama", "onnx/model_q4.onnx"), "which is not served: look for a GGUF file"),
+    ("transformers.js without its tokenizer", configured("llama", "onnx/model_q4.onnx"), "tokenizer.json is missing"),
     ("a vision model's checkpoint", configured("llava", "model.safetensors"), "llava"),
     ("heads that do not divide", unknown_family, "4 query heads cannot share 3 key heads evenly"),
 ]

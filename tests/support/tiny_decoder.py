@@ -38,6 +38,11 @@ class TinyDecoder:
     attention: str = "GroupQueryAttention"
     seed: int = 0
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether attention is made of plain operators, as optimum exports it: `attention="plain"`, float32 alone."""
+        return self.attention == "plain"
+
     def write(self, folder: Path) -> Path:
         """Write model.onnx and genai_config.json; returns the graph's path."""
         graph = folder / "model.onnx"
@@ -69,7 +74,8 @@ class TinyDecoder:
         }
         ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
         model = {"type": "llama", "vocab_size": self.vocab, "context_length": self.context, **ids, "decoder": decoder}
-        return {"model": model, "search": {"max_length": self.context, "past_present_share_buffer": True}}
+        search = {"max_length": self.context, "past_present_share_buffer": not self.is_plain}
+        return {"model": model, "search": search}
 
 
 class _Maker:
@@ -167,6 +173,8 @@ class _Maker:
 
     def attention(self, layer: int, x: str) -> str:
         w = self.wanted
+        if w.is_plain:
+            return self.plain_attention(layer, x)
         q, kv = w.heads * w.head_dim, w.kv_heads * w.head_dim
         if w.fused_qkv:
             inputs = [self.linear(f"{layer}.qkv", x, w.hidden, q + 2 * kv), "", ""]
@@ -191,3 +199,80 @@ class _Maker:
         outputs = [f"{layer}.attended", f"present.{layer}.key", f"present.{layer}.value"]
         self.add(w.attention, inputs, outputs, MICROSOFT, local_window_size=w.window, **attributes)
         return self.linear(f"{layer}.o", outputs[0], q, w.hidden)
+
+    def plain_attention(self, layer: int, x: str) -> str:
+        """The same of operators that ONNX has: rotation by position, concatenation, products, a mask, a softmax."""
+        w = self.wanted
+        if layer == 0:
+            self.mask()
+        q, kv = w.heads * w.head_dim, w.kv_heads * w.head_dim
+        packed = self.linear(f"{layer}.qkv", x, w.hidden, q + 2 * kv)
+        sizes = self.constant(f"{layer}.sizes", np.array([q, kv, kv], np.int64))
+        parts = [f"{layer}.{which}" for which in "qkv"]
+        self.nodes.append(helper.make_node("Split", [packed, sizes], parts, axis=-1))
+        queries, keys, values = (
+            self.by_head(part, heads) for part, heads in zip(parts, (w.heads, w.kv_heads, w.kv_heads), strict=True)
+        )
+        queries, keys = self.rotated(queries), self.rotated(keys)
+        keys, values = (
+            self.add("Concat", [f"past_key_values.{layer}.{which}", new], [f"present.{layer}.{which}"], axis=2)
+            for which, new in (("key", keys), ("value", values))
+        )
+        keys, values = self.repeated(f"{layer}.keys", keys), self.repeated(f"{layer}.values", values)
+        turned = self.add("Transpose", [keys], [f"{layer}.turned"], perm=[0, 1, 3, 2])
+        scores = self.add("MatMul", [queries, turned], [f"{layer}.scores"])
+        root = self.constant(f"{layer}.root", np.array(w.head_dim**0.5, np.float32))
+        scaled = self.add("Div", [scores, root], [f"{layer}.scaled"])
+        masked = self.add("Where", ["seen", scaled, "unseen"], [f"{layer}.masked"])
+        shares = self.add("Softmax", [masked], [f"{layer}.shares"], axis=-1)
+        mixed = self.add("MatMul", [shares, values], [f"{layer}.mixed"])
+        rows = self.add("Transpose", [mixed], [f"{layer}.rows"], perm=[0, 2, 1, 3])
+        joined = self.constant(f"{layer}.joined", np.array([0, 0, q], np.int64))
+        attended = self.add("Reshape", [rows, joined], [f"{layer}.attended"])
+        return self.linear(f"{layer}.o", attended, q, w.hidden)
+
+    def mask(self) -> None:
+        """`seen` [batch, 1, tokens, total]: what stands before a token or is it, and is no padding."""
+        zero, one = self.constant("zero", np.array(0, np.int64)), self.constant("step", np.array(1, np.int64))
+        shape = self.add("Shape", ["attention_mask"], ["plain_mask_shape"])
+        total = self.add("Gather", [shape, one], ["plain_total"])
+        places = self.add("Range", [zero, total, one], ["places"])
+        column = self.add("Unsqueeze", ["position_ids", self.constant("column", np.array([2]))], ["columns"])
+        before = self.add("LessOrEqual", [places, column], ["before"])
+        kept = self.add("Cast", ["attention_mask"], ["kept"], to=TensorProto.BOOL)
+        kept = self.add("Unsqueeze", [kept, self.constant("middle", np.array([1]))], ["kept_rows"])
+        both = self.add("And", [before, kept], ["both"])
+        self.add("Unsqueeze", [both, self.constant("head_axis", np.array([1]))], ["seen"])
+        self.constant("unseen", np.array(-1e9, np.float32))
+        for which in ("cos", "sin"):
+            rows = self.add("Gather", [which, "position_ids"], [f"{which}.rows"], axis=0)
+            self.add("Unsqueeze", [rows, "head_axis"], [f"{which}.here"])
+
+    def by_head(self, x: str, heads: int) -> str:
+        shape = self.constant(f"{x}.shape", np.array([0, 0, heads, self.wanted.head_dim], np.int64))
+        split = self.add("Reshape", [x, shape], [f"{x}.split"])
+        return self.add("Transpose", [split], [f"{x}.heads"], perm=[0, 2, 1, 3])
+
+    def rotated(self, x: str) -> str:
+        """Halves of each head, turned by the angles of the token's position."""
+        half = self.constant(f"{x}.half", np.array([self.wanted.head_dim // 2] * 2, np.int64))
+        left, right = f"{x}.left", f"{x}.right"
+        self.nodes.append(helper.make_node("Split", [x, half], [left, right], axis=-1))
+        products = {
+            name: self.add("Mul", [part, f"{which}.here"], [f"{x}.{name}"])
+            for name, part, which in (
+                ("lc", left, "cos"),
+                ("ls", left, "sin"),
+                ("rc", right, "cos"),
+                ("rs", right, "sin"),
+            )
+        }
+        first = self.add("Sub", [products["lc"], products["rs"]], [f"{x}.first"])
+        second = self.add("Add", [products["rc"], products["ls"]], [f"{x}.second"])
+        return self.add("Concat", [first, second], [f"{x}.rotated"], axis=-1)
+
+    def repeated(self, name: str, x: str) -> str:
+        """Each head of keys or values once for every query head that shares it."""
+        w = self.wanted
+        order = np.repeat(np.arange(w.kv_heads), w.heads // w.kv_heads)
+        return self.add("Gather", [x, self.constant(f"{name}.order", order)], [f"{name}.repeated"], axis=1)

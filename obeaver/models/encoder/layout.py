@@ -165,20 +165,6 @@ def require_importable(folder: Path) -> None:
     read_architecture(read_json_object(folder / CONFIG))
 
 
-def require_encoder(folder: Path) -> None:
-    """See that a folder with a graph is not one of a model that writes text, as transformers.js has them.
-
-    Raises:
-        ModelError: It is.
-    """
-    kind = model_type(folder)
-    if kind in DECODERS and not is_importable(folder):
-        raise ModelError(
-            f"{folder} holds a {kind} model that writes text, as transformers.js runs it, which is not served: look "
-            "for a GGUF file of it, or take its checkpoint and run `obeaver convert`"
-        )
-
-
 def is_importable(folder: Path) -> bool:
     """Whether the folder's safetensors can become a model of vectors or scores.
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from obeaver.errors import FetchError, ModelError
+from obeaver.models.exports import variant_of
 from obeaver.models.format_choice import num_weights_of
 from obeaver.models.names import slug
 from obeaver.models.origin import GGUF, HUB, Form, Origin
@@ -154,6 +155,8 @@ def _name(repo: str, base: str) -> str:
     part, name = PurePosixPath(base), repo.rpartition("/")[2]
     if part.suffix.lower() == ".gguf":
         return slug(model_stem(part.name))
+    if part.suffix == ".onnx":
+        return slug(f"{name}-{variant_of(part.name)}")
     return slug(f"{name}-{part.name}" if base else name)
 
 

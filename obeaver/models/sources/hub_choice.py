@@ -17,6 +17,7 @@ from obeaver.models.encoder.known import known_model
 from obeaver.models.encoder.layout import CONFIG as ENCODER_CONFIG
 from obeaver.models.encoder.layout import GRAPHS
 from obeaver.models.encoder.safetensors import SHARD_INDEX, SINGLE_FILE
+from obeaver.models.exports import EXPORTS, files_beside, graph_among, variant_of, writes_text
 from obeaver.models.facts import CONFIG as GENAI_CONFIG
 from obeaver.models.format_choice import is_short, num_weights_of
 from obeaver.models.origin import ENCODER, FOLDER, GGUF, Form
@@ -122,6 +123,8 @@ class _Chooser:
     memory: int | None
 
     def file(self, path: str) -> Choice:
+        if PurePosixPath(path).name in EXPORTS and path in self.files and self._writes_text(""):
+            return self._export("", path, None)
         if not _is_gguf(path):
             raise ModelError(f"{path} of {self.repo} is no GGUF file: name one, or a folder")
         return self._gguf(path, None)
@@ -231,6 +234,8 @@ class _Chooser:
         graph = _graph(names)
         says = is_classifier(config) or {"modules.json", "1_Pooling/config.json"} & set(names)
         if not (family in FAMILIES or says or known_model(self.repo)):
+            if writes_text(config) and (found := graph_among(names)) is not None:
+                return self._export(scope, base + found, f"of its graphs {variant_of(found)} suits a CPU best")
             raise ModelError(
                 f"{self.repo} holds a {family} model as it was trained, which has to be converted: "
                 f"run `obeaver convert {self.repo}`, or look for a GGUF or ONNX version of it"
@@ -245,6 +250,18 @@ class _Chooser:
             f"{self.repo} holds a {family} model without an ONNX graph; "
             f"safetensors are imported of {', '.join(IMPORTABLE)}"
         )
+
+    def _writes_text(self, scope: str) -> bool:
+        path = f"{scope}/{ENCODER_CONFIG}" if scope else ENCODER_CONFIG
+        config = self.read_json(path) if path in self.files else None
+        return isinstance(config, dict) and writes_text(config)
+
+    def _export(self, scope: str, graph: str, reason: str | None) -> Choice:
+        """One graph as transformers.js has them, with what is beside it; the address names the graph."""
+        base = f"{scope}/" if scope else ""
+        names = [path.removeprefix(base) for path in self._below(scope)]
+        paths = tuple(base + name for name in files_beside(graph.removeprefix(base), names))
+        return Choice(FOLDER, scope or graph, paths, reason)
 
     def _below(self, scope: str) -> list[str]:
         return [path for path in self.files if not scope or path.startswith(f"{scope}/")]
