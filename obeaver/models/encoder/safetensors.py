@@ -116,14 +116,16 @@ class _File:
             self._start = _LENGTH_BYTES + length
             header = json.loads(self._data[_LENGTH_BYTES : self._start].tobytes())
             self.entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        except (OSError, ValueError, AttributeError) as error:
+            if not all(isinstance(entry, dict) for entry in self.entries.values()):
+                raise ValueError("an entry of its header is no object")
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise ModelError(f"{path} cannot be read: {error}") from error
 
     def read(self, name: str, entry: Mapping[str, Any], start: int = 0, stop: int | None = None) -> FloatArray:
         try:
             dtype = np.dtype(_TYPES[entry["dtype"]]).newbyteorder("<")
             begin, end = (self._start + offset for offset in entry["data_offsets"])
-            if end > len(self._data):
+            if not self._start <= begin <= end <= len(self._data):
                 raise ValueError("it lies outside the file")
             shape = list(entry["shape"])
             if start or stop is not None:
