@@ -1,26 +1,25 @@
 """Fixtures that every package's tests may use: the default model, as users have it."""
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hypothesis
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from obeaver.models.store import Store, StoredModel
 
-# How long an example takes says nothing about it: the machine may be busy.
-hypothesis.settings.register_profile("obeaver", deadline=None)
-hypothesis.settings.load_profile("obeaver")
 # Before any test imports a runtime.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # References in numpy multiply small matrices, for which a BLAS library's threads mostly wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# How long an example takes says how busy the machine is.
-settings.register_profile("any machine", deadline=None)
+# How long an example takes says how busy the machine is. All runs of CI see the same examples.
+settings.register_profile("any machine", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("any machine")
+# What a shell starts in the background ignores Ctrl-C, and so would each server that a test starts and stops so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,10 @@ async def test_an_agent_goes_through_two_turns_with_tools(agents_model: Any) -> 
         instructions="Answer from the tool's result in plain words.",
         model=agents_model,
         tools=[get_weather],
-        model_settings=ModelSettings(tool_choice="required", temperature=0, max_tokens=MAX_TOKENS),
+        # Responses' model takes an answer that the limit cuts for a failure: this one ends after a few words.
+        model_settings=ModelSettings(
+            tool_choice="required", temperature=0, max_tokens=200, extra_body={"stop": [" the", " is", " a", "."]}
+        ),
     )
     first = await Runner.run(agent, ASK)
     num_asked = len(asked)

@@ -11,7 +11,7 @@ const { z } = await load("zod");
 
 const provider = createOpenAICompatible({ name: "obeaver", baseURL, apiKey: "unused", supportsStructuredOutputs: true });
 const model = provider(name);
-const shared = { model, maxOutputTokens: 200, temperature: 0, maxRetries: 0 };
+const shared = { model, maxOutputTokens: 600, temperature: 0, maxRetries: 0 };
 
 // z.record says `propertyNames: {"type": "string"}`, an email and a date have a format beside a pattern.
 const person = z.object({
@@ -24,7 +24,7 @@ const person = z.object({
 // Of each kind of text that zod has a format for, as far as patterns without look-around describe it.
 const formats = z.object({
   id: z.uuid(),
-  at: z.iso.datetime(),
+  at: z.iso.datetime({ precision: 3 }),
   address: z.ipv4(),
   cuid: z.cuid2().max(8),
   ulid: z.ulid(),
