@@ -6,13 +6,14 @@ there is reason to: when the process has grown, and whenever one of the requests
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import psutil
 
+from obeaver.app.beside import beside
 from obeaver.app.memory import MB, trim
 from obeaver.web.in_flight import InFlight
 
@@ -58,16 +59,9 @@ class FreedMemory:
         return False
 
 
-@asynccontextmanager
-async def giving_back(in_flight: InFlight) -> AsyncIterator[None]:
+def giving_back(in_flight: InFlight) -> AbstractAsyncContextManager[None]:
     """Look every other second for the length of the block."""
-    task = asyncio.create_task(_look_again_and_again(FreedMemory(in_flight)))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    return beside(_look_again_and_again(FreedMemory(in_flight)))
 
 
 async def _look_again_and_again(freed: FreedMemory) -> None:

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
+
+from obeaver.app.beside import beside
 
 logger = logging.getLogger("obeaver")
 
@@ -16,18 +18,11 @@ WARN_S: Final = 1.0
 """Whoever streams has noticed it by then."""
 
 
-@asynccontextmanager
-async def watching_lag(
+def watching_lag(
     observe: Callable[[float], None], clock: Callable[[], float] = time.monotonic
-) -> AsyncIterator[None]:
+) -> AbstractAsyncContextManager[None]:
     """Tell `observe` for the length of the block by how many seconds the loop was late; a long stall is logged."""
-    task = asyncio.create_task(_watch(observe, clock))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    return beside(_watch(observe, clock))
 
 
 async def _watch(observe: Callable[[float], None], clock: Callable[[], float]) -> None:
