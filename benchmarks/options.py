@@ -48,6 +48,7 @@ class Options:
         model: Name or folder of the chat model.
         embedding_model: Name or folder of the embedding model.
         gguf: Further files that llama-server serves as contenders of their own.
+        chat_template: Template file that obeaver and llama-server render conversations with; None for the model's own.
         providers: Execution providers; empty for all that are present.
         runners: Engine runners.
         peers: Names and URLs of servers that run already.
@@ -66,6 +67,7 @@ class Options:
     model: str = DEFAULT_MODEL
     embedding_model: str = DEFAULT_EMBEDDING_MODEL
     gguf: tuple[Path, ...] = ()
+    chat_template: Path | None = None
     providers: tuple[str, ...] = ()
     runners: tuple[str, ...] = ("ort", "genai")
     peers: tuple[tuple[str, str], ...] = ()
@@ -138,6 +140,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser, "name or folder of the chat model")
     add("--embedding-model", default=DEFAULT_EMBEDDING_MODEL, metavar="MODEL", help="the same for embeddings")
     add("--gguf", action="append", default=[], type=Path, metavar="FILE", help="a further file for llama-server")
+    add("--chat-template", type=Path, metavar="FILE", help="of a model that has none; llama-server gets the same")
     add("--threads", type=_count, default=default_threads(), metavar="N", help="threads that compute, for everybody")
     add("--rate", type=_seconds, default=1.5, metavar="R", help="requests a second of the open loop (default 1.5)")
     add("--seed", type=int, default=1, metavar="N", help="of the open loop's times and lengths (default 1)")
@@ -162,6 +165,7 @@ def run_options(arguments: argparse.Namespace) -> Options:
         model=arguments.model,
         embedding_model=arguments.embedding_model,
         gguf=tuple(arguments.gguf),
+        chat_template=arguments.chat_template,
         providers=tuple(arguments.provider),
         runners=tuple(arguments.runner) or ("ort", "genai"),
         peers=tuple(arguments.peer),

@@ -36,7 +36,7 @@ def chat_contenders(options: Options, folder: Path, source: Path | None) -> list
         found += [_llama_server(options, path, files) for path in files]
     else:
         tqdm.write("llama-server is not on the PATH: it does not take part", file=sys.stderr)
-    if is_on_path("ollama") and source:
+    if is_on_path("ollama") and source and not options.chat_template:  # it has templates of another language
         found.append(_ollama(options, source))
     return found + [_at_url(name, url) for name, url in options.peers]
 
@@ -61,7 +61,9 @@ def providers(options: Options) -> Sequence[str]:
 
 
 def _obeaver(options: Options, folder: Path, provider: str, runner: str) -> Contender:
-    settings = {"threads": options.threads, "provider": provider, "runner": runner}
+    settings: dict[str, Any] = {"threads": options.threads, "provider": provider, "runner": runner}
+    if options.chat_template:
+        settings["chat_template"] = str(options.chat_template)
     return _with_settings(f"obeaver {provider}/{runner}", folder, settings)
 
 
@@ -72,7 +74,7 @@ def _without_lookahead(usual: Contender, folder: Path) -> Contender:
 
 
 def _with_settings(name: str, folder: Path, settings: Mapping[str, Any]) -> Contender:
-    flags = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+    flags = [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     facts = {"kind": "obeaver", "provider": settings["provider"], "runner": settings["runner"], "settings": settings}
     return Contender(
         name,
@@ -87,7 +89,13 @@ def _llama_server(options: Options, path: Path, files: Sequence[Path]) -> Conten
     return Contender(
         name,
         lambda timeout_s: llama_server(
-            path, threads=options.threads, slots=SLOTS, context=CONTEXT, name=name, timeout_s=timeout_s
+            path,
+            threads=options.threads,
+            slots=SLOTS,
+            context=CONTEXT,
+            chat_template=options.chat_template,
+            name=name,
+            timeout_s=timeout_s,
         ),
         {"kind": "peer", "version": program_version("llama-server", "--version"), "file": path.name},
     )

@@ -84,7 +84,14 @@ def obeaver(
 
 @contextlib.contextmanager
 def llama_server(
-    gguf: Path, *, threads: int, slots: int, context: int, name: str = "llama-server", timeout_s: float = MAX_START_S
+    gguf: Path,
+    *,
+    threads: int,
+    slots: int,
+    context: int,
+    chat_template: Path | None = None,
+    name: str = "llama-server",
+    timeout_s: float = MAX_START_S,
 ) -> Iterator[Server]:
     """`llama-server` from the PATH on a GGUF file.
 
@@ -93,6 +100,7 @@ def llama_server(
         threads: Threads that compute.
         slots: Streams at once.
         context: Tokens of each stream.
+        chat_template: Template file in place of the model's own.
         name: In tables.
         timeout_s: How long it may take to start.
 
@@ -103,6 +111,7 @@ def llama_server(
     words = [
         *("llama-server", "--model", str(gguf), "--port", str(port), "--threads", str(threads)),
         *("--threads-batch", str(threads), "--parallel", str(slots), "--ctx-size", str(slots * context)),
+        *(("--jinja", "--chat-template-file", str(chat_template)) if chat_template else ()),
     ]
     with _running(name, words, f"http://127.0.0.1:{port}", health="/health", timeout_s=timeout_s) as server:
         yield server

@@ -55,7 +55,7 @@ def import_source(source: Path, target: Path, *, recipe: Recipe, name: str, meas
         from obeaver.models.encoder.importer import import_encoder
 
         import_encoder(source, target, weights=recipe.weights, name=name, progress=progress)
-    elif source.is_dir() or _is_embedder(source):
+    elif source.is_dir() or is_embedder(source):
         from obeaver.models.embedder.importer import import_embedder
 
         import_embedder(source, target, weights=recipe.weights, name=name, progress=progress)
@@ -80,10 +80,11 @@ def _first_part(source: Path) -> Path:
     return min(source.glob("*.gguf"), default=source) if source.is_dir() else source
 
 
-def _is_embedder(file: Path) -> bool:
-    from obeaver.models.embedder.kind import is_embedder_file
+def is_embedder(source: Path) -> bool:
+    """Whether a GGUF file, or the parts of one in a folder, holds an embedding model or a reranker."""
+    from obeaver.models.embedder.kind import is_embedder_file  # here: it loads what reads GGUF files
 
-    return is_embedder_file(file)
+    return is_embedder_file(_first_part(source))
 
 
 def import_bytes(form: str, source_bytes: int, weights: str) -> int:

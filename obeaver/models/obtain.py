@@ -16,7 +16,7 @@ from obeaver.models.encoder.layout import is_encoder_folder, read_encoder_facts
 from obeaver.models.exports import export_in, genai_config, write_config
 from obeaver.models.facts import is_model_folder, read_facts
 from obeaver.models.format_choice import INT4, INT4_BYTES, is_short, memory_bytes, reason_for_int4
-from obeaver.models.importers import EXACT, USUAL, Importer, import_bytes, maker
+from obeaver.models.importers import EXACT, USUAL, Importer, import_bytes, is_embedder, maker
 from obeaver.models.kept_source import KeptSource, form_of
 from obeaver.models.names import checked_name, name_from
 from obeaver.models.origin import GGUF
@@ -82,9 +82,13 @@ class Obtainer:
         )
 
     def _as_made(self, stored: StoredModel, wanted: Wanted) -> Wanted:
-        """What was wanted, in the words of a model whose format the memory chose."""
+        """What was wanted, in the words of a model whose format the memory chose, or its kind."""
         recipe = stored.recipe
-        if wanted.choices.weights or wanted.usual or recipe is None or recipe.weights != INT4:
+        if wanted.choices.weights or wanted.usual or recipe is None:
+            return wanted
+        if not is_model_folder(stored.folder):
+            return replace(wanted, usual=EXACT)
+        if recipe.weights != INT4:
             return wanted
         if not is_short(int(stored.size_bytes / INT4_BYTES), self.memory):
             return wanted
@@ -151,7 +155,8 @@ class Obtainer:
 
         with self.store.locked(name, on_wait=on_wait) as claim:
             stored = self.store.find(name)
-            if stored is not None and _is(stored, offer, formats):
+            as_made = formats if stored is None else self._as_made(stored, wanted).formats(offer.form)
+            if stored is not None and _is(stored, offer, as_made):
                 if is_current(stored) and is_as_wanted(stored, wanted):  # made by whom we waited for
                     return stored
             elif stored is not None and wanted.name is None:
@@ -183,15 +188,14 @@ class Obtainer:
     def _import(
         self, claim: Claim, offer: Offer, formats: Formats, wanted: Wanted, on_wait: Callable[[], None]
     ) -> None:
-        weights, kv = formats
         if wanted.why is not None:
             self.progress.note(wanted.why)
-        needed_bytes = import_bytes(offer.form, offer.size_bytes, weights)
+        needed_bytes = import_bytes(offer.form, offer.size_bytes, formats[0])
         self._require_space(offer, needed_bytes, claim.name)
         sha256 = None
         try:
             with self._source(offer, claim.name, on_wait) as (source, sha256):
-                recipe = Recipe(sha256, weights, kv, wanted.choices.context)
+                recipe = Recipe(sha256, *_formats_of(source, offer, wanted, formats), wanted.choices.context)
                 with claim.staging(recipe, origin=offer.origin, made_by=maker(offer.form)) as folder:
                     self._run_importer(source, folder, recipe, claim.name, measure=wanted.choices.measure)
         except ModelError:  # it will never be a model, so it is not kept for one
@@ -263,6 +267,13 @@ def is_as_wanted(stored: StoredModel, wanted: Wanted) -> bool:
         return False
     is_exact = (stored.recipe.weights, stored.recipe.kv) == EXACT
     return not wanted.choices.measure or is_exact or read_facts(stored.folder).fidelity is not None
+
+
+def _formats_of(source: Path, offer: Offer, wanted: Wanted, formats: Formats) -> Formats:
+    """Those of an import; only the file itself tells that its model makes vectors, which are exact."""
+    if offer.form != GGUF or wanted.choices.weights or wanted.usual or not is_embedder(source):
+        return formats
+    return EXACT[0], wanted.choices.kv or EXACT[1]
 
 
 def _is_from(source: Source, stored: StoredModel) -> bool:

@@ -29,7 +29,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 LLAMA = (
     SERVES
     + """
-words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+given = [word for word in sys.argv[1:] if word != "--jinja"]
+words = dict(zip(given[::2], given[1::2]))
+assert ("--jinja" in sys.argv) == ("--chat-template-file" in words), words
+assert words.get("--chat-template-file", "own.jinja").endswith("own.jinja"), words
 assert words["--parallel"] == "4" and words["--ctx-size"] == "2048" and words["--threads"] == "2", words
 http.server.HTTPServer(("127.0.0.1", int(words["--port"])), Handler).serve_forever()
 """
@@ -67,6 +70,19 @@ def test_llama_server_is_started_asked_for_its_health_and_stopped(
         assert server.resident_mb() > 1
     with pytest.raises(ContenderFailed, match="cannot be read"):
         server.resident_mb()
+
+
+def test_a_chat_template_reaches_those_that_can_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_path(tmp_path, "llama-server", LLAMA, monkeypatch)
+    on_path(tmp_path, "ollama", OLLAMA, monkeypatch)
+    template = tmp_path / "own.jinja"
+    options = Options(providers=("cpu",), runners=("ort",), chat_template=template)
+    found = chat_contenders(options, tmp_path, tmp_path / "m.gguf")
+    settings = {contender.name: contender.facts.get("settings", {}).get("chat_template") for contender in found}
+    told = {"obeaver cpu/ort": str(template), "obeaver cpu/ort, no lookahead": str(template), "llama-server": None}
+    assert settings == told
+    with llama_server(tmp_path / "m.gguf", threads=2, slots=4, context=512, chat_template=template) as server:
+        assert server.load_s > 0
 
 
 def test_ollama_gets_a_store_of_its_own_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

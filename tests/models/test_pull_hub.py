@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.decoder_embedder import write_gguf
 from support.hub_server import COMMIT, Fault, HubServer, Repo
 from support.notes import Notes
 from support.package_index import gguf_bytes
@@ -17,7 +18,7 @@ from support.tiny_encoder import bert_config, bert_weights, write_sentence_trans
 from obeaver.errors import CommandError, FetchError, ModelError, StoreError
 from obeaver.models.catalog import CatalogEntry, load_catalog
 from obeaver.models.encoder.layout import read_encoder_facts
-from obeaver.models.importers import import_source, maker
+from obeaver.models.importers import EXACT, import_source, maker
 from obeaver.models.origin import Origin
 from obeaver.models.progress import SilentProgress
 from obeaver.models.pull import ensure_model, import_file
@@ -217,6 +218,28 @@ def test_safetensors_of_an_encoder_are_imported(get: Get, store: Store, hub: Hub
     assert len(hub.seen) == num_requests
     local = ensure_model(str(folder), store, progress=SilentProgress(), importer=import_source)
     assert local.recipe == stored.recipe, "it is the same source, wherever it comes from"
+
+
+@pytest.mark.parametrize("place", ["hf:Org/Vectors-GGUF", "URL"])
+def test_a_gguf_file_of_an_embedder_is_exact_however_it_is_asked_for(
+    get: Get, store: Store, hub: HubServer, tmp_path: Path, place: str
+) -> None:
+    content = write_gguf(tmp_path / "vectors-Q8_0.gguf").read_bytes()
+    hub.repos["Org/Vectors-GGUF"] = Repo({"vectors-Q8_0.gguf": content})
+    hub.web["vectors-q8_0.gguf"] = content
+    address = f"{hub.url}/web/vectors-q8_0.gguf" if place == "URL" else place
+    stored = get(address, importer=import_source)
+    assert (stored.name, read_encoder_facts(stored.folder).weights) == ("vectors-q8_0", "fp32")
+    assert stored.recipe == Recipe(hashlib.sha256(content).hexdigest(), *EXACT)
+    asked = len(hub.seen)
+    assert get(address, importer=fail) == stored
+    assert get(address, importer=fail, usual=EXACT) == stored
+    assert get("vectors-q8_0", importer=fail) == stored
+    assert len(hub.seen) == asked
+    assert get(f"hf:Org/Vectors-GGUF@{COMMIT}", importer=fail) == stored
+    smaller = get(address, importer=import_source, weights="int8")
+    assert read_encoder_facts(smaller.folder).weights == "int8"
+    assert [model.name for model in store.list()] == ["vectors-q8_0", smaller.name]
 
 
 def web_file(hub: HubServer, content: bytes = Q8) -> str:
