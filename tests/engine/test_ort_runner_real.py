@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from support.openvino import needs_openvino
 
+from obeaver.app.memory import trim
 from obeaver.engine.runners.ort_runner import OrtRunner, open_ort_runner
 from obeaver.engine.runners.runner import KvShape, Logits
-from obeaver.engine.sessions.providers import choose_provider
+from obeaver.engine.sessions.providers import CPU, choose_provider
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -101,3 +103,18 @@ def test_tokens_that_are_computed_ahead_have_the_logits_of_decoding(runner: OrtR
     ahead = runner.prefill_with_logits(0, ids, LENGTH).copy()
     one_by_one = [runner.decode([token_id], [place])[0].copy() for place, token_id in enumerate(ids, LENGTH)]
     assert all(map(np.array_equal, ahead, one_by_one)) or not runner.info.decodes_as_prefill
+
+
+def test_logits_of_many_tokens_leave_no_memory_behind(runner: OrtRunner) -> None:
+    if runner.info.placement.provider != CPU:
+        pytest.skip("the provider keeps memory of its own")
+    process = psutil.Process()
+    for row in range(4):
+        prefill(runner, row, 512)
+    trim()
+    before = process.memory_info().rss
+    for row in range(4):
+        runner.prefill_with_logits(row, PROMPT, 0)
+    trim()
+    # Each row's logits take 60 MB, and the tensors that they are made of as much.
+    assert process.memory_info().rss - before < 25_000_000

@@ -282,13 +282,13 @@ def _generations() -> Iterator[Hostile]:
         "echo with log-probabilities",
         "/v1/completions",
         lambda n: _json(model="", prompt="a b c d " * (n // 8), echo=True, logprobs=5, max_tokens=1),
-        24_000,
+        16_000,
     )
     yield Hostile(
         "streamed echo with log-probabilities",
         "/v1/completions",
         lambda n: _json(model="", prompt="a b c d " * (n // 8), echo=True, logprobs=5, max_tokens=1, stream=True),
-        24_000,
+        16_000,
     )
 
 

@@ -94,6 +94,17 @@ class DecoderGraph:
         """
         return self.kv_type in (np.int8, np.uint8)
 
+    def num_logits(self, num_tokens: int, logits_from: int) -> int:
+        """How many tokens' logits come out of a chunk of so many, where those from one of its tokens on are wanted.
+
+        Args:
+            num_tokens: Of the chunk.
+            logits_from: Which of them is the first; may count from the end.
+        """
+        if self.has_pruned_head:
+            return 1
+        return len(range(num_tokens)[logits_from:]) if self.has_logits_from else num_tokens
+
     @property
     def cache_names(self) -> list[tuple[str, str]]:
         """Input and output of each cache: layer 0's key and value, then layer 1's."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from obeaver.engine.runners.decoder_graph import DecoderGraph, check_operators, describe, has_few_bits
 from obeaver.engine.runners.kv_buffers import KvBuffers
-from obeaver.engine.runners.row_bindings import RowBindings, bind_input, last_output
+from obeaver.engine.runners.row_bindings import RowBindings, bind_input
 from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.runners.step_inputs import StepInputs
 from obeaver.engine.sessions.cannot_run import CannotRun
@@ -40,6 +40,8 @@ _FATAL_ONLY: Final = 4
 _MAX_ROWS: Final = 32
 # A chunk of one token over a float cache needs room for the second one.
 _SPARE_TOKENS: Final = 1
+# A step that looks ahead has fewer. What the logits of 64 tokens are made of takes 50 MB, which the arena would keep.
+_MANY_LOGITS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +118,40 @@ def open_ort_runner(
         gives_all_logits=not decoder.has_pruned_head,
         placement=placement,
     )
-    without_logits = ort.RunOptions()
-    without_logits.only_execute_path_to_fetches = True
-    return OrtRunner(session, decoder, info, without_logits)
+    return OrtRunner(session, decoder, info, RunChoices(ort, arena=choices.arena))
+
+
+class RunChoices:
+    """How a chunk of a prompt is run.
+
+    Args:
+        ort: The package.
+        arena: Whether the session has one.
+    """
+
+    def __init__(self, ort: Any, *, arena: bool) -> None:
+        self._without_logits = ort.RunOptions()
+        self._without_logits.only_execute_path_to_fetches = True
+        # Memory of the arena that is not in use at the end of the run goes back to the operating system.
+        self._giving_back = ort.RunOptions()
+        if arena:
+            self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+    def for_logits(self, num_logits: int) -> Any:
+        """Options of a run that gives so many tokens' logits; None for none in particular."""
+        if not num_logits:
+            return self._without_logits
+        return self._giving_back if num_logits > _MANY_LOGITS else None
 
 
 class OrtRunner:
     """See the module. Made by `open_ort_runner`; no row exists before the first `resize`."""
 
-    def __init__(self, session: Any, decoder: DecoderGraph, info: RunnerInfo, without_logits: Any) -> None:
+    def __init__(self, session: Any, decoder: DecoderGraph, info: RunnerInfo, run_choices: RunChoices) -> None:
         self._session = session
         self._decoder = decoder
         self._info = info
-        self._without_logits = without_logits
+        self._run_choices = run_choices
         self._copied = copied_inputs(session)
         self._kv = KvBuffers(decoder)
         self._last_ids: list[int] = []
@@ -172,7 +195,7 @@ class OrtRunner:
         if not want_logits:
             self._run_chunk(row, token_ids, start, None)
             return None
-        return _float32(last_output(self._run_chunk(row, token_ids, start, logits_from))[0, logits_from])
+        return _float32(self._run_chunk(row, token_ids, start, logits_from)[logits_from])
 
     def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
         """The same, with the logits of all of these tokens; not for graphs with a pruned head."""
@@ -180,7 +203,7 @@ class OrtRunner:
         num_tokens = len(token_ids)
         if self._needs_second_token(num_tokens, start):
             token_ids = [*token_ids, *token_ids]
-        return _float32(last_output(self._run_chunk(row, token_ids, start, 0))[0, :num_tokens])
+        return _float32(self._run_chunk(row, token_ids, start, 0)[:num_tokens])
 
     def decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> Logits:
         """Advance rows 0 to n-1 by one token each."""
@@ -214,8 +237,8 @@ class OrtRunner:
         # A row's first token attends to itself alone, and there is nothing to add up.
         return num_tokens == 1 and start > 0 and not self._decoder.decodes_as_prefill
 
-    def _run_chunk(self, row: int, token_ids: Sequence[int], start: int, logits_from: int | None) -> Any:
-        """Compute consecutive tokens of a row; the binding that holds what came out.
+    def _run_chunk(self, row: int, token_ids: Sequence[int], start: int, logits_from: int | None) -> npt.NDArray[Any]:
+        """Compute consecutive tokens of a row; the logits that came out, [n, vocab_size].
 
         Args:
             row: Which row.
@@ -225,7 +248,9 @@ class OrtRunner:
         """
         stop = start + len(token_ids)
         self._inputs.set_length(row, stop)
-        binding = self._bindings.prefill(row, logits_from is not None)
+        num_logits = 0 if logits_from is None else self._decoder.num_logits(len(token_ids), logits_from)
+        logits: npt.NDArray[Any] = np.empty((1, num_logits, self._decoder.vocab_size), self._decoder.logits_type)
+        binding = self._bindings.prefill(row, logits)
         ids = np.array([token_ids], np.int64)
         positions = np.arange(start, stop, dtype=np.int64)[None]
         first_wanted = np.array([-1 if logits_from is None else logits_from], np.int64)
@@ -234,8 +259,9 @@ class OrtRunner:
             bind_input(binding, "position_ids", positions)
         if self._decoder.has_logits_from:
             bind_input(binding, "logits_from", first_wanted)
-        self._run(binding, self._without_logits if logits_from is None else None)
-        return binding
+        self._run(binding, self._run_choices.for_logits(num_logits))
+        rows: npt.NDArray[Any] = logits[0]
+        return rows
 
     def _run(self, binding: Any, run_options: Any = None) -> None:
         try:

@@ -58,16 +58,16 @@ class RowBindings:
                 bind_input(binding, name, small[name])
         return binding
 
-    def prefill(self, row: int, want_logits: bool) -> Any:
-        """Caches and mask of one row; token ids, and the memory of logits if wanted, differ from chunk to chunk."""
-        key = (row, want_logits)
+    def prefill(self, row: int, logits: Array) -> Any:
+        """Caches and mask of one row; token ids and logits, [1, n, vocab_size], n 0 for none, differ by the chunk."""
+        key = (row, logits.size > 0)
         binding = self._prefills.get(key)
         if binding is None:
             binding = self._prefills[key] = self._rows(row, 1)
         elif "attention_mask" in self._copied:
             bind_input(binding, "attention_mask", self._inputs.mask[row : row + 1])
-        if want_logits:
-            binding.bind_output("logits", "cpu")
+        if logits.size:
+            _bind_output(binding, "logits", logits)
         return binding
 
     def _small_inputs(self, num_rows: int) -> dict[str, Array]:
@@ -92,12 +92,6 @@ class RowBindings:
 def bind_input(binding: Any, name: str, array: Array) -> None:
     """Let a graph's input read this memory; the array must be contiguous and outlive the run."""
     binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-
-
-def last_output(binding: Any) -> Array:
-    """What a run wrote into the output bound last, where the runtime chose the memory."""
-    array: Array = binding.get_outputs()[-1].numpy()
-    return array
 
 
 def _bind_output(binding: Any, name: str, array: Array) -> None:
