@@ -18,6 +18,7 @@ GROUPS: Mapping[str, str] = {
     "in-process": "HTTP beside the engine in process; the engine beside onnxruntime-genai's own",
     "context": "long prompts, long contexts",
     "conversation": "second turns, newcomers, stalls",
+    "restart": "a second turn after the server was stopped and started again",
     "lookahead": "a lone stream of several kinds of text, with and without computing ahead",
     "constrained": "decoding under a JSON Schema beside free text",
 }

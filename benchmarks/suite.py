@@ -24,6 +24,7 @@ from benchmarks.questions import (
     model_fidelity,
     open_loop,
     processes,
+    restart,
 )
 from benchmarks.results import environment
 from benchmarks.results.document import NotResults, Results, read_results
@@ -111,6 +112,7 @@ def _questions(bench: Bench) -> Iterator[Question]:
     yield from embeddings.questions(bench, lambda: _stored(options.embedding_model))
     yield from in_process.questions(bench)
     yield from conversation.questions(bench)
+    yield from restart.questions(bench)
     yield from lookahead.questions(bench)
     yield from constrained.questions(bench)
 

@@ -117,6 +117,15 @@ class Settings:
         "memory for keys and values kept after a request ended; -1: a quarter of the KV memory, at most 512",
         minimum=-1,
     )
+    prefix_cache_dir: str = _option(
+        "",
+        "folder where the prefix cache is kept on the disk too, so that conversations go on cheaply after a restart; "
+        "its files tell of prompts",
+        metavar="DIR",
+    )
+    prefix_cache_disk_mb: float = _option(
+        2000.0, "disk space for it; what was not used for the longest time goes first", minimum=1, parse=megabytes
+    )
     lookahead: int = _option(
         7,
         "tokens computed ahead of a stream that runs alone, where its text repeats what it said before; never changes "
@@ -237,6 +246,8 @@ class Settings:
             )
         if self.tls_key and not self.tls_cert:
             raise CommandError("--tls-key needs --tls-cert")
+        if self.prefix_cache_dir and not self.prefix_cache_mb:
+            raise CommandError("--prefix-cache-dir needs a prefix cache in memory: --prefix-cache-mb must not be 0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,8 @@ def byte_products_overflow(machine: str | None = None, cpu_info: Path = _CPU_INF
     """
     if (machine or platform.machine()).lower() not in _X86:
         return False
-    try:
-        lines = cpu_info.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return True
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return _VNNI.isdisjoint(flags.split())
+    flags = _flags(cpu_info)
+    return flags is None or _VNNI.isdisjoint(flags)
 
 
 def few_bit_rows_vary(machine: str | None = None, cpu_info: Path = _CPU_INFO) -> bool:
@@ -42,3 +38,24 @@ def few_bit_rows_vary(machine: str | None = None, cpu_info: Path = _CPU_INFO) ->
     processor that has AVX2 and no more; with VNNI they do not.
     """
     return byte_products_overflow(machine, cpu_info)
+
+
+def description(machine: str | None = None, cpu_info: Path = _CPU_INFO) -> str:
+    """The kind of processor, and all it can do as far as Linux says it: kernels are chosen by that.
+
+    Args:
+        machine: The kind of processor, as `platform.machine` names it.
+        cpu_info: Where Linux describes it.
+    """
+    flags = " ".join(sorted(_flags(cpu_info) or ()))
+    return f"{machine or platform.machine()} {flags}".rstrip()
+
+
+def _flags(cpu_info: Path) -> list[str] | None:
+    """What the first processor can do; None where nothing tells."""
+    try:
+        lines = cpu_info.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    line = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return line.partition(":")[2].split()

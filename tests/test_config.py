@@ -151,6 +151,7 @@ def test_a_variable_that_is_empty_is_as_if_not_set() -> None:
             "--lookahead=-1",
             "--kv-cache-mb=1.5",
             "--prefix-cache-mb=-2",
+            "--prefix-cache-disk-mb=0",
             "--runner=gpu",
         ),
         *("--log-level=loud", "--max-json-values=0", "--keep-alive=soon"),
@@ -160,3 +161,9 @@ def test_a_number_or_a_word_that_cannot_work_is_refused_at_the_start(
     flags: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "must be" in refusal(flags, capsys=capsys)
+
+
+def test_a_prefix_cache_on_the_disk_needs_one_in_memory() -> None:
+    with pytest.raises(CommandError, match="--prefix-cache-mb"):
+        Settings(prefix_cache_dir="kv", prefix_cache_mb=0).check()
+    Settings(prefix_cache_dir="kv").check()

@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
+from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow, description
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,15 @@ def test_the_processors_flags_decide(tmp_path: Path, machine: str, flags: str, e
 
 def test_an_x86_processor_that_cannot_be_looked_up_is_not_trusted(tmp_path: Path) -> None:
     assert byte_products_overflow("x86_64", tmp_path / "missing") is True
+
+
+def test_a_processor_is_told_from_one_that_can_do_more_whatever_the_order(tmp_path: Path) -> None:
+    told = []
+    for flags in ("fpu avx2", "avx2 fpu", "fpu avx2 avx512_vnni"):
+        (tmp_path / "cpuinfo").write_text(f"flags\t\t: {flags}\n")
+        told.append(description("x86_64", tmp_path / "cpuinfo"))
+    assert told[0] == told[1] != told[2]
+    assert description("aarch64", tmp_path / "missing") == "aarch64"
 
 
 @pytest.mark.parametrize("num_tokens", [1, 2, 16, 300])

@@ -5,6 +5,7 @@ import math
 
 from obeaver.api.models.model_host import OnStage
 from obeaver.app.memory import MB, kv_budget_bytes
+from obeaver.app.prefix_folder import open_prefix_disk
 from obeaver.config import Settings
 from obeaver.engine.decoding.chooser import Constraint
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
@@ -60,7 +61,8 @@ def make_engine(
     on_stage("warm up")
     warm_up(runner, facts.name)
     limits = _engine_settings(settings)
-    return EngineCore(runner, limits, make_sampler=Sampler, make_constraint=make_constraint, trace=trace)
+    disk = open_prefix_disk(settings, facts.folder, runner.info, limits.prefix_cache_bytes)
+    return EngineCore(runner, limits, make_sampler=Sampler, make_constraint=make_constraint, trace=trace, disk=disk)
 
 
 def _engine_settings(settings: Settings) -> EngineSettings:

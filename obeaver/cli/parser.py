@@ -18,7 +18,8 @@ _WEIGHTS_HELP = "format of the weights where the model is imported (default: fp3
 _EMBED_OPTIONS = frozenset({"threads", "max_input_tokens", "provider"})
 _CHAT_OPTIONS = frozenset(
     {
-        *("runner", "chat_template", "max_rows", "kv_cache_mb", "prefix_cache_mb", "lookahead"),
+        *("runner", "chat_template", "max_rows", "kv_cache_mb", "lookahead"),
+        *("prefix_cache_mb", "prefix_cache_dir", "prefix_cache_disk_mb"),
         *("keep_alive_s", "strict_model", "stream_keep_alive_s", "allow_pull", "trace"),
         *("no_store_responses", "stored_responses_mb", "stored_responses_age_s"),
     }
@@ -27,7 +28,10 @@ _PAGE_OPTIONS = frozenset({"open"})
 _DASHBOARD_OPTIONS = frozenset(row.name for row in options()) - {"max_input_tokens"}
 _SERVER_OPTIONS = frozenset(row.name for row in options()) - _CHAT_OPTIONS - _PAGE_OPTIONS
 _ENGINE_OPTIONS = frozenset(
-    {"threads", "provider", "runner", "chat_template", "kv_cache_mb", "prefix_cache_mb", "lookahead"}
+    {
+        *("threads", "provider", "runner", "chat_template", "kv_cache_mb", "lookahead"),
+        *("prefix_cache_mb", "prefix_cache_dir", "prefix_cache_disk_mb"),
+    }
 )
 
 

@@ -1,6 +1,9 @@
 """Hundreds of random schedules: joins, leaves, aborts, failures, evictions, growth. After every step every invariant
 holds; at the end every sequence gave what it gives alone."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -9,6 +12,7 @@ from support.fake_runner import BYTES_PER_TOKEN, FakeRunner
 
 from obeaver.engine.decoding.chunk_budget import ChunkBudget
 from obeaver.engine.decoding.sequence import Finished
+from obeaver.engine.prefix_disk.block_files import BLOCK_TOKENS
 from obeaver.errors import EngineFailed
 
 STEMS = [tuple((stem * 5 + place * place) % 31 for place in range(160)) for stem in range(3)]
@@ -25,6 +29,7 @@ class Schedules(RuleBasedStateMachine):
         can_copy_kv=st.booleans(),
         decodes_as_prefill=st.booleans(),
         lookahead=st.sampled_from([0, 2, 7]),
+        disk_blocks=st.sampled_from([0, 0, 3, 50]),
     )
     def build(
         self,
@@ -35,21 +40,32 @@ class Schedules(RuleBasedStateMachine):
         can_copy_kv: bool,
         decodes_as_prefill: bool,
         lookahead: int,
+        disk_blocks: int,
     ) -> None:
         self.failing: set[str] = set()
         self.paused: set[int] = set()
         self.num_failures = 0
         self.budget_bytes = (row_tokens + prefix_tokens) * BYTES_PER_TOKEN
-        self.driver = engine_driver.EngineDriver(
-            FakeRunner(
-                context_length=500,
-                max_rows=max_rows,
-                can_copy_kv=can_copy_kv,
-                decodes_as_prefill=decodes_as_prefill,
-                fails=self.fails,
-            ),
-            engine_driver.settings(row_tokens, prefix_tokens, max_rows=max_rows, chunks=chunks, lookahead=lookahead),
-        )
+        self.folder = TemporaryDirectory()
+        disk_bytes = disk_blocks * (BLOCK_TOKENS * BYTES_PER_TOKEN + 100) if can_copy_kv else 0
+
+        def start() -> engine_driver.EngineDriver:
+            return engine_driver.EngineDriver(
+                FakeRunner(
+                    context_length=500,
+                    max_rows=max_rows,
+                    can_copy_kv=can_copy_kv,
+                    decodes_as_prefill=decodes_as_prefill,
+                    fails=self.fails,
+                ),
+                engine_driver.settings(
+                    row_tokens, prefix_tokens, max_rows=max_rows, chunks=chunks, lookahead=lookahead
+                ),
+                engine_driver.disk_of(Path(self.folder.name), disk_bytes) if disk_bytes else None,
+            )
+
+        self.start = start
+        self.driver = start()
 
     def fails(self, method: str) -> bool:
         if method not in self.failing:
@@ -121,9 +137,19 @@ class Schedules(RuleBasedStateMachine):
     def break_down(self, method: str) -> None:
         self.failing.add(method)
 
+    @rule()
+    def restart(self) -> None:
+        self.come_to_an_end()
+        self.driver = self.start()
+        self.paused.clear()
+        self.num_failures = 0
+
     def teardown(self) -> None:
-        if not hasattr(self, "driver"):
-            return
+        if hasattr(self, "driver"):
+            self.come_to_an_end()
+            self.folder.cleanup()
+
+    def come_to_an_end(self) -> None:
         self.failing.clear()
         for sequence_id in self.paused:
             self.driver.core.resume(sequence_id)
@@ -134,6 +160,8 @@ class Schedules(RuleBasedStateMachine):
         assert self.num_failures > 0 or not failed
         ends = [result for result in self.driver.results.values() if isinstance(result, Finished)]
         assert all(0 <= end.num_cached_tokens < end.num_prompt_tokens for end in ends)
+        self.driver.core.settle()
+        self.driver.core.close()
 
 
 TestSchedules = Schedules.TestCase

@@ -1,12 +1,15 @@
 """Drives an EngineCore over the fake runner, and says what each sequence must give, whoever runs beside it."""
 
 from collections.abc import Sequence as SequenceOf
+from pathlib import Path
+from queue import SimpleQueue
 
 from support.fake_runner import BYTES_PER_TOKEN, VOCAB_SIZE, FakeRunner, expected_logits
 
 from obeaver.engine.decoding.chunk_budget import ChunkBudget
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
 from obeaver.engine.decoding.sequence import Finished, Sequence, SequenceId
+from obeaver.engine.prefix_disk.prefix_disk import Part, PrefixDisk, ReadEnded
 from obeaver.engine.sampling.sampler import Sampler
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import ApiError
@@ -30,6 +33,13 @@ def settings(
     )
 
 
+def disk_of(folder: Path, budget_bytes: int = 1 << 30, *, origin: bytes = b"o" * 32, **limits: float) -> PrefixDisk:
+    """A folder for prefixes of the fake runner."""
+    layout = FakeRunner().info.kv_layout
+    assert layout is not None
+    return PrefixDisk(folder, origin, layout, budget_bytes=budget_bytes, **{"max_unwritten_bytes": 1 << 30, **limits})  # type: ignore[arg-type]
+
+
 def outputs_alone(prompt_ids: SequenceOf[int], params: SamplingParams, *, decodes_as_prefill: bool = True) -> list[int]:
     """What a sequence must generate: the closed form and the sampler, without any engine."""
     sampler = Sampler(params, prompt_ids, VOCAB_SIZE)
@@ -45,9 +55,16 @@ def outputs_alone(prompt_ids: SequenceOf[int], params: SamplingParams, *, decode
 class EngineDriver:
     """An engine, what it sent out so far, and a check of every invariant after every step."""
 
-    def __init__(self, runner: FakeRunner | None = None, engine_settings: EngineSettings | None = None) -> None:
+    def __init__(
+        self,
+        runner: FakeRunner | None = None,
+        engine_settings: EngineSettings | None = None,
+        disk: PrefixDisk | None = None,
+    ) -> None:
         self.runner = runner or FakeRunner()
-        self.core = EngineCore(self.runner, engine_settings or settings(), make_sampler=Sampler)
+        self.core = EngineCore(self.runner, engine_settings or settings(), make_sampler=Sampler, disk=disk)
+        self._inbox: SimpleQueue[Part | ReadEnded] = SimpleQueue()
+        self.core.recall_by(self._inbox.put)
         self.sequences: dict[SequenceId, Sequence] = {}
         self.outputs: dict[SequenceId, list[int]] = {}
         self.results: dict[SequenceId, Finished | ApiError] = {}
@@ -62,7 +79,9 @@ class EngineDriver:
         return sequence.id
 
     def step(self) -> int:
-        """One step; how many tokens came out."""
+        """One step, with what the disk has delivered by then; how many tokens came out."""
+        while not self._inbox.empty():
+            self.core.receive(self._inbox.get())
         outcome = self.core.step()
         for sequence_id, token in outcome.advanced:
             assert sequence_id not in self.results, "a token after the end"
@@ -76,7 +95,9 @@ class EngineDriver:
     def run(self) -> None:
         """Step until nothing is left to do."""
         steps = 0
-        while self.core.has_work:
+        while self.core.has_work or self.core.stats().num_waiting:
+            if not self.core.has_work:
+                self.core.receive(self._inbox.get(timeout=60))
             self.step()
             steps += 1
             assert steps < 10_000, "the engine does not come to an end"

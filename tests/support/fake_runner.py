@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
+from obeaver.engine.runners.runner import KvBlock, KvLayout, KvShape, Logits, RunnerInfo
 
 NUM_LAYERS, NUM_HEADS, HEAD_DIM = 2, 1, 2
 BYTES_PER_TOKEN = NUM_LAYERS * 2 * NUM_HEADS * HEAD_DIM * 8
@@ -70,7 +70,15 @@ class FakeRunner:
         fails: Callable[[str], bool] = lambda method: False,
     ) -> None:
         self.info = RunnerInfo(
-            "fake", VOCAB_SIZE, context_length, BYTES_PER_TOKEN, max_rows, can_copy_kv, decodes_as_prefill, True
+            label="fake",
+            vocab_size=VOCAB_SIZE,
+            context_length=context_length,
+            kv_bytes_per_token=BYTES_PER_TOKEN,
+            max_rows=max_rows,
+            can_copy_kv=can_copy_kv,
+            decodes_as_prefill=decodes_as_prefill,
+            gives_all_logits=True,
+            kv_layout=KvLayout(NUM_LAYERS, NUM_HEADS, HEAD_DIM, "int64") if can_copy_kv else None,
         )
         self.shape = KvShape(0, 0)
         self.largest_bytes = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from obeaver.web.request_log import LoggedRequest
@@ -112,6 +112,14 @@ class _Everything:
 def gauge(name: str, text: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
     """A gauge with a value for each model."""
     family = GaugeMetricFamily(name, text, labels=["model_name"])
+    for model, value in values:
+        family.add_metric([model], float(value))
+    return family
+
+
+def counter(name: str, text: str, values: Iterable[tuple[str, float]]) -> CounterMetricFamily:
+    """A counter, that somebody else counts, with a value for each model."""
+    family = CounterMetricFamily(name, text, labels=["model_name"])
     for model, value in values:
         family.add_metric([model], float(value))
     return family

@@ -7,12 +7,13 @@ from prometheus_client import Metric
 
 from obeaver import __version__
 from obeaver.api.contract import wire
-from obeaver.api.metrics.server import gauge, info
+from obeaver.api.metrics.server import counter, gauge, info
 from obeaver.api.models.held_model import HeldModel
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.model_host import ModelHost
 from obeaver.engine.decoding.live import EngineSnapshot
 from obeaver.engine.decoding.sequence import FinishReason
+from obeaver.engine.prefix_disk.prefix_disk import DiskStats
 
 
 def kv_usage(engine: EngineSnapshot) -> float:
@@ -37,6 +38,18 @@ _ENGINE_GAUGES: Final[tuple[tuple[str, str, Callable[[EngineSnapshot], float]], 
     ),
     ("obeaver_prefix_cache_bytes", "Memory of the prefix cache.", lambda engine: engine.prefix_cache_bytes),
     ("obeaver_prefix_cache_entries", "Pieces of prompts in it.", lambda engine: engine.prefix_cache_entries),
+    ("obeaver_prefix_disk_budget_bytes", "Most disk space for it.", lambda engine: engine.disk.budget_bytes),
+    ("obeaver_prefix_disk_bytes", "Disk space that it takes.", lambda engine: engine.disk.used_bytes),
+)
+_DISK_COUNTERS: Final[tuple[tuple[str, str, Callable[[DiskStats], float]], ...]] = (
+    ("obeaver_prefix_disk_read_tokens", "Tokens whose keys and values were read.", lambda disk: disk.read_tokens),
+    ("obeaver_prefix_disk_written_tokens", "The same for written.", lambda disk: disk.written_tokens),
+    (
+        "obeaver_prefix_disk_skipped_tokens",
+        "Tokens that were not written because the disk was behind.",
+        lambda disk: disk.skipped_tokens,
+    ),
+    ("obeaver_prefix_disk_failures", "Times that the disk refused.", lambda disk: disk.failures),
 )
 
 
@@ -100,6 +113,8 @@ class ChatCondition:
         loaded = [model.loaded for model in held if model.loaded is not None]
         for name, text, read in _ENGINE_GAUGES:
             yield gauge(name, text, [(model.name, read(model.worker.snapshot())) for model in loaded])
+        for name, text, count in _DISK_COUNTERS:
+            yield counter(name, text, [(model.name, count(model.worker.snapshot().disk)) for model in loaded])
         waiting = [(model.name, model.worker.sequences().waiting_tokens) for model in loaded]
         yield gauge("obeaver_waiting_tokens", "Prompt tokens of sequences that wait.", waiting)
 

@@ -12,6 +12,7 @@ An error anywhere else is a bug; it leaves `step`, and whoever drives the engine
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from obeaver.engine.decoding.admission import Admission
@@ -30,9 +31,11 @@ from obeaver.engine.decoding.plan import (
     StepPlan,
 )
 from obeaver.engine.decoding.prefix_cache import PrefixCache
+from obeaver.engine.decoding.recall import Recall
 from obeaver.engine.decoding.scheduler import Scheduler
 from obeaver.engine.decoding.sequence import Sequence, SequenceId
 from obeaver.engine.decoding.stats import EngineStats, RunningSequence, Tally
+from obeaver.engine.prefix_disk.prefix_disk import Part, PrefixDisk, ReadEnded
 from obeaver.engine.runners.runner import Logits, Runner, RunnerInfo
 from obeaver.engine.sampling.logprobs import ROWS_AT_ONCE, PromptLogprobs
 from obeaver.engine.tracing import UNTRACED, Tracer
@@ -69,6 +72,7 @@ class EngineCore:
         make_sampler: Makes each sequence's sampler.
         make_constraint: Makes each sequence's constraint.
         trace: Records what takes how long.
+        disk: Keeps what the prefix cache is told, and finds it again; `close` closes it. For runners that can copy.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class EngineCore:
         make_sampler: MakeSampler,
         make_constraint: MakeConstraint = unconstrained,
         trace: Tracer = UNTRACED,
+        disk: PrefixDisk | None = None,
     ) -> None:
         info = runner.info
         self._runner = runner
@@ -86,6 +91,8 @@ class EngineCore:
         self._make_sampler = make_sampler
         self._make_constraint = make_constraint
         self._trace = trace
+        self._disk = disk
+        self._recall: Recall | None = None
         self._prefix = PrefixCache(settings.prefix_cache_bytes, info.kv_bytes_per_token) if info.can_copy_kv else None
         self.admission = Admission(
             context_length=info.context_length,
@@ -118,7 +125,7 @@ class EngineCore:
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything: compute, report an end, or give memory back."""
-        busy = bool(self._scheduler.running()) or self._scheduler.num_waiting > 0 or bool(self._ended)
+        busy = bool(self._scheduler.running()) or self._scheduler.can_start or bool(self._ended)
         return busy or bool(self._scheduler.ended_rows()) or self._slots.shape != self.admission.smallest
 
     def add(self, sequence: Sequence) -> None:
@@ -133,6 +140,29 @@ class EngineCore:
         ended = self._scheduler.abort(sequence_id)
         if ended is not None:
             self._ended.append(ended)
+
+    def recall_by(self, deliver: Callable[[Part | ReadEnded], None]) -> None:
+        """Let beginnings of prompts be read from the disk from now on.
+
+        Args:
+            deliver: Called in another thread with what is for `receive` in this one.
+        """
+        if self._disk is not None and self._prefix is not None:
+            self._recall = Recall(self._scheduler, self._prefix, self._disk, deliver)
+
+    def receive(self, message: Part | ReadEnded) -> None:
+        """Take what was read from the disk."""
+        if self._recall is None:
+            return
+        if isinstance(message, Part):
+            self._recall.receive(message)
+        else:
+            self._recall.end(message.sequence_id)
+
+    @property
+    def disk(self) -> PrefixDisk | None:
+        """What keeps prefixes beyond this engine's life."""
+        return self._disk
 
     @property
     def can_pause(self) -> bool:
@@ -154,6 +184,9 @@ class EngineCore:
             with span("retire"):
                 self._retire()
                 self._set_aside()
+            if self._recall is not None:
+                with span("recall"):
+                    self._recall.look()
             with span("plan"):
                 plan = self._scheduler.plan()
             try:
@@ -191,9 +224,15 @@ class EngineCore:
             found.append(f"buffers of {self._slots.shape} are over the budget")
         return found
 
+    def settle(self) -> None:
+        """No step follows: keep what ended sequences have computed."""
+        self._retire()
+
     def close(self) -> None:
-        """Give weights and buffers back."""
+        """Give weights and buffers back, and finish what is being stored."""
         self._runner.close()
+        if self._disk is not None:
+            self._disk.close()
 
     def _retire(self) -> None:
         """Store what ended sequences computed, then free their rows. At a step's edge: their clients have been told."""
@@ -213,9 +252,10 @@ class EngineCore:
 
     def _store(self, prefix: PrefixCache, sequence: Sequence, row: int) -> None:
         try:
-            prefix.insert(
-                self._scheduler.storable(sequence), lambda start, stop: self._runner.read_kv(row, start, stop)
-            )
+            token_ids = self._scheduler.storable(sequence)
+            prefix.insert(token_ids, lambda start, stop: self._runner.read_kv(row, start, stop))
+            if self._disk is not None:
+                self._disk.write(token_ids, prefix.match(token_ids))
         except Exception:
             logger.exception("the keys and values of sequence %d could not be stored", sequence.id)
 

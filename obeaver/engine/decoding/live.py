@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from obeaver.engine.decoding.sequence import SequenceId
 from obeaver.engine.decoding.stats import EngineTotals, RunningSequence
+from obeaver.engine.prefix_disk.prefix_disk import DiskStats
 from obeaver.engine.sessions.placement import Placement
 
 
@@ -26,6 +27,7 @@ class EngineSnapshot:
         prefix_budget_bytes: Bytes of these that the prefix cache may take.
         prefix_cache_bytes: Bytes of keys and values in the prefix cache.
         prefix_cache_entries: Pieces of prompts that it holds.
+        disk: How the prefix cache's part on the disk stands.
         totals: Counters since the start.
     """
 
@@ -41,6 +43,7 @@ class EngineSnapshot:
     prefix_budget_bytes: int = 0
     prefix_cache_bytes: int = 0
     prefix_cache_entries: int = 0
+    disk: DiskStats = field(default_factory=DiskStats)
     totals: EngineTotals = field(default_factory=EngineTotals)
 
 

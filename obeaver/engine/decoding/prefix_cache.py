@@ -89,6 +89,11 @@ class PrefixCache:
         return self._num_tokens
 
     @property
+    def max_tokens(self) -> int:
+        """Most tokens that it holds."""
+        return self._max_tokens
+
+    @property
     def num_nodes(self) -> int:
         """Nodes of the tree."""
         return len(self._by_age)

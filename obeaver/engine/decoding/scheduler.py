@@ -22,7 +22,9 @@ The rules:
    what it has computed goes to the prefix cache. When it goes on, it waits at its old place in the line and begins as a
    prompt does, with its output behind its prompt. That is done only where decoding leaves what prefilling would, since
    its tokens would else depend on the pause.
-6. *Reservation.* Who starts is charged its worst case, so nobody who runs can ever lack memory (`admission`).
+6. *Nobody waits for a disk but who gains by it.* A sequence whose beginning is being read is held: those behind it may
+   start before it, and it keeps its place.
+7. *Reservation.* Who starts is charged its worst case, so nobody who runs can ever lack memory (`admission`).
 
     queue of waiting      Scheduler                          add, abort, commit
     rows                  KvSlots, told by the scheduler     commit, release
@@ -30,6 +32,7 @@ The rules:
     keys and values       the runner, told by EngineCore     execution of the plan
 """
 
+import itertools
 from collections import abc, deque
 
 from obeaver.engine.decoding.admission import Admission
@@ -90,11 +93,17 @@ class Scheduler:
         self._waiting: deque[Sequence] = deque()
         self._by_id: dict[SequenceId, Sequence] = {}
         self._paused: set[SequenceId] = set()
+        self._held: set[SequenceId] = set()
 
     @property
     def num_waiting(self) -> int:
         """Sequences that have not begun, or go on after a pause."""
         return len(self._waiting)
+
+    @property
+    def can_start(self) -> bool:
+        """Whether somebody waits for a row and for nothing else."""
+        return len(self._waiting) > len(self._held)
 
     @property
     def num_paused(self) -> int:
@@ -133,12 +142,30 @@ class Scheduler:
         """Let a sequence give its row up at the next edge; one that still computes its prompt, when that is done."""
         if sequence_id in self._by_id and self._match_outputs:
             self._paused.add(sequence_id)
+            self._held.discard(sequence_id)
             self._line_up()
 
     def resume(self, sequence_id: SequenceId) -> None:
         """Let a sequence go on that was paused; the others are not touched."""
         self._paused.discard(sequence_id)
         self._line_up()
+
+    def first_in_line(self, count: int) -> list[Sequence]:
+        """Those who wait, in order; `count` of them at most."""
+        return list(itertools.islice(self._waiting, count))
+
+    def hold(self, sequence_id: SequenceId) -> None:
+        """Start a waiting sequence only after `let_go`."""
+        self._held.add(sequence_id)
+
+    def let_go(self, sequence_id: SequenceId) -> None:
+        """A sequence may start; one that is not held, or gone, is passed over."""
+        self._held.discard(sequence_id)
+
+    def num_known(self, sequence: Sequence) -> int:
+        """Tokens at the beginning of a waiting sequence that need no computing."""
+        source = self._known_prefix(sequence, self._slots.owners())
+        return 0 if source is None else source.num_tokens
 
     def to_set_aside(self) -> list[Sequence]:
         """Paused sequences that own a row and have something to go on from."""
@@ -200,6 +227,8 @@ class Scheduler:
         running = [s for s in self._by_id.values() if s.status is not Status.WAITING]
         if not self._paused <= self._by_id.keys():
             found.append("a sequence that is gone is paused")
+        if not self._held <= {s.id for s in self._waiting}:
+            found.append("a sequence that does not wait is held")
         if sum(s.status is Status.PREFILL for s in running) > 1:
             found.append("more than one prompt is half done")
         if not self._admission.fits(self._admission.reserved(s.max_num_tokens for s in running)):
@@ -215,6 +244,8 @@ class Scheduler:
 
     def _start_prompts(self, draft: "_Draft") -> None:
         for sequence in self._waiting:
+            if sequence.id in self._held:
+                continue
             if draft.budget <= 0 or not self._fits_beside(sequence, draft.layout):
                 return
             source = self._known_prefix(sequence, draft.layout)
@@ -301,6 +332,7 @@ class Scheduler:
         sequence.finish(reason)
         del self._by_id[sequence.id]
         self._paused.discard(sequence.id)
+        self._held.discard(sequence.id)
         finished = Finished(reason, sequence.num_prompt, sequence.num_cached, len(sequence.output_ids))
         return Ended(sequence.id, finished)
 

@@ -13,6 +13,7 @@ from obeaver.engine.decoding.sequence import Sequence, SequenceId
 from obeaver.engine.decoding.stats import EngineStats
 from obeaver.engine.decoding.timeline import StepSpan
 from obeaver.engine.owner_thread import OwnerThread, Stop
+from obeaver.engine.prefix_disk.prefix_disk import Part, PrefixDisk, ReadEnded
 from obeaver.engine.sessions.placement import Placement
 
 
@@ -34,12 +35,12 @@ class Resume(NamedTuple):
     sequence_id: SequenceId
 
 
-Message = Sequence | Abort | Pause | Resume
+Message = Sequence | Abort | Pause | Resume | Part | ReadEnded
 """What the inbox takes; a sequence that was put there belongs to the thread."""
 
 
 class EngineFacts(NamedTuple):
-    """What the other side may know of a core that was built; all of it is immutable."""
+    """What the other side may know of a core that was built; it does not change, but for what the disk counts."""
 
     admission: Admission
     label: str
@@ -49,6 +50,7 @@ class EngineFacts(NamedTuple):
     prefix_budget_bytes: int
     stats: EngineStats
     placement: Placement
+    disk: PrefixDisk | None = None
 
     @classmethod
     def of(cls, core: EngineCore) -> Self:
@@ -63,6 +65,7 @@ class EngineFacts(NamedTuple):
             prefix_budget_bytes=settings.prefix_cache_bytes if info.can_copy_kv else 0,
             stats=core.stats(),
             placement=info.placement,
+            disk=core.disk,
         )
 
 
@@ -108,13 +111,17 @@ class EngineThread(OwnerThread[EngineCore, Message]):
                     core.pause(sequence_id)
                 case Resume(sequence_id):
                     core.resume(sequence_id)
+                case Part() | ReadEnded():
+                    core.receive(message)
                 case _:
                     core.add(message)
 
+        core.recall_by(self._inbox.put)
         self._post(self._listener.on_built, EngineFacts.of(core))
         while self._take_messages(take, wait=not core.has_work):
             if core.has_work and not self._step(core):
                 return
+        core.settle()
 
     def _step(self, core: EngineCore) -> bool:
         """Make a step and tell of it; False if nobody hears."""

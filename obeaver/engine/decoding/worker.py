@@ -29,6 +29,7 @@ from obeaver.engine.decoding.stats import EngineStats
 from obeaver.engine.decoding.thread import Abort, EngineFacts, EngineThread, Message, Pause, Resume
 from obeaver.engine.decoding.timeline import UNMEASURED, Meter, StepSpan, Stopwatch, Timeline
 from obeaver.engine.owner_thread import Stop
+from obeaver.engine.prefix_disk.prefix_disk import DiskStats
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.engine.sessions.placement import Placement
@@ -234,6 +235,7 @@ class EngineWorker:
             prefix_budget_bytes=facts.prefix_budget_bytes if facts else 0,
             prefix_cache_bytes=stats.prefix_cache_bytes,
             prefix_cache_entries=stats.prefix_cache_entries,
+            disk=facts.disk.stats() if facts and facts.disk else DiskStats(),
             totals=stats.totals,
         )
 

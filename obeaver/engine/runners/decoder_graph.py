@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from obeaver.engine.runners.runner import KvLayout
 from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.onnx_outline import Node
 
@@ -110,6 +111,11 @@ class DecoderGraph:
         """Input and output of each cache: layer 0's key and value, then layer 1's."""
         names = [f"{layer}.{which}" for layer in range(self.num_layers) for which in ("key", "value")]
         return [(f"past_key_values.{name}", f"present.{name}") for name in names]
+
+    @property
+    def kv_layout(self) -> KvLayout:
+        """What one token leaves in all caches."""
+        return KvLayout(self.num_layers, self.num_kv_heads, self.head_dim, np.dtype(self.kv_type).name)
 
     @property
     def kv_bytes_per_token(self) -> int:

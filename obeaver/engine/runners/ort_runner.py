@@ -117,6 +117,7 @@ def open_ort_runner(
         decodes_as_prefill=decoder.decodes_as_prefill and not (few_bit_rows_vary() and has_few_bits(nodes)),
         gives_all_logits=not decoder.has_pruned_head,
         placement=placement,
+        kv_layout=decoder.kv_layout,
     )
     return OrtRunner(session, decoder, info, RunChoices(ort, arena=choices.arena))
 

@@ -27,6 +27,19 @@ class KvShape(NamedTuple):
     tokens: int
 
 
+class KvLayout(NamedTuple):
+    """What a token's keys and values look like in a `KvBlock`; `dtype` is numpy's name of the element type."""
+
+    num_layers: int
+    num_kv_heads: int
+    head_dim: int
+    dtype: str
+
+    def block_shape(self, num_tokens: int) -> tuple[int, int, int, int, int]:
+        """[num_layers, 2, num_kv_heads, num_tokens, head_dim]."""
+        return (self.num_layers, 2, self.num_kv_heads, num_tokens, self.head_dim)
+
+
 @dataclass(frozen=True, slots=True)
 class RunnerInfo:
     """What a runner is, fixed while it lives.
@@ -42,6 +55,7 @@ class RunnerInfo:
         decodes_as_prefill: Whether `decode` writes, to the bit, the keys and values that `prefill` would. Without it,
             what decoding wrote may serve no other prompt: the answer would depend on what was cached.
         placement: Which execution provider computes, and how much of the model.
+        kv_layout: What `read_kv` gives; None where it does not work.
     """
 
     label: str
@@ -53,6 +67,7 @@ class RunnerInfo:
     decodes_as_prefill: bool = False
     gives_all_logits: bool = False
     placement: Placement = field(default_factory=Placement)
+    kv_layout: KvLayout | None = None
 
 
 class Runner(Protocol):
