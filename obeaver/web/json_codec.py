@@ -7,9 +7,9 @@ raises RecursionError on deep nesting; a request gets a 400 for each of these.
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
-from typing import Final, Never
+from typing import Final, Generic, Never, TypeVar
 
 from obeaver.errors import BadRequest, PayloadTooLarge
 from obeaver.web.json_outline import outline
@@ -26,7 +26,40 @@ _AT_ONCE: Final = 30_000
 _LEVELS: Final = 6
 """Containers within one another that `encode_in_turns` looks into: a completion's log-probabilities are five deep."""
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+T = TypeVar("T")
+
+
+class LazyArray(Generic[T]):
+    """A JSON array whose items are made one by one while it is written.
+
+    Hundreds of thousands of small objects that live at once leave memory in pieces when they go: what stays among them
+    keeps the allocator's blocks, of a MB each.
+
+    Args:
+        items: What the array is made of.
+        make: Makes a value of one item; a small one.
+    """
+
+    def __init__(self, items: Sequence[T], make: Callable[[T], object]) -> None:
+        self._items = items
+        self._make = make
+
+    def __iter__(self) -> Iterator[object]:
+        return map(self._make, self._items)
+
+
+def listed(value: object) -> object:
+    """What a JSON encoder asks about a value that it does not know: the items of a lazy array.
+
+    Raises:
+        TypeError: It is something else, which has no JSON form.
+    """
+    if isinstance(value, LazyArray):
+        return list(value)
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=listed)
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -64,6 +97,11 @@ def _pieces(data: object, levels: int) -> Iterator[bytes]:
     elif levels and isinstance(data, list | tuple) and data:
         yield b"["
         yield from _items(data, levels - 1)
+        yield b"]"
+    elif isinstance(data, LazyArray):
+        yield b"["
+        for index, item in enumerate(data):
+            yield (b"," if index else b"") + encode(item)
         yield b"]"
     else:
         yield encode(data)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import weakref
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +11,14 @@ from hypothesis import strategies as st
 
 from obeaver.errors import BadRequest, PayloadTooLarge
 from obeaver.web import json_outline
-from obeaver.web.json_codec import MAX_DEPTH, decode, encode, encode_in_turns
+from obeaver.web.json_codec import MAX_DEPTH, LazyArray, decode, encode, encode_in_turns
 from obeaver.web.json_outline import outline
 from obeaver.web.response import JSONResponse
+
+
+class Item(dict[str, Any]):
+    """An object that tells when it is gone."""
+
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -225,3 +232,24 @@ def test_long_lists_are_encoded_in_turns_as_at_once() -> None:
     assert encode_in_turns({1: 2}) == encode({1: 2})
     assert JSONResponse.of_many(value).body == JSONResponse(value).body
     assert JSONResponse.of_many(value).headers == JSONResponse(value).headers
+
+
+@pytest.mark.parametrize("items", [[], [1], [{"a": [1, 2]}, "b", None]])
+def test_a_lazy_array_is_written_as_the_list_of_its_items(items: list[object]) -> None:
+    lazy = {"content": [LazyArray(items, lambda item: {"item": item})], "other": 1}
+    plain = {"content": [[{"item": item} for item in items]], "other": 1}
+    assert encode(lazy) == encode_in_turns(lazy) == encode(plain)
+
+
+def test_items_of_a_lazy_array_are_made_when_they_are_written_and_not_kept() -> None:
+    made: list[weakref.ref[Item]] = []
+
+    def make(number: int) -> Item:
+        assert all(item() is None for item in made[:-1])
+        item = Item(number=number)
+        made.append(weakref.ref(item))
+        return item
+
+    lazy = LazyArray(range(100), make)
+    assert made == []
+    assert decode(encode_in_turns({"content": lazy})) == {"content": [{"number": number} for number in range(100)]}

@@ -7,6 +7,7 @@ from obeaver.api.contract.wire import Object
 from obeaver.api.core.head import Head
 from obeaver.api.core.logprobs import ContentToken
 from obeaver.api.core.usage import Timings, Usage
+from obeaver.web.json_codec import LazyArray, listed
 
 LOWEST_LOGPROB = -9999.0
 """JSON has no -Infinity; OpenAI's reference names this number for tokens that are as good as impossible."""
@@ -56,7 +57,7 @@ def _pace(name: str, count: int, num_timed: int, ns: int) -> Object:
 
 def logprobs_object(tokens: Sequence[ContentToken] | None) -> Object | None:
     """A choice's `logprobs`: null when they were not asked for."""
-    return None if tokens is None else {"content": list(map(token_entry, tokens)), "refusal": None}
+    return None if tokens is None else {"content": LazyArray(tokens, token_entry), "refusal": None}
 
 
 def token_entry(token: ContentToken) -> Object:
@@ -81,4 +82,4 @@ def token_logprob(token: bytes, logprob: float) -> Object:
 
 def dumps(value: object) -> str:
     """JSON text, compact and all ASCII: some clients split lines at U+2028 and its like."""
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), default=listed)
