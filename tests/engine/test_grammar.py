@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import llguidance
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from obeaver.engine.grammar.grammar import (
     regex_part,
     user_part,
 )
+from obeaver.engine.grammar.kept_compilations import MOST_CHARS
 from obeaver.engine.sampling.sampler import Sampler
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import GrammarTooComplex
@@ -330,3 +332,21 @@ def test_added_tokens_that_look_like_tags_must_be_named_by_id_whether_they_are_s
     assert not plain.is_control(VOCAB.index("hello"))
     assert OTHER_END in np.flatnonzero(plain.compile(f"start: <[{OTHER_END}]>").allowed())
     assert OTHER_END not in np.flatnonzero(plain.compile(grammar_text(lark_part('start: "<stop>"'))).allowed())
+
+
+def test_a_text_that_was_compiled_holds_its_compilation_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    make_matcher = llguidance.LLMatcher
+
+    def counted(tokenizer: Any, grammar: str, **options: Any) -> Any:
+        compiled.append(grammar)
+        return make_matcher(tokenizer, grammar, **options)
+
+    monkeypatch.setattr(llguidance, "LLMatcher", counted)
+    compiler = GrammarCompiler(tokenizer_json(), VOCAB_SIZE, [END, OTHER_END])
+    grammar = grammar_text(lark_part(f'start: "ab"\n// {"x" * MOST_CHARS}'))
+    held = compiler.compiled(grammar)
+    assert held == grammar
+    assert is_followed(compiler, held, "ab")
+    assert not is_followed(compiler, held, "ac")
+    assert compiled == [grammar]

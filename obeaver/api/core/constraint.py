@@ -80,12 +80,11 @@ class _Constraint:
             GrammarError: It does not compile.
         """
         form = None if self._conversation.form is None else _part(self._conversation.form)
-        if form is not None:
-            # Behind reasoning, a form that nothing matches would be found out too late.
-            self._compiler.compile(grammar_text(form))
         grammar = self._put_together(form, functions)
-        self._compiler.compile(grammar)
-        return grammar
+        if form is not None and (alone := grammar_text(form)) != grammar:
+            # Behind reasoning, a form that nothing matches would be found out too late.
+            self._compiler.compile(alone)
+        return self._compiler.compiled(grammar)
 
     def _put_together(self, form: Part | None, functions: Sequence[CallableFunction]) -> str:
         if form is not None and not functions:

@@ -2,8 +2,8 @@
 
 A grammar travels as text (`SamplingParams.grammar`), made by `grammar_text` from parts: a main part, and parts that it
 refers to by name. The first stage of a request compiles it, in a thread of its own choosing, and so knows that it will
-compile in the engine; there a copy of the very same compilation is taken, within microseconds. llguidance bounds its
-own work, so no grammar can hang a thread.
+compile in the engine; the text holds the compilation from then on (`CompiledText`), and in the engine a copy of it is
+taken, within microseconds. llguidance bounds its own work, so no grammar can hang a thread.
 """
 
 import json
@@ -60,6 +60,20 @@ class GrammarError(ObeaverError):
         self.pointer = pointer
 
 
+class CompiledText(str):
+    """A grammar's text that holds its compilation for as long as somebody holds the text."""
+
+    __slots__ = ("compilation",)
+
+    def __new__(cls, text: str, compilation: object) -> "CompiledText":
+        """The text with what was made of it."""
+        made = super().__new__(cls, text)
+        made.compilation = compilation
+        return made
+
+    compilation: object
+
+
 class GrammarCompiler:
     """Compiles grammars for one tokenizer; may be used from several threads at once.
 
@@ -92,7 +106,18 @@ class GrammarCompiler:
         Raises:
             GrammarError: The grammar does not compile.
         """
-        return Matcher(self._compiled.get(grammar).deep_copy(), self._vocab_size)
+        return Matcher(self._compilation(grammar).deep_copy(), self._vocab_size)
+
+    def compiled(self, grammar: str) -> str:
+        """The grammar, of which `compile` makes matchers without compiling it again.
+
+        Raises:
+            GrammarError: The grammar does not compile.
+        """
+        return CompiledText(grammar, self._compilation(grammar))
+
+    def _compilation(self, grammar: str) -> Any:
+        return grammar.compilation if isinstance(grammar, CompiledText) else self._compiled.get(grammar)
 
     def is_control(self, token_id: int) -> bool:
         """Whether no text matches this token, so that a grammar has to name it by its id.

@@ -8,8 +8,8 @@ from typing import Any, Final
 MOST: Final = 128
 """Grammars that are kept."""
 
-MOST_CHARS: Final = 2_000_000
-"""Characters of theirs in all. A compilation takes some ten times the memory of its text."""
+MOST_CHARS: Final = 200_000
+"""Characters of theirs in all: a compilation takes up to 150 bytes for each. A longer one is its request's alone."""
 
 
 class KeptCompilations:
