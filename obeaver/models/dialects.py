@@ -7,6 +7,10 @@ from typing import Final
 _TOOL_MARKERS: Final = (
     (("<|channel|>", "<|message|>", "commentary"), "harmony"),  # gpt-oss
     (("<|tool_call>call:",), "gemma4"),
+    (("<tool_sep{}>", "<arg_key{}>", ":opensource"), "hunyuan"),  # Hunyuan 3
+    (("<|open|>", "<|sep|>", "('call'"), "kimi_k3"),
+    (("<|tool_call:begin|>",), "solar"),
+    ((">>>${recipient}",), "functionary"),  # Functionary 3.2
     (("<arg_key>", "<arg_value>"), "glm"),  # GLM 4.5 and later
     (("<seed:tool_call>",), "seed"),
     (("<minimax:tool_call>",), "minimax"),
@@ -66,6 +70,9 @@ _THINK_MARKERS: Final = (
     ("◁think▷", "◁/think▷", "◁/think▷"),
     ("<|channel|>analysis<|message|>", "<|end|>", "<|channel|>analysis<|message|>"),
     ("<|channel>thought\n", "<channel|>", "<channel|>"),
+    ("<think:opensource>", "</think:opensource>", ":opensource"),  # Hunyuan 3
+    ("<|open|>think<|sep|>", "<|close|>think<|sep|>", "close_tag('think')"),  # Kimi K3
+    ("<|think|>", "<|end|>", "<|begin|>assistant<|think|>"),  # Solar Open
     ("Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]", "[BEGIN FINAL RESPONSE]"),
 )
 

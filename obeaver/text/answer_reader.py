@@ -3,6 +3,9 @@
     CONTENT ── open think marker ──> REASONING ── close think marker ──> CONTENT
     CONTENT ── opener of a call ───> CALLS ────── end of the block ────> CONTENT
 
+Where a family frames its messages (`Channels`), what frames them is dropped, and what the prompt has begun of the first
+frame is read as if the model had written it.
+
 Think markers count wherever they stand in free text, as some models think again between paragraphs; with thinking off,
 they count in front of it only. A closing marker with which free text begins is dropped: some models say so that they
 did not think. Reasoning that is never closed stays reasoning. Within reasoning nothing else is looked for, except that
@@ -21,7 +24,7 @@ from obeaver.text.delivery import Delivery
 from obeaver.text.hold_back import HoldBack, Patterns
 from obeaver.text.reasoning import ThinkMarkers
 from obeaver.text.tool_calls.block import CallBlock
-from obeaver.text.tool_calls.dialect import Dialect, Form
+from obeaver.text.tool_calls.dialect import Channels, Dialect, Form
 from obeaver.text.tool_spec import ToolSpec
 
 _FORM_BREAKS: Final = 2
@@ -53,6 +56,7 @@ class AnswerReader:
         think_open: The reasoning is open from the beginning.
         dialect: How the model writes calls; None if it may not call.
         tools: The functions that it may call, by name.
+        channels: How the model frames its messages, if it does.
         expected: What the answer is held to.
         thinks_again: Think markers count behind content too.
     """
@@ -65,6 +69,7 @@ class AnswerReader:
         think_open: bool,
         dialect: Dialect | None,
         tools: Mapping[str, ToolSpec],
+        channels: Channels | None = None,
         expected: Expected = Expected.TEXT,
         thinks_again: bool = True,
     ) -> None:
@@ -76,7 +81,8 @@ class AnswerReader:
         forms = _forms_of(dialect, expected) if dialect else ()
         self._forms: dict[str, Form] = {form.opener: form for form in forms}
         self._marked = dialect is not None and _has_marker(dialect)
-        self._openers = HoldBack(Patterns([*self._forms, *(think or ())]))
+        self._frames = frozenset(channels.frames if channels else ())
+        self._openers = HoldBack(Patterns([*self._forms, *self._frames, *(think or ())]))
         self._closers = HoldBack(Patterns(think or ()))
         self._block: CallBlock | None = None
         self._after_think = False
@@ -87,8 +93,12 @@ class AnswerReader:
         self._may_repeat = think_open
         self._line_is_blank = True
         self._reasoning = False
+        self._opened = ""
         if think and think_open:
             self._open_reasoning()
+        elif channels and channels.opened:
+            self.feed(channels.opened)
+            self._opened = channels.opened
 
     @property
     def part(self) -> Part:
@@ -140,6 +150,8 @@ class AnswerReader:
         """Begin what this text opens, if it can begin here; the text that it begins with."""
         if self._form_has_begun:
             self._content(opener)
+            return ""
+        if opener in self._frames:
             return ""
         if opener in self._forms:
             return self._open_block(self._forms[opener])
@@ -200,6 +212,8 @@ class AnswerReader:
         self._delivery.reasoning(text)
 
     def _content(self, text: str) -> None:
+        if self._opened and text:
+            text, self._opened = text.removeprefix(self._opened), ""
         if self._after_think:
             text = self._behind_thought(text)
             self._after_think = not text
@@ -220,8 +234,11 @@ class AnswerReader:
 
 
 def _begins(dialect: Dialect) -> str:
-    """The text with which calls of this dialect begin."""
-    return dialect.format.list_begin or dialect.format.call_begin
+    """The text with which calls of this dialect begin, behind what frames them."""
+    begin = dialect.format.list_begin or dialect.format.call_begin
+    for frame in dialect.channels.frames if dialect.channels else ():
+        begin = begin.removeprefix(frame)
+    return begin
 
 
 def _has_marker(dialect: Dialect) -> bool:

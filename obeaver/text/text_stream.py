@@ -94,7 +94,7 @@ class TextStream:
         )
         offered = {tool.name: tool for tool in tools or ()}
         self._reader: AnswerReader | HarmonyReader
-        if dialect.channels:
+        if dialect.channels and dialect.channels.has_headers:
             self._reader = HarmonyReader(self._delivery, think_open=think_open, tools=offered, expected=expected)
         else:
             self._reader = AnswerReader(
@@ -103,6 +103,7 @@ class TextStream:
                 think_open=think_open,
                 dialect=dialect if tools else None,
                 tools=offered,
+                channels=dialect.channels,
                 expected=expected,
                 thinks_again=thinks_again,
             )

@@ -11,7 +11,7 @@ from typing import Any, Final
 NO_THINKING: Final = "none"
 
 _YES_OR_NO: Final = ("enable_thinking", "thinking", "reasoning")
-_EFFORT: Final = "reasoning_effort"
+_EFFORTS: Final = ("reasoning_effort", "thinking_effort")
 _BUDGET: Final = "thinking_budget"
 _MODE: Final = "thinking_mode"
 
@@ -19,6 +19,7 @@ _MODE: Final = "thinking_mode"
 _OWN_WORDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {"none": ("none", "no_think", "minimal"), "minimal": ("minimal",), "xhigh": ("xhigh", "max")}
 )
+_LOW_AND_HIGH: Final = ("low", "high")
 _COMMON_WORDS: Final[Mapping[str, str]] = MappingProxyType({"none": "low", "minimal": "low", "xhigh": "high"})
 # MiniMax M3; a template that reads the variable but does not name the first of these words has others.
 _NO_MODE: Final = "disabled"
@@ -47,8 +48,7 @@ def thinking_variables(effort: str | None, *, enabled: bool | None, source: str,
         variables[_MODE] = _MODES.get(effort or "", _FULL_MODE)
     if effort is None:
         return variables
-    if _EFFORT in names:
-        variables[_EFFORT] = _word(effort, source)
+    variables |= {name: _word(effort, source) for name in _EFFORTS if name in names}
     if _BUDGET in names and effort in _BUDGETS:
         variables[_BUDGET] = _BUDGETS[effort]
     return variables
@@ -64,6 +64,9 @@ def thinks(variables: Mapping[str, Any]) -> bool:
 
 
 def _word(effort: str, source: str) -> str:
+    knows_two = all(_names(word, source) for word in _LOW_AND_HIGH) and not _names("medium", source)
+    if effort == "medium" and knows_two:  # Hunyuan 3 and Kimi K3 refuse any other word
+        return "high"
     own = (word for word in _OWN_WORDS.get(effort, ()) if _names(word, source))
     return next(own, _COMMON_WORDS.get(effort, effort))
 

@@ -123,7 +123,9 @@ def test_with_thinking_off_markers_count_in_front_of_the_text_only(text: str, co
 @pytest.mark.parametrize("num_calls", [1, 2])
 @pytest.mark.parametrize("before", ["", "<think>Hm.</think>\n\n"])
 def test_a_call_that_must_be_leaves_no_content_wherever_it_is_cut(dialect: str, num_calls: int, before: str) -> None:
-    text = before + DIALECTS[dialect].format.write([("get_weather", ARGUMENTS)] * num_calls)
+    channels = DIALECTS[dialect].channels
+    between = channels.between if before and channels and not channels.has_headers else ""
+    text = before + between + DIALECTS[dialect].format.write([("get_weather", ARGUMENTS)] * num_calls)
     for end in range(len(text) + 1):
         told = read(list(text[:end]), think=THINK, expected=Expected.CALLS, tool_dialect=dialect, tools=TOOLS)
         assert told.content == "", text[:end]

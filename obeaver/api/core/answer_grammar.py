@@ -46,6 +46,7 @@ class AnswerGrammar:
         self._control_ids = control_ids
         self._channels = channels
         self._begin = literal(channels.answer, control_ids) if channels else ""
+        self._end = literal(channels.end, control_ids) if channels else ""
 
     def form(self, answer: Part) -> str:
         """Nothing but this form."""
@@ -68,8 +69,10 @@ class AnswerGrammar:
 
     def text_or_calls(self, calls: CallRules, *, several: bool) -> str:
         """Any text; from a marker on, or at the beginning of a call that has none, a call."""
-        if self._channels:
-            return self._text(f"{calls.block} | {self._begin} TEXT", ["TEXT: /(?s:.*)/", *calls.rules], calls.parts)
+        end = f"({self._end})?" if self._end else ""
+        if self._channels and self._begin:
+            text = f"{self._begin} TEXT {end}"
+            return self._text(f"{calls.block} | {text}", ["TEXT: /(?s:.*)/", *calls.rules], calls.parts)
         excluded = [] if calls.marker else list(calls.openings)
         if self._thinking and not self._thinking.is_open and self._thinking.open not in self._control_ids:
             excluded.append(self._thinking.open)
@@ -85,7 +88,8 @@ class AnswerGrammar:
             rules += [f"HEAD: /(?s:.*){pattern(first)}/{but}", f"head: HEAD {behind}"]
         else:
             rules += [f"HEAD: /(?s:.*){pattern(first)}/{but}", "head[lazy]: HEAD"]
-        start = f"(head {calls.after_marker})* TEXT" if several else f"head {calls.after_marker} | TEXT"
+        once = self._channels is not None or not several
+        start = f"head {calls.after_marker} | TEXT {end}" if once else f"(head {calls.after_marker})* TEXT"
         return self._text(start, rules, calls.parts)
 
     def _text(self, start: str, rules: Sequence[str], parts: dict[str, Part]) -> str:

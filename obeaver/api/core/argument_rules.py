@@ -52,7 +52,7 @@ def tag_arguments(
         expression = _tag_value(name, value, words.pad + words.parameter_end_of(key), made, control_ids)
         if expression is None:
             return None
-        begin = words.parameter + key + words.key_end_of(is_string=value.get("type") == "string") + words.pad
+        begin = words.parameter + key + words.key_end_of(str(value.get("type"))) + words.pad
         made.rules.append(f"tag_{name}: {literal(begin, control_ids)} {expression} {literal(words.gap, control_ids)}")
         sequence.append(f"tag_{name}" + ("" if key in schema.get("required", []) else "?"))
     made.rules.append(f"args_{index}: " + (" ".join(sequence) or '""'))

@@ -1,6 +1,7 @@
 """Grammars of calls, from the dialect's own way of writing them and the parameters of each function."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,10 +11,15 @@ from obeaver.api.core.lark import ControlIds, literal
 from obeaver.engine.grammar.grammar import GrammarError, Part, json_schema_part
 from obeaver.engine.grammar.schema_walk import types_of
 from obeaver.text.tool_calls.arguments import KeywordArguments, TagWords
-from obeaver.text.tool_calls.dialect import INDEX, CallFormat, Dialect
+from obeaver.text.tool_calls.dialect import CALL_ID, INDEX, CallFormat, Dialect
 
 MAX_CALLS: Final = 16
 """Calls in one answer: small models repeat themselves without end."""
+
+_STAND_INS: Final = {INDEX: ("COUNT", "/[0-9]{1,2}/"), CALL_ID: ("CALL_ID", "/[a-z0-9]{10}/")}
+"""Terminals of what a format leaves open."""
+
+_OPEN: Final = re.compile(f"({'|'.join(map(re.escape, _STAND_INS))})")
 
 _AT_THE_TOP: Final = ("$schema", "$defs", "definitions")
 
@@ -76,8 +82,7 @@ def call_rules(
         end = literal(form.call_end, control_ids)
         calls.rules += _argument_rules(index, function, form, control_ids, calls.parts)
         calls.rules.append(f"rest_{index}: args_{index} {end}")
-    if INDEX in heads[0]:
-        calls.rules.append("COUNT: /[0-9]{1,2}/")
+    calls.rules += [f"{name}: {expression}" for text, (name, expression) in _STAND_INS.items() if text in heads[0]]
     calls.rules.append("body: " + _alternatives([head[len(in_call) :] for head in heads], control_ids))
     calls.rules.append(f"call: {literal(in_call, control_ids)} body")
     more = f"({literal(form.separator, control_ids)} call){{0,{MAX_CALLS - 1}}}" if several else ""
@@ -130,8 +135,9 @@ def _alternatives(heads: Sequence[str], control_ids: ControlIds) -> str:
 
 
 def _counted(text: str, control_ids: ControlIds) -> str:
-    """The expression of a text in which calls are counted: a small number will do, whichever."""
-    return " COUNT ".join(literal(part, control_ids) for part in text.split(INDEX))
+    """The expression of a text in which calls are counted, or have ids: any small number will do, and any id."""
+    parts = _OPEN.split(text)
+    return " ".join(_STAND_INS[part][0] if part in _STAND_INS else literal(part, control_ids) for part in parts)
 
 
 def _openings(form: CallFormat, functions: Sequence[CallableFunction]) -> tuple[str, ...]:

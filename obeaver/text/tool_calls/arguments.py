@@ -9,6 +9,9 @@ from obeaver.text.tool_calls.elements import as_elements
 IS_STRING: Final = "{is-string}"
 """Stands in a tag where it tells whether its value is a string: `true` or `false`."""
 
+TYPE: Final = "{type}"
+"""Stands in a tag where it names the type of its value, as JSON Schema does; all numbers are `number`."""
+
 KEY: Final = "{key}"
 """Stands in a closing tag where it repeats the argument's name."""
 
@@ -47,7 +50,7 @@ class TagWords:
         name_end: Stands between name and arguments, as calls are written.
         function_end: Ends a call.
         parameter: Begins an argument, in front of its name.
-        key_end: Stands between an argument's name and its value; may hold `IS_STRING`.
+        key_end: Stands between an argument's name and its value; may hold `IS_STRING` or `TYPE`.
         parameter_end: Ends an argument; may hold `KEY`.
         name_tail: With what `name_end` surely ends: attributes may stand before. "" where nothing follows the name.
         key_tail: The same of `key_end`.
@@ -73,11 +76,12 @@ class TagWords:
     @property
     def tells_types(self) -> bool:
         """Whether the tag of an argument tells the type of its value."""
-        return IS_STRING in self.key_end
+        return IS_STRING in self.key_end or TYPE in self.key_end
 
-    def key_end_of(self, *, is_string: bool) -> str:
-        """`key_end` in front of a value."""
-        return self.key_end.replace(IS_STRING, "true" if is_string else "false")
+    def key_end_of(self, kind: str) -> str:
+        """`key_end` in front of a value of this type of JSON Schema."""
+        named = "number" if kind == "integer" else kind
+        return self.key_end.replace(IS_STRING, "true" if kind == "string" else "false").replace(TYPE, named)
 
     def parameter_end_of(self, key: str) -> str:
         """`parameter_end` of this argument."""
@@ -96,8 +100,14 @@ class TagWords:
             text = as_elements(value, self.mark)
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        begin = self.parameter + key + self.key_end_of(is_string=isinstance(value, str))
+        begin = self.parameter + key + self.key_end_of(_type_of(value))
         return f"{begin}{self.pad}{text}{self.pad}{self.parameter_end_of(key)}{self.gap}"
+
+
+def _type_of(value: object) -> str:
+    """What JSON Schema calls the type of a value."""
+    kinds = ((bool, "boolean"), (int | float, "number"), (str, "string"), (list, "array"), (dict, "object"))
+    return next((name for kind, name in kinds if isinstance(value, kind)), "null")
 
 
 @dataclass(frozen=True, slots=True)

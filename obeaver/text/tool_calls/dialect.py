@@ -10,6 +10,9 @@ from obeaver.text.tool_calls.chars import CallOutput, Chars, Reading
 INDEX: Final = "{index}"
 """Stands in a format where calls of one answer are counted, from 0."""
 
+CALL_ID: Final = "{call-id}"
+"""Stands in a format where a call has an id of ten small letters and digits, which nobody reads."""
+
 _JSON: Final = JsonArguments()
 
 
@@ -37,8 +40,8 @@ class CallFormat:
     """How calls are written, as pieces of text to be put together; `write` shows how.
 
     Attributes:
-        call_begin: Stands in front of a function's name; may hold `INDEX`.
-        after_name: Stands between the name and the arguments; may hold `INDEX`.
+        call_begin: Stands in front of a function's name; may hold `INDEX` or `CALL_ID`.
+        after_name: Stands between the name and the arguments; likewise.
         call_end: Stands behind the arguments.
         list_begin: Stands once, in front of all calls.
         separator: Stands between two calls.
@@ -64,7 +67,7 @@ class CallFormat:
         return self.list_begin + self.separator.join(written) + self.list_end
 
     def _numbered(self, text: str, index: int) -> str:
-        return text.replace(INDEX, str(index))
+        return text.replace(INDEX, str(index)).replace(CALL_ID, f"call{index:06}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +75,28 @@ class Channels:
     """How a model marks what it writes, where all of it stands in messages of channels.
 
     Attributes:
-        answer: Begins text for the user.
+        answer: Begins text for the user; "" where that is open unless something else was begun.
         between: Stands between two messages.
+        end: Stands behind text for the user.
+        frames: Texts that begin or end messages, where a message has nothing else to tell what it is.
+        opened: What the prompt has written of the first of them.
     """
 
     answer: str
     between: str
+    end: str = ""
+    frames: tuple[str, ...] = ()
+    opened: str = ""
 
     @property
     def texts(self) -> tuple[str, ...]:
         """All of them."""
-        return self.answer, self.between
+        return self.answer, self.between, self.end, *self.frames
+
+    @property
+    def has_headers(self) -> bool:
+        """Whether messages have headers, which say in several words what they are."""
+        return not self.frames
 
 
 @dataclass(frozen=True, slots=True)

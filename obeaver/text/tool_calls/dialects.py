@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from obeaver.text.tool_calls.arguments import IS_STRING, KEY, StringArguments, TagWords
-from obeaver.text.tool_calls.dialect import INDEX, CallFormat, Channels, Dialect, Form
+from obeaver.text.tool_calls.arguments import IS_STRING, KEY, TYPE, StringArguments, TagWords
+from obeaver.text.tool_calls.dialect import CALL_ID, INDEX, CallFormat, Channels, Dialect, Form
 from obeaver.text.tool_calls.forms import (
     ANYWHERE,
     PYTHON_LIST,
@@ -23,6 +23,7 @@ from obeaver.text.tool_calls.forms import (
     gemma,
     marked,
     named,
+    recipient,
     tag_or_json,
     tags,
     word_and_list,
@@ -45,6 +46,28 @@ _GLM: Final = TagWords(
     name_tail="",
     key_tail="<arg_value>",
     bare_name=True,
+)
+_HY3: Final = TagWords(
+    "<tool_call:opensource>",
+    "<tool_sep:opensource>\n",
+    "</tool_call:opensource>",
+    "<arg_key:opensource>",
+    "</arg_key:opensource>\n<arg_value:opensource>",
+    "</arg_value:opensource>",
+    name_tail="<tool_sep:opensource>",
+    key_tail="<arg_value:opensource>",
+    bare_name=True,
+)
+_K3: Final = TagWords(
+    '<|open|>call tool="',
+    f'" index="{INDEX}"<|sep|>',
+    "<|close|>call<|sep|>",
+    '<|open|>argument key="',
+    f'" type="{TYPE}"<|sep|>',
+    "<|close|>argument<|sep|>",
+    name_tail="<|sep|>",
+    key_tail="<|sep|>",
+    gap="",
 )
 _INVOKE: Final = TagWords('<invoke name="', '">\n', "</invoke>", '<parameter name="', '">', "</parameter>")
 _DSML: Final = TagWords(
@@ -75,6 +98,14 @@ _KIMI: Final = CallMarkers(
 )
 _DEEPSEEK: Final = CallMarkers(
     "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", ("<｜tool▁calls▁end｜>",)
+)
+
+_SOLAR: Final = CallMarkers(
+    "<|tool_call:begin|>",
+    "<|tool_call:name|>",
+    "<|tool_call:end|>",
+    ("<|calls|>",),
+    arguments="<|tool_call:args|>",
 )
 
 _TOOL_CALL: Final = tags(_QWEN, "<tool_call>", _END_TOOL_CALL)
@@ -214,6 +245,21 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
                 ),
                 *between_markers(_KIMI, "<|tool_calls_section_begin|>"),
             ),
+            _dialect(  # Solar Open
+                "solar",
+                CallFormat(
+                    f"{_SOLAR.begin}{CALL_ID}{_SOLAR.middle}",
+                    _SOLAR.arguments,
+                    _SOLAR.end,
+                    list_begin="<|tool_calls|>",
+                    separator="",
+                    list_end=_SOLAR.section_ends[0],
+                ),
+                *between_markers(_SOLAR, "<|tool_calls|>"),
+                channels=Channels(
+                    "<|content|>", "<|begin|>assistant", "<|end|>", ("<|begin|>assistant", "<|content|>", "<|end|>")
+                ),
+            ),
             _dialect(  # DeepSeek V3, R1 and the models distilled from it
                 "deepseek",
                 CallFormat(
@@ -248,6 +294,12 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
                 markers=("<|call|>", "<|return|>"),
                 channels=Channels("<|channel|>final<|message|>", "<|start|>assistant"),
             ),
+            _dialect(  # Functionary 3.2
+                "functionary",
+                CallFormat("", "\n", "", separator=">>>"),
+                recipient(">>>", "all"),
+                channels=Channels("all\n", ">>>", frames=(">>>all\n",), opened=">>>"),
+            ),
             # Tags.
             _dialect(  # Qwen3-Coder, Qwen 3.5, Nemotron 3, StepFun
                 "qwen3_coder", _tagged(_QWEN, "<tool_call>\n", f"\n{_END_TOOL_CALL}"), *_TOOL_CALL
@@ -258,6 +310,36 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
                 *tags(_SEED, "<seed:tool_call>", "</seed:tool_call>"),
             ),
             _dialect("glm", _tagged(_GLM, "", ""), tag_or_json(_GLM)),  # GLM 4.5 and later
+            _dialect(  # Hunyuan 3
+                "hunyuan",
+                _tagged(
+                    _HY3,
+                    "",
+                    "\n",
+                    list_begin="<tool_calls:opensource>\n",
+                    separator="",
+                    list_end="</tool_calls:opensource>",
+                ),
+                *tags(_HY3, "<tool_calls:opensource>", "</tool_calls:opensource>"),
+            ),
+            _dialect(  # Kimi K3: the user's text is open from the thought on, or from the prompt on
+                "kimi_k3",
+                _tagged(
+                    _K3,
+                    "",
+                    "",
+                    list_begin="<|close|>response<|sep|><|open|>tools<|sep|>",
+                    separator="",
+                    list_end="<|close|>tools<|sep|><|close|>message<|sep|>",
+                ),
+                *tags(_K3, "<|open|>tools<|sep|>", "<|close|>tools<|sep|>"),
+                channels=Channels(
+                    "",
+                    "<|open|>response<|sep|>",
+                    "<|close|>response<|sep|><|close|>message<|sep|>",
+                    ("<|open|>response<|sep|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>"),
+                ),
+            ),
             _dialect(  # MiniMax M2
                 "minimax",
                 _tagged(

@@ -110,6 +110,28 @@ def fenced_after(word: str) -> Form:
     return Form(word, read, (_FENCE,), line_start=True)
 
 
+def recipient(opener: str, user: str) -> Form:
+    """Functionary's: whom a message is for in a line of its own, then text for the user, or JSON for a function.
+
+    Args:
+        opener: Stands in front of every message.
+        user: Means the user.
+    """
+
+    def read(chars: Chars, out: CallOutput) -> Reading[None]:
+        name = yield from chars.until("\n", forbidden=" \t<>(){}[]\"'")
+        if name == user:
+            out.settle()
+            yield from chars.next()
+        elif out.tool(name) is None:
+            raise Malformed
+        else:
+            yield from chars.skip_space()
+            yield from JsonCalls(chars, out).read_arguments(name)
+
+    return Form(opener, read)
+
+
 def gemma(opener: str, closer: str) -> Form:
     """Gemma 4's calls."""
 

@@ -23,12 +23,14 @@ class CallMarkers:
         middle: Behind its head: the function's name, or a word that says nothing, with the name behind the marker.
         end: Behind a call.
         section_ends: Behind all calls.
+        arguments: In front of the arguments, where the head is a call's id and the name stands behind `middle`.
     """
 
     begin: str
     middle: str
     end: str
     section_ends: tuple[str, ...] = ()
+    arguments: str = ""
 
 
 class NamedCall:
@@ -107,11 +109,14 @@ class MarkedCalls:
             yield from chars.skip_space()
 
     def _call(self) -> Reading[None]:
-        chars = self._chars
+        chars, words = self._chars, self._words
         head = yield from chars.until("<", forbidden="\n")
-        yield from chars.expect(self._words.middle)
+        yield from chars.expect(words.middle)
+        if words.arguments:
+            head = yield from chars.until("<", forbidden="\n")
+            yield from chars.expect(words.arguments)
         name = self._offered(head)
-        if name is None:
+        if name is None and not words.arguments:
             name = self._offered((yield from chars.until("{`\n", forbidden="<")))
         if name is None:
             raise Malformed

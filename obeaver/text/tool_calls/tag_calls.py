@@ -15,7 +15,7 @@ from obeaver.text.tool_calls.json_calls import JsonCalls
 from obeaver.text.tool_calls.plain_values import as_json, quoted, schema_of, types_of
 from obeaver.text.tool_spec import ToolSpec
 
-_TOLD_TYPE: Final = re.compile(r'\bstring="(true|false)"')
+_TOLD_STRING: Final = re.compile(r'\b(?:string="true"|type="string")')
 
 
 class TagCall:
@@ -147,6 +147,5 @@ class TagCall:
 
 
 def _told_types(attributes: str) -> frozenset[str]:
-    """The types that a parameter's own tag tells: `string="true"`."""
-    told = _TOLD_TYPE.search(attributes)
-    return frozenset({"string"}) if told and told[1] == "true" else frozenset()
+    """The types that a parameter's own tag tells: `string="true"`, or `type="string"`."""
+    return frozenset({"string"}) if _TOLD_STRING.search(attributes) else frozenset()

@@ -56,6 +56,10 @@ MARKERS = {
     "python": "func_name1(",
     "lfm2": "<|tool_call_start|>",
     "gemma4": "<|tool_call>call:",
+    "kimi_k3": "<|open|> <|sep|> ('call')",
+    "hunyuan": "<tool_sep{}> <arg_key{}> :opensource",
+    "solar": "<|tool_call:begin|>",
+    "functionary": ">>>${recipient}",
 }
 WITHOUT_MARKERS = {"tool_code", "json_block", "function_call", "json"}
 """No template names these: models write them of their own, or are known by another fact."""

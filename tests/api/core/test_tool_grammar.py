@@ -16,6 +16,7 @@ from obeaver.api.core.tool_grammar import CallableFunction, arguments_schema, ca
 from obeaver.engine.grammar.grammar import GrammarCompiler, Matcher, json_schema_part
 from obeaver.errors import GrammarTooComplex
 from obeaver.text.events import Answer, join_events
+from obeaver.text.reasoning import ThinkMarkers
 from obeaver.text.tool_calls.dialects import DIALECTS
 from obeaver.text.tool_spec import ToolSpec
 
@@ -255,3 +256,50 @@ def test_lenient_parameters_are_enforced_as_far_as_possible() -> None:
     )
     assert follows(grammar, DIALECTS["phi"].format.write([("get", '{"a": [1, 1]}')]))
     assert not follows(grammar, DIALECTS["phi"].format.write([("get", '{"a": 1}')]))
+
+
+K3_THOUGHT, SOLAR_THOUGHT = "Hm.<|close|>think<|sep|><|open|>response<|sep|>", "<|think|>Hm.<|end|><|begin|>assistant"
+K3_END = "<|close|>response<|sep|><|close|>message<|sep|>"
+K3 = Thinking("<|open|>think<|sep|>", "<|close|>think<|sep|>", is_open=True)
+SOLAR = Thinking("<|think|>", "<|end|>", is_open=False)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "thinking", "thought", "begin", "end"),
+    [
+        ("kimi_k3", K3, K3_THOUGHT, "", K3_END),
+        ("kimi_k3", None, "", "", K3_END),
+        ("solar", SOLAR, SOLAR_THOUGHT, "<|content|>", "<|end|>"),
+        ("solar", SOLAR, "", "<|content|>", "<|end|>"),
+        ("functionary", None, "", "all\n", ""),
+    ],
+)
+def test_a_family_that_frames_its_messages_may_frame_them_under_a_grammar(
+    dialect: str, thinking: Thinking | None, thought: str, begin: str, end: str
+) -> None:
+    row = DIALECTS[dialect]
+    grammar = AnswerGrammar(thinking, {}, row.channels)
+    calls = call_rules(row, FUNCTIONS, {}, several=True)
+    part = json_schema_part(ANSWER)
+    called = thought + row.format.write([("get_time", "{}")] * 2)
+    said, formed = f"{thought}{begin}Dams {{1}}.", f'{thought}{begin}{{"z": 1}}'
+    for text in (said, said + end, called):
+        assert follows(grammar.text_or_calls(calls, several=True), text), text
+    assert follows(grammar.must_call(calls, several=True), called)
+    assert not follows(grammar.must_call(calls, several=True), said)
+    assert follows(grammar.form(part), formed)
+    assert follows(grammar.form_or_calls(part, calls, []), formed)
+    assert follows(grammar.form_or_calls(part, calls, []), called)
+    assert not follows(grammar.form(part), said)
+
+    def told(text: str) -> Answer:
+        tools = [ToolSpec(function.name, "", function.parameters) for function in FUNCTIONS]
+        markers = ThinkMarkers(thinking.open, thinking.close) if thinking else None
+        is_open = thinking is not None and thinking.is_open
+        return join_events(events_of(text, think=markers, think_open=is_open, tool_dialect=dialect, tools=tools))
+
+    reasoning = "Hm." if thought else ""
+    assert told(said) == told(said + end) == Answer("Dams {1}.", reasoning)
+    assert told(formed) == Answer('{"z": 1}', reasoning)
+    assert [call.name for call in told(called).tool_calls] == ["get_time"] * 2
+    assert told(called).content == ""
