@@ -6,6 +6,7 @@
 import json
 import os
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,7 +34,7 @@ from obeaver.engine.grammar.grammar import (
 from obeaver.engine.runners.ort_runner import open_ort_runner
 from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.providers import choose_provider
-from obeaver.errors import GrammarTooComplex, ModelError, TemplateFailed
+from obeaver.errors import BadRequest, GrammarTooComplex, ModelError, TemplateFailed
 from obeaver.models.encoder.safetensors import Tensors
 from obeaver.models.gguf.reader import GgufFile
 from obeaver.text.chat_template import ChatTemplate
@@ -132,9 +133,90 @@ def test_a_damaged_tokenizer_is_used_or_refused(tmp_path: Path, data: st.DataObj
             changed[key] = data.draw(JSON)
         break
     path.write_text(json.dumps(definition), encoding="utf-8")
-    with in_one_line(ModelError):
+    with in_one_line(ModelError, BadRequest):
         tokenizer = Tokenizer.from_folder(tmp_path)
         tokenizer.decode(tokenizer.encode("Hello \U0001f9ab <|im_end|>"))
+
+
+def regex(pattern: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
+def replacing(pattern: dict[str, str], content: str, times: int = 1) -> dict[str, Any]:
+    step = {"type": "Replace", "pattern": pattern, "content": content}
+    return {"type": "Sequence", "normalizers": [{"type": "Sequence", "normalizers": [step]}] * times}
+
+
+HOSTILE_TOKENIZERS: dict[str, dict[str, Any] | bytes] = {
+    "nested lists": b"[" * 200_000,
+    "nested objects": b'{"decoder":' * 200_000,
+    "a nested part": b'{"decoder":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    "nothing": b"",
+    "a list": b"[]",
+    "null": b"null",
+    "a long number": b"1" * 1_000_000,
+    "bytes": bytes(range(256)) * 100,
+    "an archive": b"\x1f\x8b\x08" + bytes(1000),
+    "an id beyond all memory": {"model": {"vocab": {"x": 2**32 - 1}}},
+    "an id beyond all vocabularies": {"model": {"vocab": {"x": 200_000_000}}},
+    "an id below zero": {"model": {"vocab": {"x": -1}}},
+    "an id that is a text": {"model": {"vocab": {"x": "1"}}},
+    "merges of nothing": {"model": {"merges": [["q", "w", "z"]]}},
+    "an expression without an end": {"pre_tokenizer": regex("(((")},
+    "a nested expression": {"pre_tokenizer": regex("(" * 5000 + "a" + ")" * 5000)},
+    "texts ten times as long, twelve times": {"normalizer": replacing({"String": "a"}, "a" * 10, 12)},
+    "texts longer between all characters": {"normalizer": replacing({"Regex": ""}, "a" * 100)},
+    "a long prefix": {"normalizer": {"type": "Prepend", "prepend": "x" * 1_000_000}},
+    "normalizers that are none": {"normalizer": {"type": "Sequence", "normalizers": 7}},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_TOKENIZERS)
+def test_a_hostile_tokenizer_is_refused_in_one_line_that_names_it(tmp_path: Path, name: str) -> None:
+    change = HOSTILE_TOKENIZERS[name]
+    tokenizer_of(tmp_path, byte_level_metadata())
+    path = tmp_path / "tokenizer.json"
+    if isinstance(change, bytes):
+        path.write_bytes(change)
+    else:
+        path.write_text(json.dumps(changed_in(json.loads(path.read_text("utf-8")), change)), encoding="utf-8")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError) as caught:
+            Tokenizer.from_folder(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def changed_in(definition: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """The definition with these values in place of its own, at whatever depth."""
+    both = {key for key in change if isinstance(change[key], dict) and isinstance(definition.get(key), dict)}
+    return {**definition, **change, **{key: changed_in(definition[key], change[key]) for key in both}}
+
+
+def test_a_file_that_is_too_large_for_a_tokenizer_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # takes no room on the disk
+    with pytest.raises(ModelError, match="it has 1048576 MiB, and no tokenizer has more than 256"):
+        Tokenizer.from_folder(tmp_path)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(?:a|aa)+$", "(a*)*$", "(a|a)*$"])
+def test_an_expression_that_would_search_for_ever_refuses_the_text_and_no_other(tmp_path: Path, pattern: str) -> None:
+    tokenizer_of(tmp_path, byte_level_metadata())
+    path = tmp_path / "tokenizer.json"
+    definition = changed_in(json.loads(path.read_text("utf-8")), {"pre_tokenizer": regex(pattern)})
+    path.write_text(json.dumps(definition), encoding="utf-8")
+    tokenizer = Tokenizer.from_folder(tmp_path)
+    with pytest.raises(BadRequest, match="The model's tokenizer fails on this text") as caught:
+        tokenizer.encode("a" * 60 + "b")
+    assert caught.value.code == "tokenizer_failed"
+    assert tokenizer.decode(tokenizer.encode("aab")) == "aab"
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))

@@ -8,17 +8,19 @@ they occur.
 
 import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import tokenizers
 
-from obeaver.errors import ModelError
+from obeaver.errors import BadRequest, ModelError
 from obeaver.model_files import json_object, read_json_object, read_text
 from obeaver.text.prompt import ControlTokens, Piece, RenderedPrompt
 from obeaver.text.prompt_size import HONEST_CHARS_PER_TOKEN, SAFETY, TooManyTokens, in_groups, pieces_of, size_bound
 from obeaver.text.stop_strings import StopTokens, stop_tokens
 from obeaver.text.token_bytes import TokenTable, token_table
+from obeaver.text.tokenizer_limits import check_growth, check_ids, check_size
 
 Input: TypeAlias = str | tuple[str, str]
 """What an encoder reads: a text, or a pair of them."""
@@ -86,12 +88,15 @@ class Tokenizer:
     def __init__(self, json_path: Path, config: Mapping[str, Any]) -> None:
         """Read the tokenizer; `from_folder` is the usual way here."""
         self.json_path = json_path
+        check_size(json_path)
         definition = read_text(json_path)
         self._inner = _load(json_path, definition)
         described = json_object(json_path, definition)
+        check_growth(json_path, described)
         self._decoder = described.get("decoder")
         vocab = self._inner.get_vocab(with_added_tokens=True)
         added = self._inner.get_added_tokens_decoder()
+        check_ids(json_path, max(vocab.values(), default=-1) + 1)
         control = {token_id: token for token_id, token in added.items() if token.special}
         self._control_ids = {token.content: token_id for token_id, token in control.items()}
         self._swallow_before = {token.content for token in control.values() if token.lstrip}
@@ -259,10 +264,11 @@ class Tokenizer:
     def _encoded(self, texts: Sequence[Input], *, special: bool = False) -> list[tokenizers.Encoding]:
         """Texts, or pairs; with `special`, the control tokens that the tokenizer's file puts around them."""
         # `encode` would hold the interpreter's lock throughout, and takes twice as long for long texts.
-        try:
-            return self._inner.encode_batch_fast(list(texts), add_special_tokens=special)
-        except TypeError:  # surrogates, which JSON's escapes can bring in
-            return self._inner.encode_batch_fast(_writable(texts), add_special_tokens=special)
+        with _as_refusal():
+            try:
+                return self._inner.encode_batch_fast(list(texts), add_special_tokens=special)
+            except TypeError:  # surrogates, which JSON's escapes can bring in
+                return self._inner.encode_batch_fast(_writable(texts), add_special_tokens=special)
 
     def _trimmed(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
         """Some vocabularies let control tokens swallow the white space beside them."""
@@ -283,6 +289,22 @@ class Tokenizer:
         if isinstance(configured, bool):
             return configured
         return self._inner.encode("", add_special_tokens=True).ids[:1] == [self.bos_id]
+
+
+@contextmanager
+def _as_refusal() -> Iterator[None]:
+    """What the library cannot tokenise is refused: a word without a token, an expression that searches too long.
+
+    It raises nothing more specific than Exception, and for what it did not foresee a panic, which is not even that.
+    """
+    try:
+        yield
+    except TypeError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise BadRequest("The model's tokenizer fails on this text.", code="tokenizer_failed") from error
 
 
 def _without_surrogates(text: str) -> str:

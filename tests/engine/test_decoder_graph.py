@@ -150,12 +150,18 @@ def test_outputs_of_another_kind_are_refused(outputs: list[Tensor], reason: str)
         ),
         ([ATTENTION, Node("PagedAttention", ())], "it uses PagedAttention"),
         ([Node("GroupQueryAttention", ("x",) * 11)], "its attention takes a bias"),
+        ([ATTENTION, Node("QMoE", (), {"k": 4})], "the order in which it adds up a token's experts depends on"),
     ],
 )
 def test_operators_of_another_kind_are_refused(nodes: list[Node], reason: str) -> None:
     with pytest.raises(CannotRun) as refusal:
         check_operators(nodes)
     assert str(refusal.value).startswith(reason)
+
+
+@pytest.mark.parametrize("ints", [{}, {"k": 1}, {"k": 2}])
+def test_experts_whose_sum_has_one_order_are_taken(ints: dict[str, int]) -> None:
+    check_operators([ATTENTION, Node("MoE", (), ints)])
 
 
 def test_attention_without_a_bias_is_taken() -> None:

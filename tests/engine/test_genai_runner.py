@@ -1,13 +1,17 @@
 """onnxruntime-genai on a tiny decoder with random weights."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from support.openvino import needs_openvino
 from support.tiny_decoder import TinyDecoder
 
@@ -139,6 +143,43 @@ def test_keys_and_values_cannot_be_copied(runner: GenaiRunner) -> None:
 def test_a_closed_runner_may_be_closed_again(runner: GenaiRunner) -> None:
     runner.close()
     runner.close()
+
+
+FAMILIES = ("glm4", "olmo2", "gpt_oss", "cohere2", "qwen3_moe", "seed_oss", "hunyuan_v1_dense", "mistral3", "nonsense")
+"""Types of `config.json` that the library refuses, or takes for models of several graphs."""
+
+
+def of_family(folder: Path, family: str, **decoder: Any) -> Path:
+    graph = TinyDecoder(vocab=300, **decoder).write(folder)
+    config = json.loads((folder / "genai_config.json").read_text())
+    config["model"]["type"] = family
+    (folder / "genai_config.json").write_text(json.dumps(config))
+    return graph
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("attention", ["GroupQueryAttention", "plain"])
+def test_a_graph_of_a_family_that_the_library_does_not_know_runs_as_any_decoder(
+    tmp_path: Path, family: str, attention: str
+) -> None:
+    logits = []
+    for name in ("llama", family):
+        (folder := tmp_path / name).mkdir()
+        graph = of_family(folder, name, attention=attention, position_ids=attention == "plain", weights="float32")
+        runner = open_genai_runner(folder, context_length=128, vocab_size=300, threads=1, decoder_graph=graph)
+        runner.resize(KvShape(1, 64))
+        logits.append([logits_of(runner, 0, PROMPT), runner.decode([5], [len(PROMPT)])[0].copy()])
+        runner.close()
+    np.testing.assert_array_equal(logits[0], logits[1])
+
+
+def test_a_graph_of_an_unknown_family_with_an_input_that_nothing_fills_is_refused_by_its_name(tmp_path: Path) -> None:
+    graph = of_family(tmp_path, "qwen3_next")
+    model = onnx.load(graph)
+    model.graph.input.append(helper.make_tensor_value_info("past_conv.0", TensorProto.FLOAT, ["batch", 8, 3]))
+    onnx.save(model, graph)
+    with pytest.raises(CannotRun, match=r"does not know its family, and its graph has an input past_conv\.0"):
+        open_genai_runner(tmp_path, context_length=128, vocab_size=300, decoder_graph=graph)
 
 
 def test_a_folder_that_the_library_refuses_cannot_run(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ _KV_TYPES: Final[Mapping[str, type[np.generic]]] = {**_FLOATS, "tensor(int8)": n
 
 _ATTENTION: Final = "GroupQueryAttention"
 _ATTENTION_BIAS_INPUT: Final = 10
+_EXPERTS: Final = frozenset({"MoE", "QMoE"})
+_EXACT_EXPERTS: Final = 2
+"""Experts of a token that these operators add up to the same bits whatever other tokens chose; our imports give one."""
 _FEW_BITS: Final = 4
 _DEFAULT_BITS: Final = 4
 """Of MatMulNBits, where a node does not say."""
@@ -134,6 +137,8 @@ def check_operators(nodes: Sequence[Node]) -> None:
             raise CannotRun(_OBSTACLES[node.op_type])
         if node.op_type == _ATTENTION and any(node.inputs[_ATTENTION_BIAS_INPUT : _ATTENTION_BIAS_INPUT + 1]):
             raise CannotRun("its attention takes a bias")
+        if node.op_type in _EXPERTS and node.ints.get("k", 1) > _EXACT_EXPERTS:
+            raise CannotRun("the order in which it adds up a token's experts depends on other rows")
     if not any(node.op_type == _ATTENTION for node in nodes):
         raise CannotRun(f"its graph has no {_ATTENTION}")
 

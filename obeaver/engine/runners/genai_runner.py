@@ -8,11 +8,12 @@ one. Buffers grow by large steps, so that happens rarely.
 import functools
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,11 +24,19 @@ from obeaver.engine.sessions.placement import Placement
 from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider
 from obeaver.engine.sessions.telemetry import TELEMETRY_OFF
 from obeaver.errors import EngineFailed, ProviderError
+from obeaver.onnx_outline import read_values
 from obeaver.processor import EXACT_BYTE_PRODUCTS, byte_products_overflow
 from obeaver.threads import default_threads
 
 # The cache's element type does not stand in genai_config.json; float32 is the largest in use.
 _KV_ELEMENT_BYTES = 4
+
+_ANY_DECODER: Final = "decoder"
+"""The library's name for a decoder of whichever family."""
+
+# What it says of a family that it does not know, or knows with images alone, where it looks for more than one graph.
+_UNKNOWN_FAMILY: Final = ("Unsupported model_type", "Loading a model package")
+_DECODER_INPUT: Final = re.compile(r"input_ids|attention_mask|position_ids|past_key_values\.\d+\.(key|value)")
 
 
 def open_genai_runner(
@@ -69,7 +78,9 @@ def open_genai_runner(
         config = og.Config(str(folder))
         config.overlay(json.dumps(_session_options(num_threads)))
         _use_provider(config, choice, described, num_threads)
-        model = og.Model(config)
+        model = _model(og, config, decoder_graph)
+    except CannotRun:
+        raise
     except Exception as error:
         raise CannotRun(f"onnxruntime-genai cannot load it: {_first_line(error)}") from error
     info = RunnerInfo(
@@ -82,6 +93,26 @@ def open_genai_runner(
         placement=placement,
     )
     return GenaiRunner(og, model, info)
+
+
+def _model(og: Any, config: Any, decoder_graph: Path | None) -> Any:
+    """The model; one whose family the library does not know as any decoder, where its graph is one.
+
+    Raises:
+        CannotRun: The family is unknown, and the graph takes what nothing here fills.
+    """
+    try:
+        return og.Model(config)
+    except Exception as error:
+        reason = _first_line(error)
+        if decoder_graph is None or not any(words in reason for words in _UNKNOWN_FAMILY):
+            raise
+    names = (value.name for value in read_values(decoder_graph)[0])
+    strange = next((name for name in names if not _DECODER_INPUT.fullmatch(name)), None)
+    if strange is not None:
+        raise CannotRun(f"onnxruntime-genai does not know its family, and its graph has an input {strange}")
+    config.overlay(json.dumps({"model": {"type": _ANY_DECODER}}))
+    return og.Model(config)
 
 
 @dataclass(slots=True)
