@@ -86,7 +86,16 @@ def test_a_conversation_of_three_turns_outlives_its_server(storing: Restartable)
     assert third.usage.input_tokens_details.cached_tokens >= second.usage.input_tokens - 1
     assert [item.type for item in kept] == ["message"] * 5
     assert all(ITEM.validate_python(item.to_dict()) for item in kept)
-    assert again.to_dict() == third.to_dict()
+    assert again.to_dict() == _as_sent(third)
+
+
+def _as_sent(response: Any) -> dict[str, Any]:
+    """What a stream ended with, without what the client's own parser puts into each part of it."""
+    sent: dict[str, Any] = response.to_dict()
+    for item in sent["output"]:
+        for part in item.get("content", []):
+            part.pop("parsed", None)
+    return sent
 
 
 def test_a_tool_is_called_and_answered_by_id(ann: openai.OpenAI) -> None:

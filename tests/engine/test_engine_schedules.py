@@ -28,6 +28,7 @@ class Schedules(RuleBasedStateMachine):
         chunks=st.builds(ChunkBudget, st.integers(1, 64), st.integers(0, 30), st.integers(0, 8)),
         can_copy_kv=st.booleans(),
         decodes_as_prefill=st.booleans(),
+        decodes_ahead=st.booleans(),
         lookahead=st.sampled_from([0, 2, 7]),
         disk_blocks=st.sampled_from([0, 0, 3, 50]),
     )
@@ -39,6 +40,7 @@ class Schedules(RuleBasedStateMachine):
         chunks: ChunkBudget,
         can_copy_kv: bool,
         decodes_as_prefill: bool,
+        decodes_ahead: bool,
         lookahead: int,
         disk_blocks: int,
     ) -> None:
@@ -56,6 +58,7 @@ class Schedules(RuleBasedStateMachine):
                     max_rows=max_rows,
                     can_copy_kv=can_copy_kv,
                     decodes_as_prefill=decodes_as_prefill,
+                    decodes_ahead=decodes_ahead or decodes_as_prefill,
                     fails=self.fails,
                 ),
                 engine_driver.settings(

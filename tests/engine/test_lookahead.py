@@ -173,10 +173,13 @@ def test_a_run_ahead_that_fails_ends_the_one_sequence() -> None:
     assert str(told.results[0]) == "The engine failed while it computed this answer."
 
 
-def test_a_runner_whose_prefill_differs_from_its_decode_is_not_looked_ahead_with() -> None:
-    runner = FakeRunner(decodes_as_prefill=False)
+@pytest.mark.parametrize("decodes_ahead", [True, False])
+def test_a_runner_is_looked_ahead_with_where_several_tokens_at_once_are_what_decoding_leaves(
+    decodes_ahead: bool,
+) -> None:
+    runner = FakeRunner(decodes_as_prefill=False, decodes_ahead=decodes_ahead)
     told = engine_driver.EngineDriver(runner, engine_driver.settings(lookahead=7))
     told.add([5] * 10, 30, **FEW_WORDS)
     told.run()
     told.check_outputs()
-    assert len(runner.decode_runs) == 29
+    assert (len(runner.decode_runs) == 29) is not decodes_ahead

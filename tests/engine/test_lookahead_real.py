@@ -61,5 +61,6 @@ def test_an_answer_is_the_same_with_lookahead_and_beside_a_neighbour(
     plain = answer(engines["plain"], ids, **SAMPLING[sampling])
     num_before = engines["ahead"].stats().totals.lookahead_tokens
     assert answer(engines["ahead"], ids, **SAMPLING[sampling]) == plain
-    assert engines["ahead"].stats().totals.lookahead_tokens > num_before
+    if sampling == "greedy":  # what is drawn may say nothing twice
+        assert engines["ahead"].stats().totals.lookahead_tokens > num_before
     assert answer(engines["ahead"], ids, neighbour=ids[::-1], **SAMPLING[sampling]) == plain

@@ -162,14 +162,28 @@ def test_keys_and_values_that_are_put_back_go_on_as_if_computed(open_tiny: Open,
     assert np.array_equal(prefill(runner, 2, PROMPT[99:100], start=99), whole)
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 40])
 @pytest.mark.parametrize("kind", ["int8-kv", "pruned-head-int8-kv", "window", "window-cache-int8-kv"])
-def test_over_an_int8_cache_decoding_writes_what_prefill_writes(open_tiny: Open, kind: str) -> None:
+def test_over_an_int8_cache_several_tokens_are_decoded_at_once_as_one_by_one(
+    open_tiny: Open, kind: str, chunk: int
+) -> None:
     runner = open_tiny(KINDS[kind])
+    assert runner.info.decodes_ahead
+    for row in (0, 1):
+        prefill(runner, row, PROMPT[:60])
+    for at in range(60, 100, chunk):
+        logits = runner.prefill(1, PROMPT[at : min(at + chunk, 100)], at, want_logits=True, decoded=True)
+    assert logits is not None
+    assert np.array_equal(logits.copy(), decode_alone(runner, PROMPT[60:100], 60))
+    assert np.array_equal(runner.read_kv(0, 0, 100), runner.read_kv(1, 0, 100))
+
+
+def test_a_pruned_head_over_an_int8_cache_decodes_as_it_prefills(open_tiny: Open) -> None:
+    runner = open_tiny(KINDS["pruned-head-int8-kv"])
     assert runner.info.decodes_as_prefill
     whole = prefill(runner, 1, PROMPT[:100])
     prefill(runner, 0, PROMPT[:60])
     assert np.array_equal(decode_alone(runner, PROMPT[60:100], 60), whole)
-    assert np.array_equal(runner.read_kv(0, 0, 100), runner.read_kv(1, 0, 100))
 
 
 def test_a_float_cache_with_a_pruned_head_has_no_copies(open_tiny: Open) -> None:
@@ -204,7 +218,8 @@ def test_a_cache_that_may_evict_gives_what_a_plain_one_gives(tmp_path: Path, kv:
 def test_the_label_names_runtime_threads_and_cache(open_tiny: Open) -> None:
     label = open_tiny(KINDS["int8-kv"]).info.label
     assert label.startswith("onnxruntime ")
-    assert label.endswith("CPU, 2 threads, int8 KV")
+    assert label.endswith("CPU, 2 threads, int8 KV, prompts in float32")
+    assert open_tiny(KINDS["float-kv"]).info.label.endswith("CPU, 2 threads, float32 KV")
 
 
 def test_a_step_that_the_runtime_refuses_is_a_failed_step(open_tiny: Open) -> None:

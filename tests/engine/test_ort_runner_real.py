@@ -86,23 +86,40 @@ def test_after_a_prefix_was_put_back(runner: OrtRunner, alone: list[Logits]) -> 
     assert_equal([prefill(runner, 0, 256, start=LENGTH - 1), *steps(runner, [])], alone)
 
 
-def test_decoding_writes_what_prefill_writes_if_it_says_so(runner: OrtRunner) -> None:
+@pytest.mark.parametrize("chunk", [8, 3])
+def test_several_tokens_are_decoded_at_once_as_one_by_one_if_it_says_so(runner: OrtRunner, chunk: int) -> None:
     prefill(runner, 0, LENGTH)
     runner.move_row(0, 1, LENGTH)
-    runner.prefill(1, PROMPT[LENGTH:], LENGTH, want_logits=False)
+    prefill(runner, 0, LENGTH)
+    for at in range(LENGTH, LENGTH + 8, chunk):
+        runner.prefill(1, PROMPT[at : min(at + chunk, LENGTH + 8)], at, want_logits=False, decoded=True)
     for place in range(LENGTH, LENGTH + 8):
         runner.decode([PROMPT[place]], [place])
-    decoded, prefilled = (runner.read_kv(row, LENGTH, LENGTH + 8) for row in (0, 1))
-    assert np.array_equal(decoded, prefilled) is runner.info.decodes_as_prefill
+    decoded, at_once = (runner.read_kv(row, LENGTH, LENGTH + 8) for row in (0, 1))
+    assert np.array_equal(decoded, at_once) is runner.info.decodes_ahead
+
+
+def test_a_long_prompt_gives_the_same_however_it_is_cut(runner: OrtRunner) -> None:
+    # Attention in float32 works in blocks: of 128 queries and, where a core has 2 MB, of 1,024 keys.
+    text = [int(i) for i in np.random.default_rng(8).integers(3, 49_000, 1_300)]
+    runner.resize(KvShape(2, 1_400))
+    for row, sizes in enumerate([[256], [129, 17, 100, 1, 255, 64, 2]]):
+        at = 0
+        while at < len(text):
+            size = sizes[at % len(sizes)]
+            runner.prefill(row, text[at : at + size], at, want_logits=False)
+            at += size
+    in_pieces, in_others = (runner.read_kv(row, 0, len(text)) for row in range(2))
+    assert np.array_equal(in_pieces, in_others)
 
 
 @pytest.mark.parametrize("num_tokens", range(2, 10))
 def test_tokens_that_are_computed_ahead_have_the_logits_of_decoding(runner: OrtRunner, num_tokens: int) -> None:
     ids = (PROMPT[LENGTH:] * 2)[:num_tokens]
     prefill(runner, 0, LENGTH)
-    ahead = runner.prefill_with_logits(0, ids, LENGTH).copy()
+    ahead = runner.prefill_with_logits(0, ids, LENGTH, decoded=True).copy()
     one_by_one = [runner.decode([token_id], [place])[0].copy() for place, token_id in enumerate(ids, LENGTH)]
-    assert all(map(np.array_equal, ahead, one_by_one)) or not runner.info.decodes_as_prefill
+    assert all(map(np.array_equal, ahead, one_by_one)) or not runner.info.decodes_ahead
 
 
 def test_logits_of_many_tokens_leave_no_memory_behind(runner: OrtRunner) -> None:

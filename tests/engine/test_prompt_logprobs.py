@@ -101,8 +101,8 @@ def test_sequences_side_by_side_each_get_their_own() -> None:
 class Broken(FakeRunner):
     """Its logits are no numbers."""
 
-    def prefill_with_logits(self, row: int, token_ids: SequenceOf[int], start: int) -> Logits:
-        return np.full_like(super().prefill_with_logits(row, token_ids, start), np.nan)
+    def prefill_with_logits(self, row: int, token_ids: SequenceOf[int], start: int, *, decoded: bool = False) -> Logits:
+        return np.full_like(super().prefill_with_logits(row, token_ids, start, decoded=decoded), np.nan)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ class FakeRunner:
         max_rows: Most rows.
         can_copy_kv: As in `RunnerInfo`.
         decodes_as_prefill: As in `RunnerInfo`. False makes decoding store something else than prefill.
+        decodes_ahead: As in `RunnerInfo`. False makes several tokens at once store what prefill does.
         fails: Asked before each call with the name of the method; true makes the call raise.
     """
 
@@ -67,6 +68,7 @@ class FakeRunner:
         max_rows: int = 8,
         can_copy_kv: bool = True,
         decodes_as_prefill: bool = True,
+        decodes_ahead: bool = True,
         fails: Callable[[str], bool] = lambda method: False,
     ) -> None:
         self.info = RunnerInfo(
@@ -77,6 +79,7 @@ class FakeRunner:
             max_rows=max_rows,
             can_copy_kv=can_copy_kv,
             decodes_as_prefill=decodes_as_prefill,
+            decodes_ahead=decodes_ahead,
             gives_all_logits=True,
             kv_layout=KvLayout(NUM_LAYERS, NUM_HEADS, HEAD_DIM, "int64") if can_copy_kv else None,
         )
@@ -133,19 +136,24 @@ class FakeRunner:
         self._kv[row, :, :, :, start:stop] = block
         self._held[row] = self._least[row] = stop
 
-    def prefill(self, row: int, token_ids: Sequence[int], start: int, want_logits: bool) -> Logits | None:
+    def prefill(
+        self, row: int, token_ids: Sequence[int], start: int, want_logits: bool, *, decoded: bool = False
+    ) -> Logits | None:
         self._enter("prefill")
         _require(len(token_ids) > 0, "an empty run")
         _require(
             start == 0 or self._may_hold(row, start), f"row {row} holds {self._held[row]}, cannot begin at {start}"
         )
-        self._put(row, token_ids, start)
+        self._put(row, token_ids, start, odd=decoded and self.info.decodes_ahead and not self.info.decodes_as_prefill)
         self.prefill_runs.append(len(token_ids))
         return self._logits(row) if want_logits else None
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
+    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
         self._enter("prefill_with_logits")
-        rows = [self.prefill(row, [token_id], place, True) for place, token_id in enumerate(token_ids, start)]
+        rows = [
+            self.prefill(row, [token_id], place, True, decoded=decoded)
+            for place, token_id in enumerate(token_ids, start)
+        ]
         self._least[row] = start + 1
         return np.stack([logits for logits in rows if logits is not None])
 

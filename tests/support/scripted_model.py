@@ -174,7 +174,9 @@ class ScriptedRunner:
     def write_kv(self, row: int, start: int, block: KvBlock) -> None:
         raise NotImplementedError
 
-    def prefill(self, row: int, token_ids: Sequence[int], start: int, want_logits: bool) -> Logits | None:
+    def prefill(
+        self, row: int, token_ids: Sequence[int], start: int, want_logits: bool, *, decoded: bool = False
+    ) -> Logits | None:
         self._rows[row] = [*self._rows.get(row, [])[:start], *token_ids]
         if not want_logits:
             return None
@@ -183,7 +185,7 @@ class ScriptedRunner:
         self._starts[row] = len(self._rows[row])
         return self._logits(row)
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
+    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
         """A prompt was likely to the last letter: each token expects the one after it."""
         last = self.prefill(row, token_ids, start, want_logits=True)
         logits = np.full((len(token_ids), VOCAB_SIZE), -10.0, np.float32)

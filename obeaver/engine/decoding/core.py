@@ -101,7 +101,7 @@ class EngineCore:
             budget_bytes=settings.kv_budget_bytes - (settings.prefix_cache_bytes if info.can_copy_kv else 0),
         )
         self._slots = KvSlots(self.admission.smallest)
-        can_look_ahead = settings.lookahead > 0 and info.decodes_as_prefill and info.gives_all_logits
+        can_look_ahead = settings.lookahead > 0 and info.decodes_ahead and info.gives_all_logits
         self._lookahead = Lookahead(runner, settings.lookahead) if can_look_ahead else None
         self._scheduler = Scheduler(
             self.admission, settings.chunks, self._slots, self._prefix, match_outputs=info.decodes_as_prefill
@@ -167,11 +167,12 @@ class EngineCore:
     @property
     def can_pause(self) -> bool:
         """Whether a sequence can stand still without a trace in its tokens."""
-        return self.info.decodes_as_prefill
+        return self.info.decodes_ahead
 
     def pause(self, sequence_id: SequenceId) -> None:
-        """Let a sequence stand still, without a row, until `resume`; needs `can_pause`. Unknown ids are ignored."""
-        self._scheduler.pause(sequence_id)
+        """Let a sequence stand still, without a row, until `resume`, if that `can_pause`. Unknown ids are ignored."""
+        if self.can_pause:
+            self._scheduler.pause(sequence_id)
 
     def resume(self, sequence_id: SequenceId) -> None:
         """Let a sequence go on. Unknown ids are ignored."""
@@ -311,7 +312,9 @@ class EngineCore:
             if num_top is not None and not chunk.is_again:
                 logits = self._prefill_with_logprobs(chunk, num_top)
             else:
-                logits = self._runner.prefill(chunk.row, chunk.token_ids, chunk.start, chunk.is_last)
+                logits = self._runner.prefill(
+                    chunk.row, chunk.token_ids, chunk.start, chunk.is_last, decoded=chunk.is_output
+                )
         except Exception:
             logger.exception("a prefill run of %d tokens failed", len(chunk.token_ids))
             return _engine_failed()

@@ -9,7 +9,7 @@ if it is the guessed one, the logits after it are there already.
 
 Guesses decide when something is computed and never what: each token is chosen by the same sampler from the same
 logits, to the bit, in the same order of random numbers. That needs a runner whose prefill computes what its decode
-would (`RunnerInfo.decodes_as_prefill`). What was computed behind a wrong guess stands in the row beyond its length,
+would (`RunnerInfo.decodes_ahead`). What was computed behind a wrong guess stands in the row beyond its length,
 where nobody looks, and is written over.
 
     history of the sequence -> guess -> how much of it to compute -> logits ahead -> handed out while the guess holds
@@ -192,6 +192,6 @@ class Lookahead:
         draft = self._guess[: best_count(self._confidence, place, min(left, len(self._guess)))]
         if draft:
             self.num_guessed += len(draft)
-            self._ahead = self._runner.prefill_with_logits(0, [token_id, *draft], place)
+            self._ahead = self._runner.prefill_with_logits(0, [token_id, *draft], place, decoded=True)
         else:
             self._ahead = self._runner.decode([token_id], [place])

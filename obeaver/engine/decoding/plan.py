@@ -61,6 +61,7 @@ class PrefillChunk:
         is_last: The prompt ends here: logits are wanted, a token is sampled.
         source: Set in a sequence's first chunk when some of its prompt is known already.
         is_again: The sequence was set aside, and goes on: its prompt was counted, and reported on, before.
+        is_output: The tokens are such a sequence's output, to be computed as they were then.
     """
 
     sequence_id: SequenceId
@@ -70,6 +71,7 @@ class PrefillChunk:
     is_last: bool
     source: PrefixSource | None = None
     is_again: bool = False
+    is_output: bool = False
 
     @property
     def stop(self) -> int:

@@ -140,7 +140,7 @@ class Scheduler:
 
     def pause(self, sequence_id: SequenceId) -> None:
         """Let a sequence give its row up at the next edge; one that still computes its prompt, when that is done."""
-        if sequence_id in self._by_id and self._match_outputs:
+        if sequence_id in self._by_id:
             self._paused.add(sequence_id)
             self._held.discard(sequence_id)
             self._line_up()
@@ -263,7 +263,7 @@ class Scheduler:
         """The longest prefix that can be copied; the last prompt token is never part of it."""
         if self._prefix is None or sequence.params.num_prompt_logprobs is not None:
             return None
-        wanted = sequence.fill_ids[:-1]
+        wanted = self._wanted(sequence)
         stored = self._prefix.match(wanted)
         lengths = [common_prefix(self.storable(other), wanted) for other in layout]
         longest = max(lengths, default=0)
@@ -272,11 +272,16 @@ class Scheduler:
             best = RowPrefix(lengths.index(longest), longest)
         return best if best.num_tokens >= MIN_PREFIX else None
 
+    def _wanted(self, sequence: Sequence) -> tuple[int, ...]:
+        """The tokens whose keys and values may come from elsewhere."""
+        end = len(sequence.fill_ids) if self._match_outputs else sequence.num_prompt
+        return sequence.fill_ids[: min(end, len(sequence.fill_ids) - 1)]
+
     def _gains(self, sequence: Sequence, known: int, chunks: list[PrefillChunk]) -> bool:
         """Whether waiting for this plan's prompts would save the sequence enough."""
         if self._prefix is None or sequence.params.num_prompt_logprobs is not None:
             return False
-        wanted = sequence.fill_ids[:-1]
+        wanted = self._wanted(sequence)
         coming = (common_prefix(self._by_id[c.sequence_id].fill_ids[: c.stop], wanted) for c in chunks)
         return max(coming, default=0) - known >= MIN_GAIN
 
@@ -354,12 +359,14 @@ class _Draft:
         return not self.chunks or self._affordable(start) >= min(num_tokens, MIN_START)
 
     def compute(self, sequence: Sequence, row: int, start: int, source: PrefixSource | None) -> None:
-        """Spend the budget on the prompt from here on."""
-        ids = sequence.fill_ids[start : start + self._affordable(start)]
+        """Spend the budget on the prompt from here on; a chunk has no output beside prompt."""
+        is_output = start >= sequence.num_prompt
+        end = len(sequence.fill_ids) if is_output else sequence.num_prompt
+        ids = sequence.fill_ids[start : min(end, start + self._affordable(start))]
         self.budget -= self._prices.cost(len(ids), start)
         is_last = start + len(ids) == len(sequence.fill_ids)
         is_again = bool(sequence.output_ids)
-        self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again))
+        self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again, is_output))
 
     def _affordable(self, start: int) -> int:
         """Tokens of the next chunk; the first of a step is never so short that the prompt crawls."""

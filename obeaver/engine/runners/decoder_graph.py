@@ -17,6 +17,8 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from obeaver.engine.runners.prompt_attention import INPUTS as PROMPT_INPUTS
+from obeaver.engine.runners.prompt_attention import IS_PROMPT
 from obeaver.engine.runners.runner import KvLayout
 from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.onnx_outline import Node
@@ -33,6 +35,7 @@ _FEW_BITS: Final = 4
 _DEFAULT_BITS: Final = 4
 """Of MatMulNBits, where a node does not say."""
 _SMALL_INPUTS: Final = frozenset({"input_ids", "attention_mask", "position_ids", "logits_from"})
+_OTHER_INPUTS: Final = _SMALL_INPUTS | PROMPT_INPUTS
 _REQUIRED_INPUTS: Final = ("input_ids", "attention_mask")
 _PAST: Final = re.compile(r"past_key_values\.(\d+)\.(key|value)")
 
@@ -73,6 +76,7 @@ class DecoderGraph:
         kv_type: Element type of the caches.
         vocab_size: Width of the logits.
         logits_type: float32 or float16.
+        attends_prompts_in_float: Whether prompts are computed in another way than what is decoded (`prompt_attention`).
         has_position_ids: Whether `position_ids` is an input.
         has_logits_from: Whether `logits_from` is an input.
         has_pruned_head: Whether only the last position's logits come out.
@@ -85,13 +89,20 @@ class DecoderGraph:
     kv_type: type[np.generic]
     vocab_size: int
     logits_type: type[np.generic]
+    attends_prompts_in_float: bool
     has_position_ids: bool
     has_logits_from: bool
     has_pruned_head: bool
     min_cache_tokens: int
 
     @property
-    def decodes_as_prefill(self) -> bool:
+    def attention(self) -> str:
+        """For people: what it reads, and how prompts read it."""
+        cache = f"{np.dtype(self.kv_type).name} KV"
+        return f"{cache}, prompts in float32" if self.attends_prompts_in_float else cache
+
+    @property
+    def decodes_ahead(self) -> bool:
         """Whether attention for one token is bit-equal to that for several.
 
         So it is with quantised caches. Over float caches, a single token's matrix products add up in another order.
@@ -108,6 +119,11 @@ class DecoderGraph:
         if self.has_pruned_head:
             return 1
         return len(range(num_tokens)[logits_from:]) if self.has_logits_from else num_tokens
+
+    @property
+    def decodes_as_prefill(self) -> bool:
+        """Whether that is also bit-equal to how prompts are computed."""
+        return self.decodes_ahead and not self.attends_prompts_in_float
 
     @property
     def cache_names(self) -> list[tuple[str, str]]:
@@ -168,7 +184,7 @@ def describe(
     """
     by_name = {tensor.name: tensor for tensor in inputs}
     _check_inputs(by_name)
-    caches = {name: tensor for name, tensor in by_name.items() if name not in _SMALL_INPUTS}
+    caches = {name: tensor for name, tensor in by_name.items() if name not in _OTHER_INPUTS}
     num_layers = len(caches) // 2
     num_attentions = sum(node.op_type == _ATTENTION for node in nodes)
     if num_attentions != num_layers:
@@ -185,6 +201,7 @@ def describe(
         kv_type=kv_type,
         vocab_size=_size(logits.shape[-1], "the vocabulary's size"),
         logits_type=logits_type,
+        attends_prompts_in_float=IS_PROMPT in by_name,
         has_position_ids="position_ids" in by_name,
         has_logits_from="logits_from" in by_name,
         has_pruned_head=logits.shape[1] == 1,
@@ -208,7 +225,7 @@ def _check_inputs(inputs: Mapping[str, TensorInfo]) -> None:
     for name, tensor in inputs.items():
         if name in _SMALL_INPUTS and tensor.type != "tensor(int64)":
             raise CannotRun(f"its input {name} is not int64")
-        if name not in _SMALL_INPUTS and not _PAST.fullmatch(name):
+        if name not in _OTHER_INPUTS and not _PAST.fullmatch(name):
             raise CannotRun(f"its graph has an input {name}")
     batch = inputs["input_ids"].shape[0]
     if isinstance(batch, int):

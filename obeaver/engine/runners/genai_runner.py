@@ -161,7 +161,15 @@ class GenaiRunner:
         """Not possible: the library keeps its keys and values to itself."""
         raise NotImplementedError("onnxruntime-genai does not take keys and values")
 
-    def prefill(self, row: int, token_ids: Sequence[int], start: int, want_logits: bool) -> Logits | None:
+    def prefill(
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        start: int,
+        want_logits: bool,
+        *,
+        decoded: bool = False,  # noqa: ARG002 - the library knows one way
+    ) -> Logits | None:
         """Compute consecutive tokens of one row."""
         if start == 0:
             self._rows[row] = None
@@ -169,7 +177,7 @@ class GenaiRunner:
         held = self._append(row, token_ids, start)
         return self._logits(held) if want_logits else None
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
+    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
         """Not possible: the library keeps the last token's logits alone."""
         raise NotImplementedError("onnxruntime-genai gives the last token's logits alone")
 

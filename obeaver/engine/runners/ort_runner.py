@@ -7,9 +7,9 @@ one. So the mask is always as wide as the buffers, no tensor changes its shape f
 once, and a step rewrites small inputs in place.
 
 A row's numbers never depend on its neighbours, on the buffers' size or on how a prompt was cut: each kernel computes
-each row of its input in the same order of operations. There is one exception, attention over a float cache: for one
-token alone it adds up in another order than for several. There, a chunk of one token is computed together with a second
-one that is thrown away.
+each row of its input in the same order of operations. There is one exception, attention in float32, over a float cache
+or of a prompt (`prompt_attention`): for one token alone it adds up in another order than for several. There, a chunk
+that leaves one token alone is computed together with another one that is thrown away.
 """
 
 import os
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from obeaver.engine.runners.decoder_graph import DecoderGraph, check_operators, describe, has_few_bits
 from obeaver.engine.runners.kv_buffers import KvBuffers
+from obeaver.engine.runners.prompt_attention import QUERY_GRAIN, inputs_for, with_prompt_attention
 from obeaver.engine.runners.row_bindings import RowBindings, bind_input
 from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.runners.step_inputs import StepInputs
@@ -38,7 +39,7 @@ from obeaver.threads import default_threads
 # Errors come back as exceptions with the same text; on stderr they would stand twice.
 _FATAL_ONLY: Final = 4
 _MAX_ROWS: Final = 32
-# A chunk of one token over a float cache needs room for the second one.
+# A chunk that leaves one token alone needs room for another one.
 _SPARE_TOKENS: Final = 1
 # A step that looks ahead has fewer. What the logits of 64 tokens are made of takes 50 MB, which the arena would keep.
 _MANY_LOGITS: Final = 16
@@ -96,9 +97,10 @@ def open_ort_runner(
     try:
         nodes = read_nodes(graph)
         check_operators(nodes)
-        session, placement = open_session(
-            graph, _session_options(ort, choices, num_threads), provider or choose_provider(CPU)
-        )
+        choice = provider or choose_provider(CPU)
+        edited = with_prompt_attention(graph) if choice.is_cpu else None
+        options = _session_options(ort, choices, num_threads)
+        session, placement = open_session(graph, options, choice, edited=edited)
     except (CannotRun, ProviderError):
         raise
     except Exception as error:
@@ -107,14 +109,16 @@ def open_ort_runner(
     decoder = describe(inputs, session.get_outputs(), nodes, head_size=head_size)
     if any(name in copied_inputs(session) for name, _ in decoder.cache_names):
         raise CannotRun(f"{placement.provider} keeps keys and values in memory of its own")
+    rows_vary = few_bit_rows_vary() and has_few_bits(nodes)
     info = RunnerInfo(
-        label=f"onnxruntime {ort.__version__}, {placement}, {num_threads} threads, {np.dtype(decoder.kv_type).name} KV",
+        label=f"onnxruntime {ort.__version__}, {placement}, {num_threads} threads, {decoder.attention}",
         vocab_size=decoder.vocab_size,
         context_length=context_length,
         kv_bytes_per_token=decoder.kv_bytes_per_token,
         max_rows=max_rows,
         can_copy_kv=decoder.decodes_as_prefill or not decoder.has_pruned_head,
-        decodes_as_prefill=decoder.decodes_as_prefill and not (few_bit_rows_vary() and has_few_bits(nodes)),
+        decodes_as_prefill=decoder.decodes_as_prefill and not rows_vary,
+        decodes_ahead=decoder.decodes_ahead and not rows_vary,
         gives_all_logits=not decoder.has_pruned_head,
         placement=placement,
         kv_layout=decoder.kv_layout,
@@ -182,29 +186,33 @@ class OrtRunner:
         """Put such a copy back."""
         self._kv.write(row, start, block)
 
-    def prefill(self, row: int, token_ids: Sequence[int], start: int, want_logits: bool) -> Logits | None:
+    def prefill(
+        self, row: int, token_ids: Sequence[int], start: int, want_logits: bool, *, decoded: bool = False
+    ) -> Logits | None:
         """Compute consecutive tokens of one row."""
         last_id = self._last_ids[row]
         self._last_ids[row] = token_ids[-1]
+        in_float = self._attends_in_float(decoded)
         logits_from = -1
-        if self._needs_second_token(len(token_ids), start):
-            # A pruned head gives the last position's logits, so the second token has to be the one before.
+        if self._needs_another_token(len(token_ids), start, in_float):
+            # A pruned head gives the last position's logits, so the other token has to be the one before.
             if self._decoder.has_pruned_head:
                 token_ids, start = [last_id, *token_ids], start - 1
             else:
-                token_ids, logits_from = [*token_ids, *token_ids], -2
+                token_ids, logits_from = [*token_ids, token_ids[-1]], -2
         if not want_logits:
-            self._run_chunk(row, token_ids, start, None)
+            self._run_chunk(row, token_ids, start, None, in_float)
             return None
-        return _float32(self._run_chunk(row, token_ids, start, logits_from)[logits_from])
+        return _float32(self._run_chunk(row, token_ids, start, logits_from, in_float)[logits_from])
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
+    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
         """The same, with the logits of all of these tokens; not for graphs with a pruned head."""
         self._last_ids[row] = token_ids[-1]
         num_tokens = len(token_ids)
-        if self._needs_second_token(num_tokens, start):
-            token_ids = [*token_ids, *token_ids]
-        return _float32(self._run_chunk(row, token_ids, start, 0)[:num_tokens])
+        in_float = self._attends_in_float(decoded)
+        if self._needs_another_token(num_tokens, start, in_float):
+            token_ids = [*token_ids, token_ids[-1]]
+        return _float32(self._run_chunk(row, token_ids, start, 0, in_float)[:num_tokens])
 
     def decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> Logits:
         """Advance rows 0 to n-1 by one token each."""
@@ -233,12 +241,19 @@ class OrtRunner:
         )
         self._last_ids = [*self._last_ids[:num_rows], *[0] * (num_rows - len(self._last_ids))]
 
-    def _needs_second_token(self, num_tokens: int, start: int) -> bool:
-        """Whether a chunk must not be computed alone; see the module."""
-        # A row's first token attends to itself alone, and there is nothing to add up.
-        return num_tokens == 1 and start > 0 and not self._decoder.decodes_as_prefill
+    def _attends_in_float(self, decoded: bool) -> bool:
+        return self._decoder.attends_prompts_in_float and not decoded
 
-    def _run_chunk(self, row: int, token_ids: Sequence[int], start: int, logits_from: int | None) -> npt.NDArray[Any]:
+    def _needs_another_token(self, num_tokens: int, start: int, in_float: bool) -> bool:
+        """Whether a chunk must not be computed as it is; see the module."""
+        if in_float:
+            return num_tokens % QUERY_GRAIN == 1
+        # A row's first token attends to itself alone, and there is nothing to add up.
+        return num_tokens == 1 and start > 0 and not self._decoder.decodes_ahead
+
+    def _run_chunk(
+        self, row: int, token_ids: Sequence[int], start: int, logits_from: int | None, in_float: bool
+    ) -> npt.NDArray[Any]:
         """Compute consecutive tokens of a row; the logits that came out, [n, vocab_size].
 
         Args:
@@ -246,6 +261,7 @@ class OrtRunner:
             token_ids: At least one.
             start: Place of the first.
             logits_from: Which of them is the first whose logits are wanted; may count from the end. None: of none.
+            in_float: As a prompt of a graph that attends to prompts in float32.
         """
         stop = start + len(token_ids)
         self._inputs.set_length(row, stop)
@@ -260,6 +276,10 @@ class OrtRunner:
             bind_input(binding, "position_ids", positions)
         if self._decoder.has_logits_from:
             bind_input(binding, "logits_from", first_wanted)
+        if self._decoder.attends_prompts_in_float:
+            attention = inputs_for(self._decoder.num_kv_heads, range(start, stop) if in_float else None)
+            for name, array in attention.items():
+                bind_input(binding, name, array)
         self._run(binding, self._run_choices.for_logits(num_logits))
         rows: npt.NDArray[Any] = logits[0]
         return rows

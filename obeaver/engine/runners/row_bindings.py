@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from obeaver.engine.runners.decoder_graph import DecoderGraph
 from obeaver.engine.runners.kv_buffers import KvArray
+from obeaver.engine.runners.prompt_attention import inputs_for
 from obeaver.engine.runners.step_inputs import StepInputs
 
 Array = npt.NDArray[Any]
@@ -41,6 +42,7 @@ class RowBindings:
         self._inputs = inputs
         self._logits = logits
         self._copied = copied
+        self._attention = inputs_for(decoder.num_kv_heads) if decoder.attends_prompts_in_float else {}
         self._decodes: dict[int, Any] = {}
         self._prefills: dict[tuple[int, bool], Any] = {}
 
@@ -86,6 +88,8 @@ class RowBindings:
             bind_input(binding, past, cache[rows])
             _bind_output(binding, present, cache[rows])
         bind_input(binding, "attention_mask", self._inputs.mask[rows])
+        for name, array in self._attention.items():
+            bind_input(binding, name, array)
         return binding
 
 

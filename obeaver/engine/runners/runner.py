@@ -54,6 +54,8 @@ class RunnerInfo:
         gives_all_logits: Whether `prefill_with_logits` works.
         decodes_as_prefill: Whether `decode` writes, to the bit, the keys and values that `prefill` would. Without it,
             what decoding wrote may serve no other prompt: the answer would depend on what was cached.
+        decodes_ahead: Whether several tokens that are computed `decoded` at once leave, to the bit, what `decode` would
+            one by one.
         placement: Which execution provider computes, and how much of the model.
         kv_layout: What `read_kv` gives; None where it does not work.
     """
@@ -65,6 +67,7 @@ class RunnerInfo:
     max_rows: int
     can_copy_kv: bool
     decodes_as_prefill: bool = False
+    decodes_ahead: bool = False
     gives_all_logits: bool = False
     placement: Placement = field(default_factory=Placement)
     kv_layout: KvLayout | None = None
@@ -89,14 +92,23 @@ class Runner(Protocol):
     def write_kv(self, row: int, start: int, block: KvBlock) -> None:
         """Put a block back, its first token at place `start`."""
 
-    def prefill(self, row: int, token_ids: Sequence[int], start: int, want_logits: bool) -> Logits | None:
+    def prefill(
+        self, row: int, token_ids: Sequence[int], start: int, want_logits: bool, *, decoded: bool = False
+    ) -> Logits | None:
         """Compute consecutive tokens of one row, the first at place `start` (0: the row begins anew).
+
+        Args:
+            row: Which row.
+            token_ids: At least one.
+            start: Place of the first.
+            want_logits: Whether those of the last token are wanted.
+            decoded: As `decode` would compute them, not as a prompt; see `RunnerInfo.decodes_ahead`.
 
         Returns:
             Logits of the last of these tokens, [vocab_size], if wanted. Valid until the next call.
         """
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int) -> Logits:
+    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
         """As `prefill`, with the logits of all of these tokens.
 
         Not all of them need to stay: the row may be told to go on behind any of them, and the rest is void.

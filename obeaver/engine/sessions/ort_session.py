@@ -26,13 +26,16 @@ _OPENVINO: Final = "openvino"
 _CPU_EP: Final = "CPUExecutionProvider"
 
 
-def open_session(graph: Path, options: Any, choice: ProviderChoice) -> tuple[Any, Placement]:
+def open_session(
+    graph: Path, options: Any, choice: ProviderChoice, *, edited: bytes | None = None
+) -> tuple[Any, Placement]:
     """Load a graph.
 
     Args:
         graph: The .onnx file.
         options: onnxruntime's SessionOptions; gets the provider.
         choice: What is to compute.
+        edited: The graph as it is to be computed, if not as it stands in the file; its weights may stand beside that.
 
     Returns:
         The session, and what became of the choice.
@@ -44,13 +47,14 @@ def open_session(graph: Path, options: Any, choice: ProviderChoice) -> tuple[Any
     os.environ.update(TELEMETRY_OFF)
     import onnxruntime as ort
 
-    if choice.is_cpu:
-        return ort.InferenceSession(str(graph), options, providers=[_CPU_EP]), Placement()
-    options.add_session_config_entry(_RECORD_ASSIGNMENT, "1")
-    model: str | bytes = str(graph)
-    if choice.name == _OPENVINO and (edited := openvino_graph(graph)) is not None:
+    if choice.name == _OPENVINO:
+        edited = openvino_graph(graph)
+    model: str | bytes = str(graph) if edited is None else edited
+    if edited is not None:
         options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))
-        model = edited
+    if choice.is_cpu:
+        return ort.InferenceSession(model, options, providers=[_CPU_EP]), Placement()
+    options.add_session_config_entry(_RECORD_ASSIGNMENT, "1")
     if choice.device.handle is None:
         session = ort.InferenceSession(model, options, providers=[choice.provider.ep_name, _CPU_EP])
     else:

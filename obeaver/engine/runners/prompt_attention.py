@@ -1,0 +1,329 @@
+"""Attention of prompts over an int8 cache, in float32.
+
+onnxruntime's GroupQueryAttention over an int8 cache takes the keys and values of the past apart again for each query.
+That is right for a token that is decoded: it reads a quarter of the bytes. For the many queries of a prompt it takes
+three to four times as long as the same attention over float32. So a graph gets both, and an input that says which is
+wanted:
+
+    is_prompt? -> If -> no:  the attention that stood there
+                        yes: rotate; round new keys and values; write them into the cache; take the past apart once;
+                             attend in float32
+
+The steps of the cache go into the queries and out of the result, so that what is taken apart are whole numbers. New
+keys and values are rounded before they are attended to, as those of the past are, so that it does not matter where a
+prompt is cut.
+
+The two ways add up in other orders: what they write may differ in a last bit, now and then. So each token is computed
+in one way only, whatever the load: those of a prompt in float32, those that were decoded as it is done in decoding,
+also when several of them are computed at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+IS_PROMPT: Final = "is_prompt"
+START: Final = "prompt_start"
+TOTAL: Final = "prompt_total"
+PLACES: Final = "prompt_places"
+INPUTS: Final = frozenset({IS_PROMPT, START, TOTAL, PLACES})
+
+QUERY_GRAIN: Final = 16
+"""The kernel cuts queries into blocks of a multiple of this, and a block of one alone is added up in another order."""
+
+_ATTENTION: Final = "GroupQueryAttention"
+_MICROSOFT: Final = "com.microsoft"
+_INPUT_NAMES: Final = (
+    *("query", "key", "value", "past_key", "past_value", "last", "total", "cos", "sin", "positions", "bias", "sinks"),
+    *("key_scale", "value_scale"),
+)
+_CACHE_ATTRIBUTES: Final = frozenset(
+    {"do_rotary", "rotary_interleaved", "k_quant_type", "v_quant_type", "kv_cache_bit_width"}
+)
+_BYTE: Final = 8
+
+
+def inputs_for(num_kv_heads: int, prompt: range | None = None) -> dict[str, npt.NDArray[np.generic]]:
+    """The inputs that say how a run attends.
+
+    Args:
+        num_kv_heads: Heads of keys and values.
+        prompt: The places of a prompt's tokens; None for tokens that are decoded.
+
+    Returns:
+        By name. Where new keys and values go is told by row, head and place of each, [1, num_kv_heads, num_tokens, 3].
+    """
+    tokens = prompt or range(0)
+    places = np.zeros((1, num_kv_heads, len(tokens), 3), np.int64)
+    places[..., 1] = np.arange(num_kv_heads)[:, None]
+    places[..., 2] = tokens
+    return {
+        IS_PROMPT: np.array(prompt is not None),
+        START: np.array([tokens.start], np.int64),
+        TOTAL: np.array(tokens.stop, np.int32),
+        PLACES: places,
+    }
+
+
+def with_prompt_attention(graph: Path) -> bytes | None:
+    """A decoder graph that can attend in float32; None where its attention is not of the kind described above.
+
+    Args:
+        graph: The .onnx file; weights beside it stay there.
+    """
+    import onnx
+
+    model = onnx.load(graph, load_external_data=False)
+    if not _is_suited(model.graph):
+        return None
+    constants = _Constants(model.graph, graph.parent)
+    num_kv_heads = 0
+    for node in model.graph.node:
+        if node.op_type == _ATTENTION:
+            attention = _Attention.of(node, model.graph, constants)
+            if attention is None:
+                return None
+            node.CopyFrom(attention.either(constants))
+            num_kv_heads = attention.num_kv_heads
+    model.graph.initializer.extend(constants.added)
+    model.graph.input.extend(_inputs(num_kv_heads))
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _is_suited(graph: Any) -> bool:
+    """Whether it computes in float32, as far as logits tell, and gives those of all tokens; and attends at all."""
+    from onnx import TensorProto
+
+    logits = [value.type.tensor_type for value in graph.output if value.name == "logits"]
+    is_whole = all(len(kind.shape.dim) == 3 and kind.shape.dim[1].dim_value != 1 for kind in logits)
+    is_float32 = all(kind.elem_type == TensorProto.FLOAT for kind in logits)
+    return is_whole and is_float32 and any(node.op_type == _ATTENTION for node in graph.node)
+
+
+def _inputs(num_kv_heads: int) -> list[Any]:
+    from onnx import TensorProto, helper
+
+    kinds: Mapping[str, tuple[int, list[int | str]]] = {
+        IS_PROMPT: (TensorProto.BOOL, []),
+        START: (TensorProto.INT64, [1]),
+        TOTAL: (TensorProto.INT32, []),
+        PLACES: (TensorProto.INT64, [1, num_kv_heads, "prompt_tokens", 3]),
+    }
+    return [helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items()]
+
+
+class _Constants:
+    """Initializers that are there, and those that are added."""
+
+    def __init__(self, graph: Any, folder: Path) -> None:
+        self._folder = folder
+        self._there = {tensor.name: tensor for tensor in graph.initializer}
+        self._names: set[str] = set()
+        self.added: list[Any] = []
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """Of one that is there; None where there is none of that name."""
+        return tuple(self._there[name].dims) if name in self._there else None
+
+    def values(self, name: str) -> npt.NDArray[np.float32]:
+        """Of one that is there, in one dimension; none where it cannot be read."""
+        from onnx import numpy_helper
+
+        try:
+            found = numpy_helper.to_array(self._there[name], str(self._folder))
+        except Exception:  # noqa: BLE001 - links are refused, which onnxruntime follows; its errors have no common class
+            return np.empty(0, np.float32)
+        return found.astype(np.float32).reshape(-1)
+
+    def add(self, name: str, array: npt.NDArray[np.generic]) -> str:
+        """Add one, once; returns its name."""
+        from onnx import numpy_helper
+
+        if name not in self._names:
+            self._names.add(name)
+            self.added.append(numpy_helper.from_array(array, name))
+        return name
+
+
+class _Steps:
+    """Nodes of a branch; their names, and those of what they give, begin alike."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.nodes: list[Any] = []
+
+    def add(self, op: str, inputs: Sequence[str], *outputs: str, domain: str = "", **attributes: Any) -> list[str]:
+        """Append a node; returns the full names of its outputs."""
+        from onnx import helper
+
+        names = [f"{self._prefix}.{output}" for output in outputs]
+        self.nodes.append(helper.make_node(op, list(inputs), names, name=names[0], domain=domain, **attributes))
+        return names
+
+    def one(self, op: str, inputs: Sequence[str], output: str, *, domain: str = "", **attributes: Any) -> str:
+        """Append a node of one output; returns its full name."""
+        return self.add(op, inputs, output, domain=domain, **attributes)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attention:
+    """One attention over an int8 cache.
+
+    Attributes:
+        node: The node.
+        inputs: Its inputs by what they are; empty texts where there are none.
+        attributes: Its attributes.
+        head_size: Elements of a head.
+    """
+
+    node: Any
+    inputs: Mapping[str, str]
+    attributes: Mapping[str, Any]
+    head_size: int
+
+    @classmethod
+    def of(cls, node: Any, graph: Any, constants: _Constants) -> "_Attention | None":
+        """Of a node; None where the module does not know how to compute it."""
+        from onnx import helper
+
+        if len(node.input) > len(_INPUT_NAMES):
+            return None
+        padded = [*node.input, *[""] * (len(_INPUT_NAMES) - len(node.input))]
+        inputs = dict(zip(_INPUT_NAMES, padded, strict=True))
+        attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in graph.input}
+        is_known = (
+            attributes.get("kv_cache_bit_width") == _BYTE
+            and not attributes.get("sliding_window_cache")
+            and not (inputs["positions"] or inputs["bias"])
+            and bool(inputs["key"]) == bool(inputs["value"])
+            and all(constants.shape(inputs[name]) for name in ("key_scale", "value_scale"))
+            and inputs["past_key"] in shapes
+        )
+        if not is_known or (attributes.get("do_rotary") and constants.shape(inputs["cos"]) is None):
+            return None
+        # The builder names a head's size in place of giving it; scales of channels tell it.
+        num_steps = [constants.values(inputs[name]).size for name in ("key_scale", "value_scale")]
+        head_size = shapes[inputs["past_key"]][-1] or num_steps[0] // int(attributes["kv_num_heads"])
+        return cls(node, inputs, attributes, head_size) if head_size and all(num_steps) else None
+
+    @property
+    def num_heads(self) -> int:
+        """Heads of the queries."""
+        return int(self.attributes["num_heads"])
+
+    @property
+    def num_kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return int(self.attributes["kv_num_heads"])
+
+    def either(self, constants: _Constants) -> Any:
+        """The node that computes one way or the other."""
+        from onnx import helper
+
+        return helper.make_node(
+            "If",
+            [IS_PROMPT],
+            list(self.node.output),
+            name=self.node.name or self.node.output[0],
+            then_branch=self._for_prompts(constants),
+            else_branch=self._as_it_was(),
+        )
+
+    def _as_it_was(self) -> Any:
+        from onnx import helper
+
+        steps = _Steps(f"{self.node.output[0]}/decoded")
+        outputs = steps.add(
+            _ATTENTION, list(self.node.input), "attended", "key", "value", domain=_MICROSOFT, **self.attributes
+        )
+        return helper.make_graph(steps.nodes, "decoded", [], _declared(outputs))
+
+    def _for_prompts(self, constants: _Constants) -> Any:
+        from onnx import helper
+
+        name = self.node.output[0]
+        steps = _Steps(f"{name}/prompt")
+        query, key, value = self._rotated(steps, constants)
+        key_scale, value_scale = (self._scales(constants, which) for which in ("key_scale", "value_scale"))
+        scaled = steps.one("Mul", [query, constants.add(f"{name}/query_scale", self._of_queries(key_scale))], "scaled")
+        new_key, past_key, keys = self._cached(steps, constants, "key", key, key_scale)
+        new_value, past_value, values = self._cached(steps, constants, "value", value, value_scale)
+        inputs = [scaled, new_key, new_value, past_key, past_value, self.inputs["last"], TOTAL]
+        if self.inputs["sinks"]:
+            inputs += ["", "", "", "", self.inputs["sinks"]]
+        kept = {which: given for which, given in self.attributes.items() if which not in _CACHE_ATTRIBUTES}
+        whole = steps.add(_ATTENTION, inputs, "whole", "whole_keys", "whole_values", domain=_MICROSOFT, **kept)[0]
+        unscaled = constants.add(f"{name}/result_scale", self._of_queries(value_scale))
+        attended = steps.one("Mul", [whole, unscaled], "attended")
+        return helper.make_graph(steps.nodes, "prompt", [], _declared([attended, keys, values]))
+
+    def _rotated(self, steps: _Steps, constants: _Constants) -> list[str]:
+        """Queries, keys and values [1, tokens, size], turned by their positions."""
+        size, kv_size = self.num_heads * self.head_size, self.num_kv_heads * self.head_size
+        if self.inputs["key"]:
+            query = self._turned(steps, constants, self.inputs["query"], "turned_query", self.num_heads)
+            key = self._turned(steps, constants, self.inputs["key"], "turned_key", self.num_kv_heads)
+            return [query, key, self.inputs["value"]]
+        pair = constants.add(f"prompt/{size + kv_size}+{kv_size}", np.array([size + kv_size, kv_size], np.int64))
+        both, value = steps.add("Split", [self.inputs["query"], pair], "both", "value", axis=-1)
+        both = self._turned(steps, constants, both, "turned", self.num_heads + self.num_kv_heads)
+        parts = constants.add(f"prompt/{size}+{kv_size}", np.array([size, kv_size], np.int64))
+        return [*steps.add("Split", [both, parts], "query", "key", axis=-1), value]
+
+    def _turned(self, steps: _Steps, constants: _Constants, x: str, name: str, num_heads: int) -> str:
+        if not self.attributes.get("do_rotary"):
+            return x
+        turning = 2 * (constants.shape(self.inputs["cos"]) or (0,))[-1]
+        return steps.one(
+            "RotaryEmbedding",
+            [x, START, self.inputs["cos"], self.inputs["sin"]],
+            name,
+            domain=_MICROSOFT,
+            interleaved=int(self.attributes.get("rotary_interleaved", 0)),
+            num_heads=num_heads,
+            rotary_embedding_dim=0 if turning == self.head_size else turning,
+        )
+
+    def _cached(
+        self, steps: _Steps, constants: _Constants, which: str, x: str, scales: npt.NDArray[np.float32]
+    ) -> tuple[str, str, str]:
+        """Round new keys or values; they and the past's as floats, in steps of the cache, and the cache with both."""
+        from onnx import TensorProto
+
+        past = self.inputs[f"past_{which}"]
+        inverse = constants.add(f"{self.node.output[0]}/inverse_{which}_scale", (1 / scales).astype(np.float32))
+        one, zero = constants.add("prompt/1", np.array(1, np.float32)), constants.add("prompt/0", np.array(0, np.int8))
+        first, axis = (constants.add(f"prompt/[{n}]", np.array([n], np.int64)) for n in (0, 2))
+        shape = constants.add("prompt/heads", np.array([0, -1, self.num_kv_heads, self.head_size], np.int64))
+        in_steps = steps.one("Mul", [x, inverse], f"{which}_in_steps")
+        rounded = steps.one("QuantizeLinear", [in_steps, one, zero], f"{which}_rounded")
+        new = steps.one("Cast", [rounded], f"new_{which}", to=TensorProto.FLOAT)
+        known = steps.one("Slice", [past, first, START, axis], f"known_{which}")
+        known = steps.one("Cast", [known], f"past_{which}", to=TensorProto.FLOAT)
+        by_head = steps.one("Reshape", [rounded, shape], f"{which}_heads")
+        by_head = steps.one("Transpose", [by_head], f"{which}_by_head", perm=[0, 2, 1, 3])
+        return new, known, steps.one("ScatterND", [past, PLACES, by_head], f"{which}_cache")
+
+    def _scales(self, constants: _Constants, which: str) -> npt.NDArray[np.float32]:
+        """The steps of the cache, [num_kv_heads * head_size]."""
+        scales = constants.values(self.inputs[which])
+        return np.repeat(scales, self.num_kv_heads * self.head_size) if scales.size == 1 else scales
+
+    def _of_queries(self, scales: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Scales of keys' or values' heads for each of the queries' heads, [num_heads * head_size]."""
+        by_head = scales.reshape(self.num_kv_heads, self.head_size)
+        return np.repeat(by_head, self.num_heads // self.num_kv_heads, axis=0).reshape(-1)
+
+
+def _declared(names: Sequence[str]) -> list[Any]:
+    """Outputs of a branch: what is attended to, and both caches."""
+    from onnx import TensorProto, helper
+
+    kinds = (TensorProto.FLOAT, TensorProto.INT8, TensorProto.INT8)
+    return [helper.make_tensor_value_info(name, kind, None) for name, kind in zip(names, kinds, strict=True)]
