@@ -85,7 +85,7 @@ def _require_kind(asked: str, store: "Store", *, chat: bool) -> None:
 
 
 def _kind_of_file(asked: str, store: "Store") -> str | None:
-    """What a GGUF file is for; None for anything else."""
+    """What a GGUF file is for; None for anything else, and for a file that cannot be imported."""
     from obeaver.models.embedder.kind import kind_of_gguf
 
     if asked.lower() in store.names():

@@ -143,7 +143,8 @@ class Reference:
         q = q.reshape(len(x), self.num_heads, self.head_dim)
         k = k.reshape(len(x), self.num_kv_heads, self.head_dim)
         v = v.reshape(len(x), self.num_kv_heads, self.head_dim)
-        if self.family in ("qwen3", "qwen3vl", "qwen3moe", *GEMMA3):
+        has_norms = self.family == "command-r" and f"{prefix}q_norm.weight" in self.weights  # those of 64 layers
+        if has_norms or self.family in ("qwen3", "qwen3vl", "qwen3moe", *GEMMA3):
             q, k = self._norm(q, prefix + "q_norm"), self._norm(k, prefix + "k_norm")
         if not (self.family == "smollm3" and layer % 4 == 3):
             q, k = self._rotate(layer, q), self._rotate(layer, k)

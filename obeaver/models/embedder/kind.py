@@ -7,7 +7,7 @@ from typing import Final
 from obeaver.errors import ModelError
 from obeaver.models.encoder.known import KnownModel, known_model
 from obeaver.models.encoder.layout import EMBEDDING, RERANKER
-from obeaver.models.gguf.families import FAMILIES
+from obeaver.models.gguf.families import ARCHITECTURES, FAMILIES
 from obeaver.models.gguf.reader import GgufFile, TensorFile
 
 CHAT: Final = "chat"
@@ -48,14 +48,15 @@ def pooling_of(file: TensorFile) -> str:
     return "cls_token" if kind_of(file) == RERANKER else "mean_tokens"
 
 
-def kind_of_gguf(path: Path) -> str:
-    """The same of a file by its path; `chat` for one that is broken, since its import says what is wrong with it."""
+def kind_of_gguf(path: Path) -> str | None:
+    """The same of a file by its path; None for one that cannot be imported, since its import says why."""
     try:
-        return kind_of(GgufFile(path))
+        file = GgufFile(path)
     except ModelError:
-        return CHAT
+        return None
+    return kind_of(file) if file.metadata.get("general.architecture") in ARCHITECTURES else None
 
 
 def is_embedder_file(path: Path) -> bool:
     """Whether a GGUF file holds an embedding model or a reranker."""
-    return kind_of_gguf(path) != CHAT
+    return kind_of_gguf(path) not in (CHAT, None)

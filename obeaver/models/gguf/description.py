@@ -4,6 +4,7 @@ What the models of a family have in common stands in `families.py`. Whatever thi
 refused by name, never left out: an unknown family, a kind of rope scaling, a tensor that nothing would use.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from obeaver.models.gguf.architecture import Architecture, Experts, LayerKind, Temperature
@@ -20,6 +21,18 @@ _MAX_EXPERTS: Final = 1 << 10
 _STATE: Final = "keeps a state that every token changes, which a cache of keys and values cannot hold"
 # Families with a recurrent state, by the beginnings of their names.
 _RECURRENT: Final = ("qwen35", "qwen3next", "lfm2", "mamba", "rwkv", "arwkv", "jamba", "falcon-h1", "granitehybrid")
+# What GGUF files hold beside models, by their architecture or their `general.type`.
+_NO_MODELS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("clip", "mmproj"),
+        "it is the part that sees or hears for another model (mmproj): give that model's own file, which is served for "
+        "text",
+    ),
+    "adapter": "it is an adapter (LoRA), which changes another model: merge it into that and give the result",
+    "imatrix": "it holds statistics for quantising a model: give the model's own file",
+    "controlvector": "it is a control vector, which changes another model: give that model's own file",
+}
+_INSTEAD: Final = "look for the model as a folder for onnxruntime-genai, or run `obeaver convert` on its checkpoint"
 
 
 def read_architecture(file: TensorFile, context: int | None = None) -> Architecture:
@@ -88,12 +101,15 @@ class _Description:
         )
 
     def _known_family(self, name: str) -> Family:
+        for kind in (name, self._file.metadata.get("general.type")):
+            if kind in _NO_MODELS:
+                raise self._keys.refusal(_NO_MODELS[str(kind)])
         if name in FAMILIES:
             return FAMILIES[name]
         known = f"only {', '.join(ARCHITECTURES)} are"
         if name.startswith(_RECURRENT):
             raise self._keys.refusal(f"the architecture {name!r} is not supported: it {_STATE}; {known}")
-        raise self._keys.refusal(f"the architecture {name!r} is not supported, {known}")
+        raise self._keys.refusal(f"the architecture {name!r} is not supported, {known}; {_INSTEAD}")
 
     def _embedding_shape(self) -> tuple[int, int]:
         info = self._file.tensors.get("token_embd.weight")

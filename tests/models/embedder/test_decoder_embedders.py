@@ -113,6 +113,9 @@ async def test_a_text_that_is_cut_keeps_its_end_token(made: Mapping[str, Path]) 
 def test_a_file_is_an_embedder_by_its_pooling_or_by_its_name(tmp_path: Path) -> None:
     assert kind_of_gguf(write_gguf(tmp_path / "pooled.gguf")) == "embedding"
     assert kind_of_gguf(write_gguf(tmp_path / "chat.gguf", metadata={}, tokenizer={})) == "chat"
+    assert kind_of_gguf(write_gguf(tmp_path / "other.gguf", architecture="flux", metadata={})) is None
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    assert kind_of_gguf(tmp_path / "broken.gguf") is None
     named = write_gguf(tmp_path / "qwen3-embedding-0.6b-q8_0.gguf", metadata={}, tokenizer={})
     assert (kind_of_gguf(named), pooling_of(GgufFile(named))) == ("embedding", "lasttoken")
 

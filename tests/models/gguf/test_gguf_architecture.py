@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
 from reference.tiny_gguf import TinyGguf
@@ -52,6 +53,9 @@ RECURRENT = "it keeps a state that every token changes, which a cache of keys an
     [
         *((TinyGguf(name), f"'{name}' is not supported: {RECURRENT}") for name in WITH_STATES),
         (TinyGguf("bloom"), "the architecture 'bloom' is not supported, only llama, ernie4_5, mistral3, "),
+        (TinyGguf("bloom"), "; look for the model as a folder for onnxruntime-genai, or run `obeaver convert` on its"),
+        (TinyGguf("clip"), "it is the part that sees or hears for another model (mmproj): give that model's own file"),
+        (TinyGguf("imatrix"), "it holds statistics for quantising a model: give the model's own file"),
         (TinyGguf("ernie4_5", metadata={"expert_count": 8}), "ernie4_5 model with a mixture of experts"),
         (TinyGguf(metadata={"expert_count": 8}), "llama.expert_used_count is missing"),
         (TinyGguf(metadata={"rope.scaling.alpha": 4.0}), "llama.rope.scaling.alpha is not known"),
@@ -91,6 +95,31 @@ def test_what_cannot_be_computed_exactly_is_refused_by_name(tmp_path: Path, tiny
     with pytest.raises(ModelError) as refused:
         described(tmp_path, tiny)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind", "said"),
+    [
+        ("llama", "adapter", "it is an adapter (LoRA), which changes another model: merge it into that"),
+        ("llama", "mmproj", "it is the part that sees or hears for another model"),
+        ("controlvector", "model", "it is a control vector, which changes another model"),
+        ("flux", "model", "the architecture 'flux' is not supported, only llama, "),
+    ],
+)
+def test_a_file_that_holds_no_model_says_what_it_is_and_what_helps(
+    tmp_path: Path, architecture: str, kind: str, said: str
+) -> None:
+    path = tmp_path / "part.gguf"
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_type(kind)
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", np.zeros((4, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ModelError) as refused:
+        read_architecture(GgufFile(path))
+    assert str(refused.value).startswith(f"{path}: {said}")
 
 
 def test_missing_metadata_are_named(tmp_path: Path) -> None:
