@@ -7,10 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
+import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from support.tiny_decoder import TinyDecoder
 
+from obeaver.app.memory import trim
+from obeaver.engine.runners.ort_runner import open_ort_runner
 from obeaver.engine.runners.prompt_attention import inputs_for, with_prompt_attention
+from obeaver.engine.runners.runner import KvShape
 from obeaver.engine.sessions.ort_session import open_session
 from obeaver.engine.sessions.providers import CPU, choose_provider
 
@@ -140,3 +145,17 @@ def test_a_graph_that_computes_in_halves_stays_as_it_is(tmp_path: Path) -> None:
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT16
     onnx.save(model, graph)
     assert with_prompt_attention(graph) is None
+
+
+def test_the_past_that_was_taken_apart_leaves_no_memory_behind(tmp_path: Path) -> None:
+    wide = TinyDecoder(layers=2, heads=32, kv_heads=32, head_dim=64, context=4_096, kv="int8", logits_from=True)
+    runner = open_ort_runner(wide.write(tmp_path), context_length=4_096)
+    runner.resize(KvShape(1, 3_000))
+    process = psutil.Process()
+    before = process.memory_info().rss
+    for start in range(0, 2_816, 256):
+        runner.prefill(0, [5] * 256, start, want_logits=False)
+    trim()
+    kept = runner.info.kv_bytes_per_token * 2_816
+    # Keys and values of a layer take 46 MB as floats, and once more with what is new.
+    assert process.memory_info().rss - before - kept < 40_000_000

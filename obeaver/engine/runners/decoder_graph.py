@@ -137,6 +137,11 @@ class DecoderGraph:
         return KvLayout(self.num_layers, self.num_kv_heads, self.head_dim, np.dtype(self.kv_type).name)
 
     @property
+    def float_bytes_per_token(self) -> int:
+        """Bytes of one token in the two caches of one layer, as float32."""
+        return 2 * self.num_kv_heads * self.head_dim * np.dtype(np.float32).itemsize
+
+    @property
     def kv_bytes_per_token(self) -> int:
         """Bytes of one token in all caches."""
         return 2 * self.num_layers * self.num_kv_heads * self.head_dim * np.dtype(self.kv_type).itemsize

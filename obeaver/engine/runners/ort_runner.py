@@ -43,6 +43,8 @@ _MAX_ROWS: Final = 32
 _SPARE_TOKENS: Final = 1
 # A step that looks ahead has fewer. What the logits of 64 tokens are made of takes 50 MB, which the arena would keep.
 _MANY_LOGITS: Final = 16
+# The past as floats, and once more with what is new. Below, it is quicker to keep the memory for the next chunk.
+_LARGE_PAST: Final = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +137,30 @@ class RunChoices:
     """
 
     def __init__(self, ort: Any, *, arena: bool) -> None:
-        self._without_logits = ort.RunOptions()
-        self._without_logits.only_execute_path_to_fetches = True
-        # Memory of the arena that is not in use at the end of the run goes back to the operating system.
-        self._giving_back = ort.RunOptions()
-        if arena:
-            self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._choices = {
+            (gives_logits, gives_back): self._make(ort, gives_logits, gives_back and arena)
+            for gives_logits in (False, True)
+            for gives_back in (False, True)
+        }
 
-    def for_logits(self, num_logits: int) -> Any:
-        """Options of a run that gives so many tokens' logits; None for none in particular."""
-        if not num_logits:
-            return self._without_logits
-        return self._giving_back if num_logits > _MANY_LOGITS else None
+    def of(self, num_logits: int, float_bytes: int) -> Any:
+        """Options of a run.
+
+        Args:
+            num_logits: Of how many tokens it gives logits.
+            float_bytes: What the past takes that it takes apart.
+        """
+        gives_back = num_logits > _MANY_LOGITS or float_bytes > _LARGE_PAST
+        return self._choices[num_logits > 0, gives_back]
+
+    @staticmethod
+    def _make(ort: Any, gives_logits: bool, gives_back: bool) -> Any:
+        options = ort.RunOptions()
+        options.only_execute_path_to_fetches = not gives_logits
+        # Memory of the arena that is not in use at the end of the run goes back to the operating system.
+        if gives_back:
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return options
 
 
 class OrtRunner:
@@ -280,7 +294,7 @@ class OrtRunner:
             attention = inputs_for(self._decoder.num_kv_heads, range(start, stop) if in_float else None)
             for name, array in attention.items():
                 bind_input(binding, name, array)
-        self._run(binding, self._run_choices.for_logits(num_logits))
+        self._run(binding, self._run_choices.of(num_logits, stop * self._decoder.float_bytes_per_token * in_float))
         rows: npt.NDArray[Any] = logits[0]
         return rows
 
