@@ -3,7 +3,9 @@
 - What is no HTTP gets the same error object as everything else.
 - A head that never ends is refused; the parser would keep it.
 - A client that sends its head too slowly is refused, and one that reads nothing of what waits for it is cut off: either
-  would hold its connection, and the second an answer's memory, for good.
+  would hold its connection, and the second an answer's memory, for good. Cut off is first the answer: the application
+  hears of it as an error of `send`, and its last words wait behind what is unread. A client that still does not read
+  loses its connection.
 - An offer to switch protocols is declined by answering as if it had not been made (RFC 9110, section 7.8). The parser
   ends a message at such an offer, and the body would be lost: Java's own HTTP client makes one (h2c) with each POST.
 """
@@ -16,9 +18,10 @@ from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from obeaver.errors import ApiError, BadRequest, RequestTimeout
+from obeaver.errors import ApiError, BadRequest, RequestTimeout, Unavailable
 from obeaver.web import json_codec
 
 logger = logging.getLogger(__name__)
@@ -29,7 +32,42 @@ MAX_HEAD_BYTES: Final = 65_536
 SEND_BUFFER_BYTES: Final = 131_072
 """What the kernel keeps for a client; Linux takes twice of it."""
 
+_WRITE_TIMEOUT: Final = "write_timeout"
+
 _ABOUT_UPGRADES: Final = frozenset({b"upgrade", b"connection", b"http2-settings"})
+
+
+class _CutFlow(FlowControl):
+    """Flow control that can end the wait of whoever is writing with an error."""
+
+    _error: ApiError | None = None
+
+    def cut(self, error: ApiError) -> None:
+        """Let `drain` raise this, once, now or when it is called next; what is written after that does not wait."""
+        self._error = error
+        self._is_writable_event.set()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the error is still to be raised."""
+        return self._error is not None
+
+    async def drain(self) -> None:
+        """Wait until the client has read enough.
+
+        Raises:
+            ApiError: It has not.
+        """
+        await super().drain()
+        error, self._error = self._error, None
+        if error is not None:
+            super().resume_writing()
+            raise error
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._error = None
+        super().resume_writing()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -38,12 +76,13 @@ class HttpProtocol(HttpToolsProtocol):
     receive_timeout_s: ClassVar[float] = 60.0
     """From a head's first byte, or from the connection's beginning, to the head's end."""
     write_timeout_s: ClassVar[float] = 60.0
-    """For which a client may read nothing while something waits for it."""
+    """For which a client may read nothing while something waits for it; once more behind the answer's last words."""
 
     _hearers: ClassVar[tuple[Callable[[str], None], ...]] = ()
     """Hear the code of what no application hears of."""
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
+    _cut_flow: _CutFlow
     _num_head_bytes: int | None = 0
     """Bytes of the head that is being read; None within a body."""
     _is_offer = False
@@ -61,6 +100,7 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """A client is here; it has to say something."""
         super().connection_made(transport)
+        self.flow = self._cut_flow = _CutFlow(transport)
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
             # Else the kernel takes megabytes for a client that reads nothing, and its row computes on meanwhile.
@@ -76,7 +116,7 @@ class HttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read as fast as it is written to."""
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self.write_timeout_s, self._cut_off)
+        self._write_timer = self.loop.call_later(self.write_timeout_s, self._cut_answer)
 
     def resume_writing(self) -> None:
         """It has read."""
@@ -144,10 +184,20 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _cut_off(self) -> None:
-        self._write_timer = None
+    def _cut_answer(self) -> None:
         logger.warning("a client that read nothing for %g s was cut off", self.write_timeout_s)
-        self._tell("write_timeout")
+        if self.cycle is None or self.cycle.response_complete:
+            self._tell(_WRITE_TIMEOUT)
+            self._cut_connection()
+            return
+        message = f"The client read nothing for {self.write_timeout_s:g} s, so its answer was ended."
+        self._cut_flow.cut(Unavailable(message, code=_WRITE_TIMEOUT))
+        self._write_timer = self.loop.call_later(self.write_timeout_s, self._cut_connection)
+
+    def _cut_connection(self) -> None:
+        self._write_timer = None
+        if self._cut_flow.is_cut:
+            self._tell(_WRITE_TIMEOUT)
         # Not `close`, which waits until all has been read.
         self.transport.abort()
 

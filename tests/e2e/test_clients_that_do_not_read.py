@@ -114,12 +114,14 @@ async def test_who_does_not_read_stands_still_and_gets_the_same_text_when_he_doe
         assert b"data: [DONE]" in stream
 
 
-async def test_who_reads_nothing_for_too_long_is_cut_off(home: Path) -> None:
-    async with listening(home, write_timeout_s=1) as (served, port):
+async def test_who_reads_nothing_for_too_long_is_cut_off_and_finds_out_why(home: Path) -> None:
+    async with listening(home, write_timeout_s=3) as (served, port):
         with ExitStack() as stack:
             clients = [stack.enter_context(ask(port)) for _ in range(NUM_CLIENTS)]
             while await num_aborted(served) < NUM_CLIENTS:  # noqa: ASYNC110  # nobody tells of it
                 await asyncio.sleep(0.02)
             streams = await asyncio.gather(*(asyncio.to_thread(all_of, client) for client in clients))
-    assert not any(b"[DONE]" in stream for stream in streams)
+    for stream in streams:
+        last = [line for line in stream.split(b"\n") if line.startswith(b"data: {")][-1]
+        assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "write_timeout"
     assert max(map(len, streams)) < 1_000_000

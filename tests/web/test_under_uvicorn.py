@@ -39,6 +39,7 @@ class Application:
             Route("POST", "/echo", self.echo),
             Route("POST", "/endless", self.endless),
             Route("POST", "/torrent", self.torrent),
+            Route("POST", "/large", self.large),
             Route("POST", "/wait", self.wait),
         ]
         router = Router(routes, limits=BodyLimits(LIMIT, receive_timeout_s=receive_timeout_s))
@@ -59,6 +60,10 @@ class Application:
     async def torrent(self, request: Request) -> EventStream:
         await request.body()
         return EventStream(self._chunks(b"x" * 100_000, forever=False))
+
+    async def large(self, request: Request) -> Response:
+        await request.body()
+        return JSONResponse("x" * NUM_CHUNKS * 100_000)
 
     async def wait(self, request: Request) -> Response:
         await request.body()
@@ -367,6 +372,50 @@ async def test_a_client_that_reads_nothing_of_its_answer_is_cut_off(caplog: pyte
         await asyncio.wait_for(application.closed.wait(), 60)
         await asyncio.wait_for(application.in_flight.drain(60), 60)
     assert "a client that read nothing for 0.2 s was cut off" in caplog.text
+
+
+async def test_a_client_that_was_cut_off_finds_out_why_behind_what_it_had_not_read() -> None:
+    application = Application()
+    codes: list[str] = []
+    protocol = HttpProtocol.with_limits(receive_timeout_s=60, write_timeout_s=1, on_refusal=codes.append)
+    async with serve(application.app, protocol) as port, connect(port) as client:
+        await client.post("/torrent", b"{}", "Connection: close")
+        await asyncio.wait_for(application.closed.wait(), 60)
+        await asyncio.wait_for(application.in_flight.drain(60), 60)
+        answer = await asyncio.wait_for(client.reader.read(), 60)
+    events = [line for line in answer.split(b"\n") if line.startswith(b"data: ")]
+    assert json.loads(events[-1].removeprefix(b"data: "))["error"]["code"] == "write_timeout"
+    assert answer.endswith(b"\r\n0\r\n\r\n")
+    assert codes == []
+
+
+async def test_a_client_that_reads_nothing_to_the_last_loses_its_connection() -> None:
+    application = Application()
+    async with serve(application.app, IMPATIENT) as port, connect(port) as client:
+        await client.post("/torrent", b"{}", "Connection: close")
+        await asyncio.wait_for(application.closed.wait(), 60)
+        await asyncio.sleep(1)
+        answer = await asyncio.wait_for(client.reader.read(), 60)
+    assert b"write_timeout" not in answer
+
+
+async def test_an_answer_goes_on_where_the_client_reads_again_in_time() -> None:
+    application = Application()
+    protocol = HttpProtocol.with_limits(receive_timeout_s=60, write_timeout_s=10)
+    async with serve(application.app, protocol) as port, connect(port) as client:
+        await client.post("/torrent", b"{}", "Connection: close")
+        await client.head()
+        await asyncio.sleep(1)
+        answer = await asyncio.wait_for(client.reader.read(), 60)
+    assert answer.count(b"data: ") == NUM_CHUNKS
+
+
+async def test_a_whole_answer_that_nobody_reads_is_cut_off_at_once() -> None:
+    codes: asyncio.Queue[str] = asyncio.Queue()
+    protocol = HttpProtocol.with_limits(receive_timeout_s=60, write_timeout_s=0.2, on_refusal=codes.put_nowait)
+    async with serve(Application().app, protocol) as port, connect(port) as client:
+        await client.post("/large", b"{}")
+        assert await asyncio.wait_for(codes.get(), 60) == "write_timeout"
 
 
 async def test_idle_and_slow_clients_disturb_nobody() -> None:
