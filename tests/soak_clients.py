@@ -1,9 +1,11 @@
 """Careless clients against real servers, with figures: `python tests/soak_clients.py [SCALE]`, a part of `make soak`.
 
-Hostile bodies, each beside four streams that are read and a prober of `/health`; then twenty clients that read nothing.
-It fails where a body gets a wrong status, where a client that reads nothing is not cut off with its error, or where
-memory does not come back to within a tenth of what it was. How long others wait is told, and not judged: that depends
-on the machine and on who else works there. SCALE 1 sends bodies as long as the limits allow.
+Twenty clients that read nothing; then hostile bodies, each beside four streams that are read and a prober of `/health`.
+It fails where a body gets a wrong status, where a client that reads nothing is not cut off with its error or makes a
+newcomer wait longer than one that reads, or where memory does not come back to within a tenth of what it was. What a
+server keeps of prompts is left out of that, and so is what it loads at first use: each kind of body comes once before,
+in little. Other figures are told, and not judged: they depend on the machine and on who else works there. SCALE 1 sends
+bodies as long as the limits allow.
 """
 
 import asyncio
@@ -22,8 +24,10 @@ import psutil
 
 TESTS = Path(__file__).parent
 NUM_CLIENTS: Final = 20
+NUM_TIMED: Final = 200
 COMES_BACK_S: Final = 10.0
-WRITE_TIMEOUT_S: Final = 60
+WARM_UP_SCALE: Final = 0.01
+WRITE_TIMEOUT_S: Final = 120
 PATIENCE_S: Final = 900
 LONG: Final = {
     "messages": [{"role": "user", "content": "Tell a story."}],
@@ -93,15 +97,15 @@ def ask(port: int, body: dict[str, Any]) -> socket.socket:
     return client
 
 
-def read_to_the_end(client: socket.socket) -> int:
-    """How many bytes still came."""
-    num_bytes = 0
+def read_to_the_end(client: socket.socket) -> bytes:
+    """What still came."""
+    parts: list[bytes] = []
     try:
         while part := client.recv(1 << 16):
-            num_bytes += len(part)
+            parts.append(part)
     except ConnectionError:
         pass
-    return num_bytes
+    return b"".join(parts)
 
 
 def newcomer_s(port: int) -> float:
@@ -112,11 +116,21 @@ def newcomer_s(port: int) -> float:
     return time.perf_counter() - begun_s
 
 
+def tokens_per_s(port: int) -> float:
+    """The speed of one stream that is read."""
+    begun_s = time.perf_counter()
+    with ask(port, LONG | {"logprobs": False, "top_logprobs": None, "max_tokens": NUM_TIMED}) as client:
+        read_to_the_end(client)
+    return NUM_TIMED / (time.perf_counter() - begun_s)
+
+
 async def hostile_beside_bystanders(server: Server, scale: float) -> None:
     """All hostile bodies of a chat server, one after the other."""
     from support.bystanders import send, standing_by
     from support.hostile_bodies import hostile_chats
 
+    for hostile in hostile_chats():
+        await asyncio.to_thread(send, server.port, hostile, WARM_UP_SCALE)
     async with standing_by(server.port) as others:
         await asyncio.sleep(5)
         usual, before_mb = others.worst, await asyncio.to_thread(lambda: server.rss_mb)
@@ -156,23 +170,28 @@ def clients_that_do_not_read(server: Server) -> None:
     with ask(server.port, LONG) as client:
         read_to_the_end(client)
     time.sleep(5)
-    before_mb, alone_s = server.rss_mb, newcomer_s(server.port)
+    before_mb, alone_s, alone_speed = server.rss_mb, newcomer_s(server.port), tokens_per_s(server.port)
     with ExitStack() as stack:
         clients = [stack.enter_context(ask(server.port, LONG)) for _ in range(NUM_CLIENTS)]
         if not wait_until(lambda: server.metric("obeaver_sequences_paused") == NUM_CLIENTS):
             server.problems.append("not all of those who do not read stand still")
         tell(f"{NUM_CLIENTS} that read nothing stand still: {server.rss_mb - before_mb:+.0f} MB")
-        beside_s = newcomer_s(server.port)
+        beside_s, beside_speed = newcomer_s(server.port), tokens_per_s(server.port)
         if not wait_until(lambda: server.metric(r"obeaver_errors_total\{code=\"write_timeout\"\}") == NUM_CLIENTS):
             server.problems.append("not all of those who do not read were cut off")
         unread = [read_to_the_end(client) for client in clients]
-    tell(f"cut off after {WRITE_TIMEOUT_S} s; the kernels held at most {max(unread) / 1e3:.0f} kB of an answer")
+    if num_untold := sum(b'"write_timeout"' not in answer[-1000:] for answer in unread):
+        server.problems.append(f"{num_untold} of those who were cut off were not told so")
+    tell(f"cut off after {WRITE_TIMEOUT_S} s, with at most {max(map(len, unread)) / 1e3:.0f} kB of an answer unread")
     server.must_shrink_to(before_mb, "clients that read nothing")
     with reading(server, NUM_CLIENTS):
         wait_until(lambda: server.metric("vllm:num_requests_running") + server.metric("vllm:num_requests_waiting") > 15)
         among_s = newcomer_s(server.port)
     waits = f"{alone_s:.2f} s alone, {beside_s:.2f} beside those, {among_s:.2f} among {NUM_CLIENTS} that read"
     tell(f"a newcomer waits {waits}")
+    if beside_s > among_s:
+        server.problems.append("a newcomer waits longer beside those who read nothing than among those who read")
+    tell(f"a stream gets {beside_speed:.1f} tokens/s beside those, {alone_speed:.1f} alone")
 
 
 @contextmanager
