@@ -1,8 +1,9 @@
 """What rendering a stranger's template may cost.
 
 Every character that a template makes, every turn of a loop and every call is paid for, before it happens wherever one
-operation could make much out of little. There is a limit on time as well, for what is slow without making anything. Not
-stopped is a single comparison of values that are nested into each other very often.
+operation could make much out of little. There is a limit on time as well, for what is slow without making anything: on
+the thread's own, since a busy machine makes every template slow. Not stopped is a single comparison of values that are
+nested into each other very often.
 """
 
 import re
@@ -32,13 +33,13 @@ class Budget:
 
     Args:
         work: Units.
-        clock: Seconds that only go forward.
+        clock: Seconds that this thread has computed.
 
     Raises:
         SecurityError: From any method, when nothing is left.
     """
 
-    def __init__(self, work: int = MAX_WORK, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, work: int = MAX_WORK, clock: Callable[[], float] = time.thread_time) -> None:
         self._left = work
         self._clock = clock
         self._deadline = clock() + MAX_SECONDS

@@ -1,6 +1,9 @@
+import time
+
 import pytest
 from jinja2.exceptions import SecurityError
 
+from obeaver.text import chat_template_budget
 from obeaver.text.chat_template_budget import MAX_SECONDS, MAX_WORK, Budget
 
 
@@ -19,3 +22,10 @@ def test_a_rendering_that_takes_too_long_ends() -> None:
     now += 0.1
     with pytest.raises(SecurityError, match="too long"):
         budget.spend(1)
+
+
+def test_time_in_which_others_compute_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_template_budget, "MAX_SECONDS", 0.2)
+    budget = Budget()
+    time.sleep(0.3)
+    budget.spend(1)
