@@ -318,6 +318,9 @@ class FourEvenIds:
     def allowed(self) -> Mask | None:
         return np.array([token_id % 2 == 0 for token_id in range(VOCAB_SIZE)])
 
+    def forced(self) -> SequenceOf[int]:
+        return ()
+
     def accept(self, token_id: int) -> None:
         assert token_id % 2 == 0
         self._num_accepted += 1

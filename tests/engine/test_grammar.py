@@ -3,16 +3,19 @@
 import json
 import threading
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import llguidance
 import numpy as np
 import pytest
+from support.random_schemas import random_schema
 
 from obeaver.engine.grammar.grammar import (
     GrammarCompiler,
     GrammarError,
     Matcher,
+    TokenMask,
     choice_part,
     grammar_text,
     json_schema_part,
@@ -350,3 +353,56 @@ def test_a_text_that_was_compiled_holds_its_compilation_however_long_it_is(monke
     assert is_followed(compiler, held, "ab")
     assert not is_followed(compiler, held, "ac")
     assert compiled == [grammar]
+
+
+def mask_or_none(matcher: Matcher) -> TokenMask | None:
+    try:
+        return matcher.allowed()
+    except GrammarTooComplex:
+        return None
+
+
+class TestForcedText:
+    def test_the_key_that_must_come_is_told(self, compiler: GrammarCompiler) -> None:
+        schema = {"type": "object", "properties": {"name": {"type": "boolean"}}, "required": ["name"]}
+        matcher = compiler.compile(schema_grammar({**schema, "additionalProperties": False}))
+        told = "".join(VOCAB[token_id] for token_id in matcher.forced()).replace("Ġ", " ")
+        assert told == '{"name": '
+        assert matcher.allowed().sum() == 2, "the brace alone, and with the quote"
+
+    def test_where_there_is_a_choice_nothing_is_told(self, compiler: GrammarCompiler) -> None:
+        assert compiler.compile(grammar_text(choice_part(["yes", "no"]))).forced() == []
+
+    def test_asking_changes_nothing_and_what_is_told_may_come(self, compiler: GrammarCompiler) -> None:
+        num_told = 0
+        for seed in range(150):
+            random = Random(seed)
+            try:
+                grammar = schema_grammar(random_schema(random))
+                asked, left_alone = compiler.compile(grammar), compiler.compile(grammar)
+            except GrammarError:
+                continue
+            for _ in range(40):
+                told = asked.forced()
+                num_told += len(told)
+                mask, its_mask = mask_or_none(asked), mask_or_none(left_alone)
+                if mask is None or its_mask is None:
+                    assert mask is its_mask, "a grammar that leads nowhere does so whoever asks"
+                    break
+                assert np.array_equal(mask, its_mask)
+                assert not told or mask[told[0]]
+                # What is told is followed half of the time, so that it is asked for in the middle of it too.
+                choices = told[:1] if told and random.random() < 0.5 else np.flatnonzero(mask).tolist()
+                token_id = random.choice(choices)
+                for matcher in (asked, left_alone):
+                    matcher.accept(token_id)
+                if asked.finished:
+                    break
+            assert asked.finished == left_alone.finished
+        assert num_told > 1000
+
+    def test_what_is_told_can_be_said_to_its_end(self, compiler: GrammarCompiler) -> None:
+        matcher = compiler.compile(schema_grammar({"const": {"name": [True, None], "hello": "help"}}))
+        for token_id in matcher.forced():
+            matcher.accept(token_id)
+        assert matcher.finished

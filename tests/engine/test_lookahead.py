@@ -1,12 +1,22 @@
 """What is computed ahead of a lone stream: when it pays, that it changes nothing, that nothing of it is left over."""
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from support import engine_driver
-from support.fake_runner import FakeRunner
+from support.fake_runner import VOCAB_SIZE, FakeRunner
 
+from obeaver.engine.decoding.chooser import Mask
+from obeaver.engine.decoding.core import EngineCore
 from obeaver.engine.decoding.lookahead import History, best_count, price
+from obeaver.engine.decoding.sequence import Finished, FinishReason
+from obeaver.engine.decoding.sequence import Sequence as EngineSequence
+from obeaver.engine.sampling.sampled_token import SampledToken
+from obeaver.engine.sampling.sampler import Sampler
+from obeaver.engine.sampling.sampling_params import SamplingParams
 
 PROMPT = [7, 1, 2, 3, 9, 1, 2]
 FEW_WORDS: dict[str, Any] = {"logit_bias": {5: 50.0}}
@@ -67,19 +77,19 @@ def test_a_token_more_is_dearer_the_further_back_it_looks() -> None:
 @pytest.mark.parametrize("place", [0, 1000, 4000, 100_000])
 class TestBestCount:
     def test_who_is_always_right_is_followed_as_far_as_may_be(self, place: int) -> None:
-        counts = [best_count(1.0, place, limit) for limit in range(-1, 16)]
+        counts = [best_count([1.0] * limit, place) for limit in range(-1, 16)]
         assert counts == [0, 0, 1, 1, 3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15]
 
     def test_who_is_never_right_is_not_followed(self, place: int) -> None:
-        assert best_count(0.0, place, 15) == 0
+        assert best_count([0.0] * 15, place) == 0
 
     def test_the_likelier_a_guess_the_more_is_computed(self, place: int) -> None:
-        counts = [best_count(confidence / 100, place, 15) for confidence in range(101)]
+        counts = [best_count([confidence / 100] * 15, place) for confidence in range(101)]
         assert counts == sorted(counts)
 
 
 def test_where_a_token_is_dear_fewer_are_computed() -> None:
-    counts = [best_count(0.85, place, 15) for place in (0, 1000, 4000, 100_000)]
+    counts = [best_count([0.85] * 15, place) for place in (0, 1000, 4000, 100_000)]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[-1]
 
@@ -183,3 +193,97 @@ def test_a_runner_is_looked_ahead_with_where_several_tokens_at_once_are_what_dec
     told.run()
     told.check_outputs()
     assert (len(runner.decode_runs) == 29) is not decodes_ahead
+
+
+class Recital:
+    """A constraint as grammars are: a text that it all but forces, other ways to say the same, places of free choice.
+
+    Args:
+        text: Ids in order; None where every id may stand. Before a pair (2k, 2k+1) also 31 may come in place of both.
+        honest: Whether what it calls forced is what it allows.
+    """
+
+    def __init__(self, text: Sequence[int | None], honest: bool) -> None:
+        self._text = text
+        self._honest = honest
+        self._place = 0
+
+    def allowed(self) -> Mask | None:
+        mask = np.zeros(VOCAB_SIZE, bool)
+        wanted = self._text[self._place]
+        mask[slice(None) if wanted is None else [wanted]] = True
+        mask[31] = wanted is None or self._may_shorten()
+        return mask
+
+    def forced(self) -> Sequence[int]:
+        forced = list(itertools.takewhile(lambda each: each is not None, self._text[self._place :]))
+        return [each for each in forced if each is not None] if self._honest else [30] * 5
+
+    def accept(self, token_id: int) -> None:
+        is_short = token_id == 31 and self._text[self._place] is not None
+        self._place += 2 if is_short else 1
+
+    @property
+    def finished(self) -> bool:
+        return self._place >= len(self._text)
+
+    def _may_shorten(self) -> bool:
+        pair = self._text[self._place : self._place + 2]
+        return len(pair) == 2 and None not in pair and pair[0] % 2 == 0  # type: ignore[operator]
+
+
+# Words of the text are long or short, and mostly different from those before.
+RECITED = [None, 4, 5, 6, 7, 8, 9, None, None, 10, None, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, None, 24, 25]
+
+
+def recited(lookahead: int, honest: bool, seed: int, **params: Any) -> tuple[list[SampledToken], FakeRunner, int]:
+    """What a constrained sequence says, the runner that computed it, and how many of its tokens had been guessed."""
+    runner, settings = FakeRunner(), engine_driver.settings(lookahead=lookahead)
+    core = EngineCore(
+        runner, settings, make_sampler=Sampler, make_constraint=lambda params: Recital(RECITED, honest=honest)
+    )
+    core.add(EngineSequence(0, tuple(PROMPT), SamplingParams(max_tokens=40, seed=seed, num_logprobs=3, **params)))
+    said: list[SampledToken] = []
+    while core.has_work:
+        outcome = core.step()
+        said += [token for _, token in outcome.advanced]
+        for _, result in outcome.ended:
+            assert isinstance(result, Finished)
+            assert result.num_output_tokens == len(said)
+            assert result.reason is FinishReason.STOP
+    assert core.invariants() == []
+    return said, runner, core.stats().totals.lookahead_tokens
+
+
+class TestForcedText:
+    @pytest.mark.parametrize("honest", [True, False], ids=["right", "wrong"])
+    @pytest.mark.parametrize("temperature", [0.0, 1.0])
+    @pytest.mark.parametrize("seed", range(6))
+    def test_what_a_grammar_calls_forced_changes_no_token_and_no_log_probability(
+        self, seed: int, temperature: float, honest: bool
+    ) -> None:
+        plain, _, num_guessed = recited(0, honest, seed, temperature=temperature)
+        ahead, _, _ = recited(7, honest, seed, temperature=temperature)
+        assert ahead == plain
+        assert num_guessed == 0
+
+    def test_it_is_computed_in_few_runs(self) -> None:
+        # Nobody shortens, so all that is forced is what is said.
+        plain, slow, _ = recited(0, True, 1, temperature=0, logit_bias={31: -100.0})
+        ahead, _, num_guessed = recited(7, True, 1, temperature=0, logit_bias={31: -100.0})
+        assert ahead == plain
+        assert len(plain) == len(RECITED)
+        assert len(slow.decode_runs) == len(RECITED) - 1
+        assert num_guessed >= 15
+        assert len(RECITED) - 1 - num_guessed <= 10
+        assert sum(token_id is not None for token_id in RECITED) > num_guessed
+
+    def test_who_calls_forced_what_never_comes_is_soon_not_listened_to(self) -> None:
+        _, runner, num_guessed = recited(7, False, 2, temperature=0, logit_bias={30: -100.0, 31: -100.0})
+        assert num_guessed == 0
+        assert runner.num_prefilled < len(PROMPT) + 2 * len(RECITED)
+
+
+def test_what_was_said_before_is_looked_for_behind_what_is_forced() -> None:
+    assert History([1, 2, 3, 4, 5, 6, 9]).guess(3, after=[2, 3]) == [4, 5, 6]
+    assert History([1, 2, 3]).guess(2, after=[7]) == []

@@ -40,6 +40,9 @@ class Constraint(Protocol):
             GrammarTooComplex: None may, and this is no end; or nobody can say which.
         """
 
+    def forced(self) -> abc.Sequence[int]:
+        """Ids that are likely to come next because little else may; empty where nothing is."""
+
     def accept(self, token_id: int) -> None:
         """This token came.
 
@@ -71,6 +74,10 @@ class Chooser:
         self._sampler = sampler
         self._constraint = constraint
         self._mask: Mask | None = None
+
+    def forced(self) -> abc.Sequence[int]:
+        """Ids that the constraint all but leaves as the next ones."""
+        return () if self._constraint is None else self._constraint.forced()
 
     def choose(self, logits: Logits) -> Sampled:
         """The next token of the sequence; `logits` [vocab_size] stand after everything that it holds."""

@@ -300,7 +300,8 @@ class EngineCore:
     def _decode_logits(self, plan: StepPlan, batch: DecodeBatch) -> Logits:
         if self._lookahead is not None:
             if plan.is_lone_decode:
-                return self._lookahead.decode(self._scheduler.sequence(batch.sequence_ids[0]), self._slots.shape.tokens)
+                sequence = self._scheduler.sequence(batch.sequence_ids[0])
+                return self._lookahead.decode(sequence, self._slots.shape.tokens, self._chooser(sequence).forced)
             self._lookahead.forget()
         return self._runner.decode(batch.token_ids, batch.lengths)
 

@@ -1,4 +1,4 @@
-"""Computing a lone stream's next tokens before they are chosen, where its text repeats itself.
+"""Computing a lone stream's next tokens before they are chosen, where its text repeats itself or a grammar leads it.
 
 Text often says again what stands in it already: code that is edited, passages that are quoted, lists, names. So the
 tokens that followed the last occurrence of what was just said are a guess at what follows now ("prompt lookup
@@ -7,16 +7,21 @@ run over the chosen token and a few guessed ones costs little more than over the
 time is to read the weights. It gives the logits after each. The next token is chosen from the first of them, as ever;
 if it is the guessed one, the logits after it are there already.
 
+Where a grammar leaves one text alone (the keys of JSON, its punctuation, the names of tools), that text's own tokens
+are the guess. Other tokens may spell it, and a grammar allows them too, so these also are chosen and not given.
+
 Guesses decide when something is computed and never what: each token is chosen by the same sampler from the same
 logits, to the bit, in the same order of random numbers. That needs a runner whose prefill computes what its decode
 would (`RunnerInfo.decodes_ahead`). What was computed behind a wrong guess stands in the row beyond its length,
 where nobody looks, and is written over.
 
-    history of the sequence -> guess -> how much of it to compute -> logits ahead -> handed out while the guess holds
+    grammar, history -> guess -> how much of it to compute -> logits ahead -> handed out while the guess holds
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from collections.abc import Sequence as SequenceOf
+from enum import Enum
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -27,6 +32,7 @@ _MATCHES: Final = (4, 3, 2)
 """How many tokens have to be the same as before, the longest match first. One alone is seldom right."""
 
 _FIRST_CONFIDENCE: Final = 0.4
+_FIRST_FORCED_CONFIDENCE: Final = 0.9
 _LEARNING_RATE: Final = 0.15
 """Confidence follows the last dozen guesses."""
 
@@ -52,21 +58,20 @@ def price(place: int) -> float:
     return _WEIGHTS_PRICE * (1 - attention) + _ATTENTION_PRICE * attention
 
 
-def best_count(confidence: float, place: int, limit: int) -> int:
+def best_count(confidences: SequenceOf[float], place: int) -> int:
     """How many guessed tokens to compute with a chosen one, for most tokens in the time of a run of one.
 
     Attention computes four tokens of a run at a time, and those left over one by one: at place 4,000 a run of 8 takes
     less time than one of 7. So runs have two tokens or a multiple of four.
 
     Args:
-        confidence: How likely a guess is right; the n-th counts only if all before it are.
+        confidences: How likely each guess is right; the n-th counts only if all before it are.
         place: Of the chosen token.
-        limit: Most that may be computed.
     """
     dear = price(place)
     best, most = 0, 1.0
     expected = likelihood = 1.0
-    for count in range(1, limit + 1):
+    for count, confidence in enumerate(confidences, 1):
         likelihood *= confidence
         expected += likelihood
         tokens_per_time = expected / (1 + count * dear)
@@ -97,10 +102,18 @@ class History:
         self._add(token_id)
         self.num_appended += 1
 
-    def guess(self, count: int) -> list[int]:
-        """The next `count` tokens if the text goes on as it did before; empty where it says something new."""
+    def guess(self, count: int, after: SequenceOf[int] = ()) -> list[int]:
+        """The next `count` tokens if the text goes on as it did before; empty where it says something new.
+
+        Args:
+            count: How many.
+            after: What is taken for said, behind the text.
+        """
+        longest = max(_MATCHES)
+        last = [*self._ids[-longest:], *after][-longest:]
         for length in _MATCHES:
-            start = self._followers.get(tuple(self._ids[-length:])) if len(self._ids) > length else None
+            is_known = len(self._ids) + len(after) > length
+            start = self._followers.get(tuple(last[-length:])) if is_known else None
             if start is not None:
                 # A loop that is shorter than the guess goes round.
                 period = len(self._ids) - start
@@ -113,6 +126,19 @@ class History:
             if place >= length:
                 self._followers[tuple(self._ids[-length:])] = place
         self._ids.append(token_id)
+
+
+class _Source(Enum):
+    """Who has made a guess."""
+
+    HISTORY = "the text itself"
+    GRAMMAR = "a grammar"
+    NONE = "nobody: it fills a run up"
+
+
+class _Guess(NamedTuple):
+    token_id: int
+    source: _Source
 
 
 class Lookahead:
@@ -133,20 +159,21 @@ class Lookahead:
         self._longest = longest
         self._sequence: Sequence | None = None
         self._history = History()
-        self._confidence = _FIRST_CONFIDENCE
-        self._guess: list[int] = []
+        self._confidence: dict[_Source, float] = {}
+        self._guess: list[_Guess] = []
         self._ahead = _NOTHING
 
     def forget(self) -> None:
         """What was computed ahead is void: the runner has done something else since."""
         self._guess, self._ahead = [], _NOTHING
 
-    def decode(self, sequence: Sequence, room: int) -> Logits:
+    def decode(self, sequence: Sequence, room: int, forced: Callable[[], SequenceOf[int]] = tuple) -> Logits:
         """The logits after the sequence's last token.
 
         Args:
             sequence: In row 0; all of its tokens but the last are computed.
             room: Places for tokens in the row.
+            forced: Tells the tokens that a grammar makes likely, where one does.
 
         Returns:
             [1, vocab_size]. Valid until the next call of the runner.
@@ -160,14 +187,14 @@ class Lookahead:
         if len(self._ahead) > 0:
             self.num_kept += 1
         else:
-            self._compute(sequence, room)
+            self._compute(sequence, room, forced())
         logits, self._ahead = self._ahead[:1], self._ahead[1:]
         return logits
 
     def _begin(self, sequence: Sequence) -> None:
         self._sequence = sequence
         self._history = History(sequence.prompt_ids[-_REACH:])
-        self._confidence = _FIRST_CONFIDENCE
+        self._confidence = {_Source.HISTORY: _FIRST_CONFIDENCE, _Source.GRAMMAR: _FIRST_FORCED_CONFIDENCE}
         self.forget()
 
     def _catch_up(self, sequence: Sequence) -> None:
@@ -180,18 +207,30 @@ class Lookahead:
         """Compare a token with the one that was guessed, whether or not anything was computed for it."""
         if not self._guess:
             return
-        was_right = self._guess.pop(0) == token_id
-        self._confidence += _LEARNING_RATE * (was_right - self._confidence)
+        guess = self._guess.pop(0)
+        was_right = guess.token_id == token_id
+        if guess.source is not _Source.NONE:
+            self._confidence[guess.source] += _LEARNING_RATE * (was_right - self._confidence[guess.source])
         if not was_right:
             self.forget()
 
-    def _compute(self, sequence: Sequence, room: int) -> None:
+    def _compute(self, sequence: Sequence, room: int, forced: SequenceOf[int]) -> None:
         place, token_id = sequence.num_computed, sequence.output_ids[-1]
         left = min(room - place, sequence.params.max_tokens - len(sequence.output_ids)) - 1
-        self._guess = self._history.guess(self._longest)
-        draft = self._guess[: best_count(self._confidence, place, min(left, len(self._guess)))]
+        self._guess = self._guessed(forced[: self._longest])
+        confidences = [self._confidence.get(guess.source, 0.0) for guess in self._guess[: max(left, 0)]]
+        draft = [guess.token_id for guess in self._guess[: best_count(confidences, place)]]
         if draft:
             self.num_guessed += len(draft)
             self._ahead = self._runner.prefill_with_logits(0, [token_id, *draft], place, decoded=True)
         else:
             self._ahead = self._runner.decode([token_id], [place])
+
+    def _guessed(self, forced: SequenceOf[int]) -> list[_Guess]:
+        """What the grammar says, what was said before behind that, and anything to make runs of whole fours."""
+        guess = [_Guess(token_id, _Source.GRAMMAR) for token_id in forced]
+        said = self._history.guess(self._longest - len(forced), forced)
+        guess += [_Guess(token_id, _Source.HISTORY) for token_id in said]
+        if guess:
+            guess += [_Guess(guess[-1].token_id, _Source.NONE)] * (self._longest - len(guess))
+        return guess

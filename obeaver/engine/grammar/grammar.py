@@ -187,6 +187,17 @@ class Matcher:
         self._matcher.consume_token(token_id)
         self._must_stand()
 
+    def forced(self) -> list[int]:
+        """Tokens of the text that alone can follow, as the tokenizer would cut it; empty where there is a choice.
+
+        Other tokens may spell the same text, and `allowed` allows those too: this is what is likely to come, and binds
+        nobody. It is found out on a copy, so that no limit of the library's is met earlier than without.
+        """
+        ahead = self._matcher.deep_copy()
+        ahead.compute_ff_bytes()
+        token_ids: list[int] = ahead.compute_ff_tokens()
+        return [] if ahead.is_error() else token_ids
+
     @property
     def finished(self) -> bool:
         """Whether nothing but an end id can follow, or one has come."""
