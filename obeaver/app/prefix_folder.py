@@ -1,23 +1,28 @@
 """The prefix cache's folder on the disk: what decides that keys and values computed then are those computed now.
 
-Whoever computes the same tokens with the same weights, graph, format, runtime, threads and kind of processor gets the
-same keys and values, to the bit. All of this goes into one digest, so that what was computed otherwise has other
-names, and is never found.
+Whoever computes the same tokens with the same weights, graph, format, runtime, threads and kind of processor, driven by
+the same code, gets the same keys and values, to the bit. All of this goes into one digest, so that what was computed
+otherwise has other names, and is never found.
 """
 
 import hashlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from obeaver.app.memory import MB
 from obeaver.config import Settings
+from obeaver.engine import runners, sessions
 from obeaver.engine.prefix_disk.prefix_disk import PrefixDisk
 from obeaver.engine.runners.runner import RunnerInfo
 from obeaver.processor import description
 
 _WORDS: Final = frozenset({".json", ".jinja", ".txt", ".md", ".model"})
 """Files that decide what a text becomes, and not what its tokens become."""
+
+_CODE: Final = tuple(Path(room.__file__).parent for room in (runners, sessions) if room.__file__)
+"""What prepares graphs and runs them. A number for its version would have to be remembered with each change."""
 
 _MAX_UNWRITTEN_SHARE: Final = 4
 """One part in so many of the prefix cache's memory may wait to be written."""
@@ -48,25 +53,27 @@ def open_prefix_disk(settings: Settings, model: Path, info: RunnerInfo, prefix_b
     )
 
 
-def kv_origin(model: Path, info: RunnerInfo) -> bytes:
+def kv_origin(model: Path, info: RunnerInfo, code: Iterable[Path] = _CODE) -> bytes:
     """Digest of all that keys and values depend on beside the tokens.
 
     Args:
         model: The model's folder.
         info: What runs it; its label names runtime, provider, threads and format.
+        code: Folders of the code that does.
 
     Raises:
         OSError: The model cannot be read.
     """
     whole = hashlib.blake2b(digest_size=32)
-    for part in (info.label, repr(info.kv_layout), description(), *_contents(model)):
+    sources = itertools.chain.from_iterable(_contents(folder, "*.py") for folder in code)
+    for part in (info.label, repr(info.kv_layout), description(), *sources, *_contents(model)):
         whole.update(hashlib.blake2b(part.encode()).digest())
     return whole.digest()
 
 
-def _contents(model: Path) -> Iterator[str]:
+def _contents(folder: Path, pattern: str = "*") -> Iterator[str]:
     """Name and digest of each file that takes part in computing."""
-    for path in sorted(path for path in model.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob(pattern) if path.is_file()):
         if path.suffix not in _WORDS:
             with path.open("rb") as file:
-                yield f"{path.relative_to(model).as_posix()} {hashlib.file_digest(file, 'blake2b').hexdigest()}"
+                yield f"{path.relative_to(folder).as_posix()} {hashlib.file_digest(file, 'blake2b').hexdigest()}"

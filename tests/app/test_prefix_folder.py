@@ -37,6 +37,16 @@ def test_another_runtime_or_layout_is_another_origin(model: Path) -> None:
     assert len({kv_origin(model, info) for info in (INFO, *others)}) == 3
 
 
+def test_other_code_that_runs_it_is_another_origin(model: Path, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    origins = {kv_origin(model, INFO)}
+    for text in ("a = 1", "a = 2"):
+        (code / "runner.py").write_text(text)
+        origins.add(kv_origin(model, INFO, [code]))
+    assert len(origins) == 3
+
+
 def test_a_file_more_is_another_origin(model: Path) -> None:
     before = kv_origin(model, INFO)
     (model / "weights.bin").write_bytes(b"")

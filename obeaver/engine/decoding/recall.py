@@ -90,7 +90,7 @@ class Recall:
         """The beginning that the disk has, if that is a block more than what is known; else nothing."""
         if sequence.params.num_prompt_logprobs is not None:
             return ()
-        # The last token is always computed, for its logits.
-        num_stored = self._disk.num_known(sequence.fill_ids[: min(len(sequence.fill_ids) - 1, self._prefix.max_tokens)])
+        wanted = self._scheduler.wanted(sequence)[: self._prefix.max_tokens]
+        num_stored = self._disk.num_known(wanted)
         num_gained = num_stored - self._scheduler.num_known(sequence)
-        return sequence.fill_ids[:num_stored] if num_gained >= BLOCK_TOKENS else ()
+        return wanted[:num_stored] if num_gained >= BLOCK_TOKENS else ()

@@ -162,6 +162,11 @@ class Scheduler:
         """A sequence may start; one that is not held, or gone, is passed over."""
         self._held.discard(sequence_id)
 
+    def wanted(self, sequence: Sequence) -> tuple[int, ...]:
+        """The tokens whose keys and values may come from elsewhere."""
+        end = len(sequence.fill_ids) if self._match_outputs else sequence.num_prompt
+        return sequence.fill_ids[: min(end, len(sequence.fill_ids) - 1)]
+
     def num_known(self, sequence: Sequence) -> int:
         """Tokens at the beginning of a waiting sequence that need no computing."""
         source = self._known_prefix(sequence, self._slots.owners())
@@ -263,7 +268,7 @@ class Scheduler:
         """The longest prefix that can be copied; the last prompt token is never part of it."""
         if self._prefix is None or sequence.params.num_prompt_logprobs is not None:
             return None
-        wanted = self._wanted(sequence)
+        wanted = self.wanted(sequence)
         stored = self._prefix.match(wanted)
         lengths = [common_prefix(self.storable(other), wanted) for other in layout]
         longest = max(lengths, default=0)
@@ -272,16 +277,11 @@ class Scheduler:
             best = RowPrefix(lengths.index(longest), longest)
         return best if best.num_tokens >= MIN_PREFIX else None
 
-    def _wanted(self, sequence: Sequence) -> tuple[int, ...]:
-        """The tokens whose keys and values may come from elsewhere."""
-        end = len(sequence.fill_ids) if self._match_outputs else sequence.num_prompt
-        return sequence.fill_ids[: min(end, len(sequence.fill_ids) - 1)]
-
     def _gains(self, sequence: Sequence, known: int, chunks: list[PrefillChunk]) -> bool:
         """Whether waiting for this plan's prompts would save the sequence enough."""
         if self._prefix is None or sequence.params.num_prompt_logprobs is not None:
             return False
-        wanted = self._wanted(sequence)
+        wanted = self.wanted(sequence)
         coming = (common_prefix(self._by_id[c.sequence_id].fill_ids[: c.stop], wanted) for c in chunks)
         return max(coming, default=0) - known >= MIN_GAIN
 
