@@ -253,3 +253,10 @@ def test_items_of_a_lazy_array_are_made_when_they_are_written_and_not_kept() -> 
     lazy = LazyArray(range(100), make)
     assert made == []
     assert decode(encode_in_turns({"content": lazy})) == {"content": [{"number": number} for number in range(100)]}
+
+
+def test_an_object_of_very_many_members_is_read_as_any_other() -> None:
+    members: dict[str, Any] = {f"name{number}": number for number in range(60_000)} | {"first": {"inner": []}}
+    doubled = json.dumps(members)[:-1] + ', "name7": "last", "first": 1}'
+    assert decode(json.dumps(members).encode()) == members
+    assert decode(doubled.encode()) == members | {"name7": "last", "first": 1}
