@@ -36,33 +36,39 @@ _GREATEST_FACTOR: Final = 1e3
 
 
 class ActivationRanges:
-    """Collects how large each channel of the inputs of a layer's matrices, and of the head's, becomes."""
+    """Collects how large each channel of the inputs of a layer's matrices, and of the head's, becomes.
 
-    def __init__(self) -> None:
-        self._highest: dict[str, FloatArray] = {}
-        self._squares: dict[str, FloatArray] = {}
+    Each text has its own place here, so that texts can be taken in beside each other and the sums stay the same.
+    """
 
-    def add(self, matrix: str, inputs: FloatArray) -> None:
-        """Take in the inputs [batch, tokens, columns] of a matrix, such as `blk.3.ffn_down`."""
+    def __init__(self, num_texts: int) -> None:
+        self._highest: list[dict[str, FloatArray]] = [{} for _ in range(num_texts)]
+        self._squares: list[dict[str, FloatArray]] = [{} for _ in range(num_texts)]
+
+    def add(self, text: int, matrix: str, inputs: FloatArray) -> None:
+        """Take in a text's inputs [1, tokens, columns] of a matrix, such as `blk.3.ffn_down`."""
         rows = inputs.reshape(-1, inputs.shape[-1])
-        highest, squares = largest(rows, axis=0), np.einsum("ij,ij->j", rows, rows)
-        seen = self._highest.get(matrix)
-        self._highest[matrix] = highest if seen is None else np.maximum(seen, highest)
-        self._squares[matrix] = squares if seen is None else self._squares[matrix] + squares
+        self._highest[text][matrix] = largest(rows, axis=0)
+        self._squares[text][matrix] = np.einsum("ij,ij->j", rows, rows)
 
     def factors(self, matrix: str, columns: FloatArray) -> FloatArray:
         """What to multiply a matrix's columns by, given their largest absolute values."""
-        return _centred(_positive(self._highest[matrix]) ** _BALANCE / _positive(columns) ** (1 - _BALANCE))
+        highest = np.max([of_text[matrix] for of_text in self._highest], axis=0)
+        return _centred(_positive(highest) ** _BALANCE / _positive(columns) ** (1 - _BALANCE))
 
     def few_bits_factors(self, matrix: str) -> FloatArray:
         """The same for a matrix of few bits."""
-        return _centred(_positive(self._squares[matrix]) ** (_FEW_BITS_BALANCE / 2))
+        return _centred(_positive(self._all_squares(matrix)) ** (_FEW_BITS_BALANCE / 2))
 
     def importance(self, matrix: str) -> FloatArray:
         """The mean square of each channel, in terms of the mean of all."""
-        squares = self._squares[matrix]
+        squares = self._all_squares(matrix)
         relative: FloatArray = squares / _positive(squares.mean()) + _LEAST_IMPORTANCE
         return relative
+
+    def _all_squares(self, matrix: str) -> FloatArray:
+        squares: FloatArray = np.sum([of_text[matrix] for of_text in self._squares], axis=0)
+        return squares
 
 
 RangesOf = Callable[[str], ActivationRanges]

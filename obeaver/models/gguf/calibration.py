@@ -28,8 +28,8 @@ class Calibration:
 
     def __init__(self, weights: HeldWeights, texts: Sequence[Sequence[int]], evaluation: Sequence[int] = ()) -> None:
         self._weights = weights
-        self._cache = KvRanges(weights.model)
-        self._activations = ActivationRanges()
+        self._cache = KvRanges(weights.model, len(texts))
+        self._activations = ActivationRanges(len(texts))
         self._num_texts = len(texts)
         self._layers = StreamedLayers(
             weights.model,
@@ -62,8 +62,8 @@ class Calibration:
 
     def _on_keys_and_values(self, text: int, layer: int, keys: FloatArray, values: FloatArray) -> None:
         if text < self._num_texts:
-            self._cache.add(layer, keys, values)
+            self._cache.add(layer, text, keys, values)
 
     def _on_inputs(self, text: int, matrix: str, inputs: FloatArray) -> None:
         if text < self._num_texts:
-            self._activations.add(matrix, inputs)
+            self._activations.add(text, matrix, inputs)

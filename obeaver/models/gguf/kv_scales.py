@@ -21,17 +21,17 @@ _SMALLEST: Final = 1e-6
 
 
 class KvRanges:
-    """Collects the largest absolute value of each channel."""
+    """Collects the largest absolute value of each channel, of several texts beside each other."""
 
-    def __init__(self, model: Architecture) -> None:
-        shape = (model.num_layers, 1, model.num_kv_heads, 1, model.head_width)
+    def __init__(self, model: Architecture, num_texts: int) -> None:
+        shape = (model.num_layers, num_texts, model.num_kv_heads, 1, model.head_width)
         self._keys = np.zeros(shape, np.float32)
         self._values = np.zeros(shape, np.float32)
 
-    def add(self, layer: int, keys: FloatArray, values: FloatArray) -> None:
-        """Take in keys and values [batch, num_kv_heads, tokens, head_dim] of one layer."""
-        for seen, new in ((self._keys[layer], keys), (self._values[layer], values)):
-            np.maximum(seen, np.abs(new).max(axis=(0, 2), keepdims=True), out=seen)
+    def add(self, layer: int, text: int, keys: FloatArray, values: FloatArray) -> None:
+        """Take in a text's keys and values [1, num_kv_heads, tokens, head_dim] of one layer."""
+        self._keys[layer, text] = np.abs(keys[0]).max(axis=1, keepdims=True)
+        self._values[layer, text] = np.abs(values[0]).max(axis=1, keepdims=True)
 
     def scales(self, layer: int) -> KvScales:
         """Of one layer."""
@@ -39,5 +39,7 @@ class KvRanges:
 
 
 def _scale(highest: FloatArray) -> FloatArray:
-    scale: FloatArray = np.maximum(highest * np.float32(_MARGIN / _TOP), np.float32(_SMALLEST))
+    """Of the highest values [texts, num_kv_heads, 1, head_dim]."""
+    steps = highest.max(axis=0, keepdims=True) * np.float32(_MARGIN / _TOP)
+    scale: FloatArray = np.maximum(steps, np.float32(_SMALLEST))
     return scale

@@ -1,9 +1,11 @@
 """The model in float32, one layer in memory at a time: what calibration and the measuring of an import run.
 
 One graph of a single layer is loaded once for each kind of layer, with its weights as inputs, and fed each such layer's
-weights in turn. So a model runs in full precision in the memory of one layer, and nothing is written.
+weights in turn. So a model runs in full precision in the memory of one layer, and nothing is written. Texts run beside
+each other, which shares the cores better than the threads of one run can.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,11 +29,12 @@ from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
 from obeaver.threads import default_threads
 
 OnKeysAndValues = Callable[[int, int, FloatArray, FloatArray], None]
-"""Called with a text's number, a layer, and keys (after RoPE) and values, each [1, num_kv_heads, tokens, head_dim]."""
+"""Called with a text's number, a layer, and keys (after RoPE) and values, each [1, num_kv_heads, tokens, head_dim]; for
+several texts at once, in threads of their own."""
 
 OnInputs = Callable[[int, str, FloatArray], None]
 """Called with a text's number, the name of a matrix, and its input [1, tokens, columns]; of matrices that share an
-input, with the first."""
+input, with the first. For several texts at once, in threads of their own."""
 
 _HIDDEN: Final = "hidden"
 _OUTPUTS: Final = (f"{_HIDDEN}.out", "present.0.key", "present.0.value")
@@ -66,7 +69,9 @@ class StreamedLayers:
         self.num_run = 0
         self._model = model
         self._weights = weights
-        self._sessions = _LayerSessions(model, weights, max(map(len, texts)))
+        at_once = min(len(texts), weights.workers.num_threads)
+        threads = max(1, default_threads() // at_once)
+        self._sessions = _LayerSessions(model, weights, max(map(len, texts)), threads)
         self._on_keys_and_values = on_keys_and_values
         self._on_inputs = on_inputs
 
@@ -85,7 +90,9 @@ class StreamedLayers:
         fed = {"past_key_values.0.key": empty, "past_key_values.0.value": empty, **parameters.feed(layer)}
         readers = parameters.first_readers if self._on_inputs is not None else {}
         names = [x for x in readers if x != _HIDDEN]
-        for number, before in enumerate(self.hidden):
+
+        def run(number: int) -> None:
+            before = self.hidden[number]
             inputs = {_HIDDEN: before, "attention_mask": np.ones((1, before.shape[1]), np.int64), **fed}
             self.hidden[number], keys, values, *seen = session.run([*_OUTPUTS, *names], inputs)
             if self._on_inputs is not None:
@@ -94,6 +101,9 @@ class StreamedLayers:
                         self._on_inputs(number, parameters.of_layer(readers[x], layer), found)
             if self._on_keys_and_values is not None:
                 self._on_keys_and_values(number, layer, keys, values)
+
+        longest_first = sorted(range(len(self.hidden)), key=lambda number: -self.hidden[number].shape[1])
+        deque(self._weights.workers.map(run, longest_first), maxlen=0)
 
 
 def run_layers(
@@ -121,7 +131,7 @@ def head_logits(model: Architecture, weights: Weights, hidden: FloatArray) -> It
     nodes, parameters = Nodes(), _FedParameters(weights)
     head(model, nodes, parameters, Norms(model, nodes, parameters).norm("output_norm", _HIDDEN))
     outputs = [declare(LOGITS, TensorProto.FLOAT, ["batch", "tokens", model.vocab_size])]
-    session = _session(nodes, parameters, [_declared_hidden(_HIDDEN, model)], outputs)
+    session = _session(nodes, parameters, [_declared_hidden(_HIDDEN, model)], outputs, default_threads())
     fed = parameters.feed(0)
     for start in range(0, hidden.shape[1], CHUNK):
         yield session.run([LOGITS], {_HIDDEN: hidden[:, start : start + CHUNK], **fed})[0][0]
@@ -264,19 +274,23 @@ def _normed(model: Architecture, weights: Weights, hidden: FloatArray) -> FloatA
 class _LayerSessions:
     """Graphs of one layer between hidden states and hidden states, one for each kind of layer."""
 
-    def __init__(self, model: Architecture, weights: Weights, num_positions: int) -> None:
+    def __init__(self, model: Architecture, weights: Weights, num_positions: int, num_threads: int) -> None:
         self._model = replace(model, context_length=num_positions)
         self._weights = weights
+        self._num_threads = num_threads
         self._sessions: dict[LayerKind, tuple[ort.InferenceSession, _FedParameters]] = {}
 
     def of(self, kind: LayerKind) -> tuple[ort.InferenceSession, _FedParameters]:
         """The graph of a kind of layer, and what to feed it."""
         if kind not in self._sessions:
-            self._sessions[kind] = _layer_session(self._model, self._weights, self._model.layers.index(kind))
+            index = self._model.layers.index(kind)
+            self._sessions[kind] = _layer_session(self._model, self._weights, index, self._num_threads)
         return self._sessions[kind]
 
 
-def _layer_session(model: Architecture, weights: Weights, index: int) -> tuple[ort.InferenceSession, _FedParameters]:
+def _layer_session(
+    model: Architecture, weights: Weights, index: int, num_threads: int
+) -> tuple[ort.InferenceSession, _FedParameters]:
     """A graph of one layer alone."""
     nodes, parameters = Nodes(), _FedParameters(weights, index)
     rope = model.layers[index].rope
@@ -292,7 +306,7 @@ def _layer_session(model: Architecture, weights: Weights, index: int) -> tuple[o
     read = [x for x in parameters.first_readers if x != _HIDDEN]
     seen = [declare(x, TensorProto.FLOAT, ["batch", "tokens", f"columns of {x}"]) for x in read]
     outputs = [_declared_hidden(f"{_HIDDEN}.out", model), *present, *seen]
-    return _session(nodes, parameters, inputs, outputs), parameters
+    return _session(nodes, parameters, inputs, outputs, num_threads), parameters
 
 
 def _session(
@@ -300,12 +314,13 @@ def _session(
     parameters: _FedParameters,
     inputs: Sequence[ValueInfoProto],
     outputs: Sequence[ValueInfoProto],
+    num_threads: int,
 ) -> ort.InferenceSession:
     constants = [numpy_helper.from_array(values, name) for name, values in parameters.constants.items()]
     graph = as_model(nodes, [*inputs, *parameters.declared()], outputs, constants)
     options = ort.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = default_threads()
+    options.intra_op_num_threads = num_threads
     options.enable_cpu_mem_arena = False  # it would keep the largest layer's buffers until the end
     return ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 

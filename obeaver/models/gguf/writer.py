@@ -1,6 +1,7 @@
 """Writes an ONNX model whose tensors lie in a data file beside it, one after the other, never all in memory."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -20,11 +21,18 @@ Array = npt.NDArray[np.generic]
 
 
 class TensorWriter:
-    """Collects initializers: small ones inside the graph, large ones in `model.onnx.data`."""
+    """Collects initializers: small ones inside the graph, large ones in `model.onnx.data`.
+
+    A thread of its own writes, so that the next array can be made meanwhile. What it could not write is told with the
+    next array, or at the end of the `with` block.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.tensors: list[TensorProto] = []
         self._file: BinaryIO = (folder / DATA_FILE).open("wb")
+        self._end = 0
+        self._thread = ThreadPoolExecutor(1, "write")
+        self._writing: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -32,23 +40,33 @@ class TensorWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            if kind is None:
+                self._wait()
+        finally:
+            self._thread.shutdown()
+            self._file.close()
 
     def add(self, name: str, array: Array) -> str:
-        """Store one array; returns its name."""
+        """Store one array, which must stay as it is; returns its name."""
+        array = np.ascontiguousarray(array)
         if array.nbytes < _SMALL:
-            self.tensors.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+            self.tensors.append(onnx.numpy_helper.from_array(array, name))
             return name
-        return self.add_chunks(name, array.dtype, array.shape, [array])
+        start = self._begin()
+        self._write(array)
+        return self._stored(name, array.dtype, array.shape, start)
 
     def add_chunks(self, name: str, dtype: npt.DTypeLike, shape: Sequence[int], chunks: Iterable[Array]) -> str:
-        """Store an array that comes in pieces along its first dimension; returns its name."""
-        self._file.seek(-(-self._file.tell() // _PAGE) * _PAGE)
-        start = self._file.tell()
+        """Store an array that comes in pieces along its first dimension; returns its name.
+
+        A piece must stay as it is until the next one is given.
+        """
+        start = self._begin()
         for chunk in chunks:
-            self._file.write(np.ascontiguousarray(chunk).data)
-        self.tensors.append(_external(name, dtype, shape, start, self._file.tell() - start))
-        return name
+            self._write(np.ascontiguousarray(chunk))
+        self._wait()
+        return self._stored(name, dtype, shape, start)
 
     def add_view(self, name: str, of: str, shape: Sequence[int]) -> str:
         """Another tensor over the same bytes as the stored tensor `of`; returns its name."""
@@ -58,6 +76,30 @@ class TensorWriter:
         view.name = name
         view.dims[:] = shape
         self.tensors.append(view)
+        return name
+
+    def _begin(self) -> int:
+        """Where the next array starts."""
+        self._end = -(-self._end // _PAGE) * _PAGE
+        return self._end
+
+    def _write(self, array: Array) -> None:
+        # One array at a time, so that no more than two are in memory.
+        self._wait()
+        self._writing = self._thread.submit(self._put, self._end, array)
+        self._end += array.nbytes
+
+    def _put(self, start: int, array: Array) -> None:
+        self._file.seek(start)
+        self._file.write(array.data)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _stored(self, name: str, dtype: npt.DTypeLike, shape: Sequence[int], start: int) -> str:
+        self.tensors.append(_external(name, dtype, shape, start, self._end - start))
         return name
 
 

@@ -17,10 +17,10 @@ TEXT = [int(n) for n in np.random.default_rng(9).integers(0, 261, 60)]
 
 def ranges_of(weights: Weights) -> ActivationRanges:
     """What the text's activations reach, with one channel of each matrix's input made far larger than it is."""
-    ranges = ActivationRanges()
+    ranges = ActivationRanges(1)
 
-    def on_inputs(_: int, matrix: str, inputs: FloatArray) -> None:
-        ranges.add(matrix, inputs * np.where(np.arange(inputs.shape[-1]) == 3, 40, 1))
+    def on_inputs(text: int, matrix: str, inputs: FloatArray) -> None:
+        ranges.add(text, matrix, inputs * np.where(np.arange(inputs.shape[-1]) == 3, 40, 1))
 
     run_layers(weights.model, weights, [TEXT], on_inputs=on_inputs)
     return ranges
@@ -89,14 +89,14 @@ def same_matrix(weights: Weights, others: Weights, part: str) -> bool:
 
 
 def test_a_channel_far_larger_than_the_rest_is_brought_nearer() -> None:
-    ranges = ActivationRanges()
-    ranges.add("m", np.array([[[1.0, -100.0, 2.0]], [[0.5, 3.0, -4.0]]], np.float32))
+    ranges = ActivationRanges(1)
+    ranges.add(0, "m", np.array([[[1.0, -100.0, 2.0]], [[0.5, 3.0, -4.0]]], np.float32))
     factors = ranges.factors("m", np.ones(3, np.float32))
     assert np.allclose(factors[1] / factors[0], 100**0.5, rtol=0.3)
     assert np.isclose(np.log(factors).mean(), 0, atol=1e-6)
 
 
 def test_a_channel_that_was_never_used_gets_a_bounded_factor() -> None:
-    ranges = ActivationRanges()
-    ranges.add("m", np.zeros((1, 1, 4), np.float32))
+    ranges = ActivationRanges(1)
+    ranges.add(0, "m", np.zeros((1, 1, 4), np.float32))
     assert np.isfinite(ranges.factors("m", np.array([0, 1, 1e9, 1e-30], np.float32))).all()

@@ -169,12 +169,13 @@ def test_one_thread_or_several_import_the_same(
     import_tiny: ImportTiny, monkeypatch: pytest.MonkeyPatch, tiny: TinyGguf, weights: str
 ) -> None:
     data = []
-    for threads in (1, 3):
-        monkeypatch.setattr("obeaver.models.gguf.importer.default_threads", lambda threads=threads: threads)
+    for threads in (1, 2, 5):
+        for module in ("importer", "streamed"):
+            monkeypatch.setattr(f"obeaver.models.gguf.{module}.default_threads", lambda threads=threads: threads)
         folder = import_tiny(tiny, weights=weights, kv="int8")
         data.append([(folder / name).read_bytes() for name in ("model.onnx", "model.onnx.data")])
         shutil.rmtree(folder)
-    assert data[0] == data[1]
+    assert data[0] == data[1] == data[2]
 
 
 @pytest.mark.parametrize(
@@ -243,3 +244,13 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     source = TinyGguf().write(tmp_path / "source.gguf")
     with pytest.raises(ModelError, match="cannot be written: No such file or directory"):
         import_gguf(source, tmp_path / "gone", weights="fp32", kv="float32", name="x", progress=SilentProgress())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("weights", ["int8", "int4", "fp32"])
+def test_a_full_disk_is_said(tmp_path: Path, weights: str) -> None:
+    source, folder = TinyGguf().write(tmp_path / "source.gguf"), tmp_path / "folder"
+    folder.mkdir()
+    (folder / "model.onnx.data").symlink_to("/dev/full")
+    with pytest.raises(ModelError, match="cannot be written: No space left on device"):
+        import_gguf(source, folder, weights=weights, kv="int8", name="x", progress=SilentProgress())
