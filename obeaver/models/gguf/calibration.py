@@ -1,4 +1,4 @@
-"""What an import learns from running the model: scales of an int8 KV cache, and how large activations become.
+"""What an import learns from running the model: scales of an int8 KV cache, and what activations are like.
 
 Layers are run when something of them is first asked for. So a layer is run and stored before the next one is read, and
 its weights are dequantised once for both.
@@ -7,7 +7,7 @@ its weights are dequantised once for both.
 from collections.abc import Sequence
 from typing import Final
 
-from obeaver.models.gguf.activations import ActivationRanges
+from obeaver.models.gguf.activations import Activations
 from obeaver.models.gguf.graph import KvScales
 from obeaver.models.gguf.kv_scales import KvRanges
 from obeaver.models.gguf.reader import FloatArray
@@ -29,7 +29,7 @@ class Calibration:
     def __init__(self, weights: HeldWeights, texts: Sequence[Sequence[int]], evaluation: Sequence[int] = ()) -> None:
         self._weights = weights
         self._cache = KvRanges(weights.model, len(texts))
-        self._activations = ActivationRanges(len(texts))
+        self._activations = Activations(len(texts))
         self._num_texts = len(texts)
         self._layers = StreamedLayers(
             weights.model,
@@ -44,8 +44,8 @@ class Calibration:
         self._reach(layer)
         return self._cache.scales(layer)
 
-    def ranges_of(self, place: str) -> ActivationRanges:
-        """How large activations become in a layer, such as `blk.3`, or before the head."""
+    def activations_of(self, place: str) -> Activations:
+        """What was seen in a layer, such as `blk.3`, or before the head; until the next layer is asked for."""
         last = self._weights.model.num_layers
         self._reach(int(place.removeprefix(_LAYER)) if place.startswith(_LAYER) else last)
         return self._activations
@@ -58,6 +58,7 @@ class Calibration:
     def _reach(self, layer: int) -> None:
         while self._layers.num_run <= layer:
             self._weights.let_go()
+            self._activations.forget()
             self._layers.run_next()
 
     def _on_keys_and_values(self, text: int, layer: int, keys: FloatArray, values: FloatArray) -> None:

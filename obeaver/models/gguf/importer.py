@@ -35,7 +35,7 @@ from obeaver.models.sample_text import CALIBRATION, EVALUATION, sample_ids
 from obeaver.threads import default_threads
 
 # By measurement on the default model: rows of int8 against symmetric blocks of 64 decode as fast with one stream, 1.6
-# times as fast with 8 or 16, and prefill 1.6 times as fast, at a mean KL of 0.014 against 0.008 (int8 cache included).
+# times as fast with 8 or 16, and prefill 1.6 times as fast, at a mean KL of 0.012 against 0.008 (int8 cache included).
 # Of all matrices, rows cost most in the first layer's down projection, whose input has a few very large values: by
 # itself 0.5 % of perplexity.
 # Beside weights of 4 bits, the projections to attention's values stand in int8: 3 % of the layers' weights, which take
@@ -180,7 +180,7 @@ def _to_store(job: _Import, calibration: Calibration | None) -> Weights:
     if calibration is None or not (job.formats.has_rows or job.formats.has_few_bits):
         return job.weights
     even = FewBitWeights if job.formats.has_few_bits else SmoothWeights
-    return even(job.weights, calibration.ranges_of)
+    return even(job.weights, calibration.activations_of)
 
 
 def _measure(job: _Import, hidden: FloatArray, evaluation: Sequence[int]) -> Fidelity:
