@@ -2,7 +2,7 @@
 
 One graph of a single layer is loaded once for each kind of layer, with its weights as inputs, and fed each such layer's
 weights in turn. So a model runs in full precision in the memory of one layer, and nothing is written. Texts run beside
-each other, which shares the cores better than the threads of one run can.
+each other, one to a core.
 """
 
 from collections import deque
