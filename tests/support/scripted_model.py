@@ -110,11 +110,11 @@ def _tokenizer(plain: Iterable[str] = ()) -> dict[str, object]:
         "pre_tokenizer": byte_level,
         "post_processor": None,
         "decoder": byte_level,
-        "model": {"type": "BPE", "vocab": {char: byte for byte, char in _byte_chars().items()}, "merges": []},
+        "model": {"type": "BPE", "vocab": {char: byte for byte, char in byte_chars().items()}, "merges": []},
     }
 
 
-def _byte_chars() -> dict[int, str]:
+def byte_chars() -> dict[int, str]:
     """GPT-2's printable stand-in for every byte."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]

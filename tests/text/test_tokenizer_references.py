@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.official_tokenizers import byte_level_gguf, official_tokenizer, read_definition, sentencepiece_gguf
+from support.official_tokenizers import (
+    byte_level_gguf,
+    official_tokenizer,
+    packaged_file,
+    read_definition,
+    sentencepiece_gguf,
+    tekken_gguf,
+)
 from tokenizers import Tokenizer as Reference
 
 from obeaver.models.gguf.vocabulary import write_tokenizer
@@ -68,3 +75,16 @@ def test_an_imported_vocabulary_has_the_ids_and_the_text_of_the_official_tokeniz
             ids = reference.encode(text, add_special_tokens=False).ids
             assert imported.encode(text, special=special) == ids, text
             assert imported.decode(ids) == reference.decode(ids), text
+
+
+@pytest.mark.slow
+def test_mistrals_vocabulary_has_the_ids_of_mistrals_own_library(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    cache = pytestconfig.cache.mkdir("official_tokenizers")
+    path = packaged_file("mistral-common==1.13.1", "mistral_common/data/tekken_240911.json", cache)
+    write_tokenizer(tekken_gguf(read_definition(path), "tekken"), tmp_path)
+    imported = Tokenizer.from_folder(tmp_path)
+    facts = json.loads((DATA / "mistral_tekken.json").read_text(encoding="utf-8"))
+    assert len(facts["rows"]) == len(CORPUS) + 1
+    for row in facts["rows"]:
+        assert imported.encode(row["text"], special=False) == row["ids"], row["text"]
+        assert imported.decode(row["ids"]) == row["text"]
