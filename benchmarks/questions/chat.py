@@ -31,7 +31,7 @@ def questions(bench: Bench) -> Iterator[Question]:
         yield _decode(bench, count, (48 if count == 1 else 24) if quick else 128)
     for count, num_tokens in (_QUICK_PREFILLS if quick else _FULL_PREFILLS).items():
         yield _prefill(bench, "streams", count, num_tokens)
-    for num_tokens in (128, 2048):
+    for num_tokens in (128, 2048, 3900):
         yield _prefill(bench, "context", 1, num_tokens)
     for num_tokens in (1024, 4096):
         yield _decode_at(bench, num_tokens)
