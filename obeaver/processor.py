@@ -6,7 +6,9 @@ then has a slower way that is right, and has to be asked for it. Asked on a proc
 all the same.
 """
 
+import os
 import platform
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,8 @@ EXACT_BYTE_PRODUCTS: Final = "session.x64quantprecision"
 _X86: Final = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
 _VNNI: Final = frozenset({"avx512_vnni", "avx_vnni"})
 _CPU_INFO: Final = Path("/proc/cpuinfo")
+# Of glibc; Python has no name for it.
+_SC_LEVEL2_CACHE_SIZE: Final = 191
 
 
 def byte_products_overflow(machine: str | None = None, cpu_info: Path = _CPU_INFO) -> bool:
@@ -59,3 +63,11 @@ def _flags(cpu_info: Path) -> list[str] | None:
         return None
     line = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     return line.partition(":")[2].split()
+
+
+def level_2_cache() -> int | None:
+    """Bytes of a core's second cache as the C library tells them, 0 where it does not know; None off Linux.
+
+    onnxruntime asks the same of it, and cuts attention into blocks accordingly.
+    """
+    return max(0, os.sysconf(_SC_LEVEL2_CACHE_SIZE)) if sys.platform == "linux" else None

@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from support.tiny_decoder import TinyDecoder
 
 from obeaver.app.memory import trim
+from obeaver.engine.runners import prompt_attention
 from obeaver.engine.runners.ort_runner import open_ort_runner
-from obeaver.engine.runners.prompt_attention import inputs_for, with_prompt_attention
+from obeaver.engine.runners.prompt_attention import inputs_for, leaves_one_alone, with_prompt_attention
 from obeaver.engine.runners.runner import KvShape
 from obeaver.engine.sessions.ort_session import open_session
 from obeaver.engine.sessions.providers import CPU, choose_provider
@@ -145,6 +146,30 @@ def test_a_graph_that_computes_in_halves_stays_as_it_is(tmp_path: Path) -> None:
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT16
     onnx.save(model, graph)
     assert with_prompt_attention(graph) is None
+
+
+@pytest.mark.parametrize(
+    ("cache", "head_size", "alone"),
+    [
+        (2 << 20, 64, {1, 129, 257}),
+        (512 << 10, 96, {1, 171}),
+        (1 << 20, 256, {1, 129, 257}),
+        (None, 64, {1, 17, 33, 129, 257}),
+    ],
+)
+def test_a_token_that_its_block_would_leave_alone_is_known(
+    monkeypatch: pytest.MonkeyPatch, cache: int | None, head_size: int, alone: set[int]
+) -> None:
+    monkeypatch.setattr(prompt_attention, "level_2_cache", lambda: cache)
+    assert all(leaves_one_alone(num_tokens, head_size) for num_tokens in alone)
+    assert not any(leaves_one_alone(num_tokens, head_size) for num_tokens in (2, 16, 32, 128, 256))
+
+
+def test_where_nobody_knows_the_second_cache_all_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prompt_attention, "level_2_cache", lambda: 0)
+    assert with_prompt_attention(attention_graph(tmp_path)) is None
 
 
 def test_the_past_that_was_taken_apart_leaves_no_memory_behind(tmp_path: Path) -> None:

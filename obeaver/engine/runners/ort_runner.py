@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from obeaver.engine.runners.decoder_graph import DecoderGraph, check_operators, describe, has_few_bits
 from obeaver.engine.runners.kv_buffers import KvBuffers
-from obeaver.engine.runners.prompt_attention import QUERY_GRAIN, inputs_for, with_prompt_attention
+from obeaver.engine.runners.prompt_attention import inputs_for, leaves_one_alone, with_prompt_attention
 from obeaver.engine.runners.row_bindings import RowBindings, bind_input
 from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.runners.step_inputs import StepInputs
@@ -261,7 +261,7 @@ class OrtRunner:
     def _needs_another_token(self, num_tokens: int, start: int, in_float: bool) -> bool:
         """Whether a chunk must not be computed as it is; see the module."""
         if in_float:
-            return num_tokens % QUERY_GRAIN == 1
+            return leaves_one_alone(num_tokens, self._decoder.head_dim)
         # A row's first token attends to itself alone, and there is nothing to add up.
         return num_tokens == 1 and start > 0 and not self._decoder.decodes_ahead
 

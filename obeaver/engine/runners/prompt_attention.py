@@ -26,14 +26,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from obeaver.processor import level_2_cache
+
 IS_PROMPT: Final = "is_prompt"
 START: Final = "prompt_start"
 TOTAL: Final = "prompt_total"
 PLACES: Final = "prompt_places"
 INPUTS: Final = frozenset({IS_PROMPT, START, TOTAL, PLACES})
 
-QUERY_GRAIN: Final = 16
-"""The kernel cuts queries into blocks of a multiple of this, and a block of one alone is added up in another order."""
+_QUERY_GRAIN: Final = 16
+"""Where the second cache's size is not known: the kernel's blocks of queries are most likely a multiple of this."""
+_CACHE_SHARE: Final = 32
 
 _ATTENTION: Final = "GroupQueryAttention"
 _MICROSOFT: Final = "com.microsoft"
@@ -69,12 +72,26 @@ def inputs_for(num_kv_heads: int, prompt: range | None = None) -> dict[str, npt.
     }
 
 
+def leaves_one_alone(num_tokens: int, head_size: int) -> bool:
+    """Whether the kernel computes one of a prompt's tokens alone, which it adds up in another order than several.
+
+    It cuts queries into blocks: as many as a head has elements twice over, fewer where the second cache is small.
+    """
+    known = level_2_cache()
+    block = 2 * head_size if known is None else min(2 * head_size, max(1, known // (_CACHE_SHARE * head_size)))
+    return num_tokens % block == 1 or (known is None and num_tokens % _QUERY_GRAIN == 1)
+
+
 def with_prompt_attention(graph: Path) -> bytes | None:
     """A decoder graph that can attend in float32; None where its attention is not of the kind described above.
+
+    None too where the second cache's size cannot be told: the kernel would then take queries and keys one by one.
 
     Args:
         graph: The .onnx file; weights beside it stay there.
     """
+    if level_2_cache() == 0:
+        return None
     import onnx
 
     model = onnx.load(graph, load_external_data=False)
