@@ -47,6 +47,7 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
         "response_in_progress",
         "schema_too_large",
         "string_above_max_length",
+        "tokenizer_failed",
         "unknown_value",
         "unsupported_parameter",
         "unsupported_value",
