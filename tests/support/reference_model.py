@@ -32,12 +32,16 @@ class ReferenceModel:
         """The token that stands for these bytes."""
         return self._ids[bytes(token)]
 
+    def logprobs_in(self, prompt_ids: Sequence[int]) -> Iterator[Logits]:
+        """Log-probabilities of every token of the vocabulary before each token of a prompt but the first."""
+        for stop in range(1, len(prompt_ids)):
+            yield _log_softmax(self._prefilled(prompt_ids[:stop]))
+
     def logprobs_along(self, prompt_ids: Sequence[int], output_ids: Sequence[int]) -> Iterator[Logits]:
         """Log-probabilities, by a float32 softmax, of every token of the vocabulary before each token of an output."""
         logits = self._prefilled(prompt_ids)
         for place, token_id in enumerate(output_ids, len(prompt_ids)):
-            shifted = logits - logits.max()
-            yield shifted - np.log(np.exp(shifted).sum(dtype=np.float32))
+            yield _log_softmax(logits)
             logits = self._runner.decode([token_id], [place])[0]
 
     def greedy(self, prompt_ids: Sequence[int], num_tokens: int, adjust: Adjust) -> list[int]:
@@ -65,3 +69,9 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
     with urlopen(request, timeout=120) as answer:  # noqa: S310
         value: dict[str, Any] = json.load(answer)
     return value
+
+
+def _log_softmax(logits: Logits) -> Logits:
+    shifted = logits - logits.max()
+    result: Logits = shifted - np.log(np.exp(shifted).sum(dtype=np.float32))
+    return result
