@@ -432,12 +432,18 @@ SEGMENTS = st.lists(
 def test_calls_and_the_text_between_them_come_out_as_they_went_in(
     dialect: str, segments: list[str | list[str]]
 ) -> None:
-    write = DIALECTS[dialect].format.write
-    written = [
-        segment if isinstance(segment, str) else "\n" + write(("get_weather", text) for text in segment) + "\n"
-        for segment in segments
-    ]
-    told = answer(dialect, list("".join(written)))
+    write, channels = DIALECTS[dialect].format.write, DIALECTS[dialect].channels
+    calls = [None if isinstance(each, str) else write(("get_weather", text) for text in each) for each in segments]
+    if channels is not None and channels.opened:  # each message has a header, and the prompt begins the first one
+        messages = [
+            f"{channels.answer}{text}" if call is None else call for text, call in zip(segments, calls, strict=True)
+        ]
+        written = channels.between.join(messages)
+    else:
+        written = "".join(
+            str(text) if call is None else f"\n{call}\n" for text, call in zip(segments, calls, strict=True)
+        )
+    told = answer(dialect, list(written))
     texts = [segment for segment in segments if isinstance(segment, str)]
 
     assert "".join(told.content.split()) == "".join("".join(texts).split())
