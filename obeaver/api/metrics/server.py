@@ -5,7 +5,7 @@ Names that begin with `vllm:` or `http_` are those that vLLM's own dashboards re
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -14,6 +14,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from obeaver.web.request_log import LoggedRequest
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+_Family = TypeVar("_Family", CounterMetricFamily, GaugeMetricFamily)
 
 _DURATIONS_S: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _LAGS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -111,15 +113,15 @@ class _Everything:
 
 def gauge(name: str, text: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
     """A gauge with a value for each model."""
-    family = GaugeMetricFamily(name, text, labels=["model_name"])
-    for model, value in values:
-        family.add_metric([model], float(value))
-    return family
+    return _by_model(GaugeMetricFamily(name, text, labels=["model_name"]), values)
 
 
 def counter(name: str, text: str, values: Iterable[tuple[str, float]]) -> CounterMetricFamily:
     """A counter, that somebody else counts, with a value for each model."""
-    family = CounterMetricFamily(name, text, labels=["model_name"])
+    return _by_model(CounterMetricFamily(name, text, labels=["model_name"]), values)
+
+
+def _by_model(family: _Family, values: Iterable[tuple[str, float]]) -> _Family:
     for model, value in values:
         family.add_metric([model], float(value))
     return family
