@@ -98,10 +98,11 @@ def with_prompt_attention(graph: Path) -> bytes | None:
     if not _is_suited(model.graph):
         return None
     constants = _Constants(model.graph, graph.parent)
+    shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in model.graph.input}
     num_kv_heads = 0
     for node in model.graph.node:
         if node.op_type == _ATTENTION:
-            attention = _Attention.of(node, model.graph, constants)
+            attention = _Attention.of(node, shapes, constants)
             if attention is None:
                 return None
             node.CopyFrom(attention.either(constants))
@@ -195,17 +196,19 @@ class _Attention:
         node: The node.
         inputs: Its inputs by what they are; empty texts where there are none.
         attributes: Its attributes.
+        steps: Of the cache, as the inputs `key_scale` and `value_scale` have them, in one dimension.
         head_size: Elements of a head.
     """
 
     node: Any
     inputs: Mapping[str, str]
     attributes: Mapping[str, Any]
+    steps: Mapping[str, npt.NDArray[np.float32]]
     head_size: int
 
     @classmethod
-    def of(cls, node: Any, graph: Any, constants: _Constants) -> "_Attention | None":
-        """Of a node; None where the module does not know how to compute it."""
+    def of(cls, node: Any, shapes: Mapping[str, Sequence[int]], constants: _Constants) -> "_Attention | None":
+        """Of a node, given the shapes of the graph's inputs; None where the module does not know how to compute it."""
         from onnx import helper
 
         if len(node.input) > len(_INPUT_NAMES):
@@ -213,7 +216,6 @@ class _Attention:
         padded = [*node.input, *[""] * (len(_INPUT_NAMES) - len(node.input))]
         inputs = dict(zip(_INPUT_NAMES, padded, strict=True))
         attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-        shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in graph.input}
         is_known = (
             attributes.get("kv_cache_bit_width") == _BYTE
             and not attributes.get("sliding_window_cache")
@@ -225,9 +227,10 @@ class _Attention:
         if not is_known or (attributes.get("do_rotary") and constants.shape(inputs["cos"]) is None):
             return None
         # The builder names a head's size in place of giving it; scales of channels tell it.
-        num_steps = [constants.values(inputs[name]).size for name in ("key_scale", "value_scale")]
-        head_size = shapes[inputs["past_key"]][-1] or num_steps[0] // int(attributes["kv_num_heads"])
-        return cls(node, inputs, attributes, head_size) if head_size and all(num_steps) else None
+        steps = {name: constants.values(inputs[name]) for name in ("key_scale", "value_scale")}
+        head_size = shapes[inputs["past_key"]][-1] or steps["key_scale"].size // int(attributes["kv_num_heads"])
+        is_whole = bool(head_size) and all(each.size for each in steps.values())
+        return cls(node, inputs, attributes, steps, head_size) if is_whole else None
 
     @property
     def num_heads(self) -> int:
@@ -267,7 +270,7 @@ class _Attention:
         name = self.node.output[0]
         steps = _Steps(f"{name}/prompt")
         query, key, value = self._rotated(steps, constants)
-        key_scale, value_scale = (self._scales(constants, which) for which in ("key_scale", "value_scale"))
+        key_scale, value_scale = (self._scales(which) for which in ("key_scale", "value_scale"))
         scaled = steps.one("Mul", [query, constants.add(f"{name}/query_scale", self._of_queries(key_scale))], "scaled")
         new_key, past_key, keys = self._cached(steps, constants, "key", key, key_scale)
         new_value, past_value, values = self._cached(steps, constants, "value", value, value_scale)
@@ -327,9 +330,9 @@ class _Attention:
         by_head = steps.one("Transpose", [by_head], f"{which}_by_head", perm=[0, 2, 1, 3])
         return new, known, steps.one("ScatterND", [past, PLACES, by_head], f"{which}_cache")
 
-    def _scales(self, constants: _Constants, which: str) -> npt.NDArray[np.float32]:
+    def _scales(self, which: str) -> npt.NDArray[np.float32]:
         """The steps of the cache, [num_kv_heads * head_size]."""
-        scales = constants.values(self.inputs[which])
+        scales = self.steps[which]
         return np.repeat(scales, self.num_kv_heads * self.head_size) if scales.size == 1 else scales
 
     def _of_queries(self, scales: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
