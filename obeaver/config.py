@@ -204,7 +204,11 @@ class Settings:
         60.0, "how long a client may read nothing of what waits for it, before it is cut off", metavar="S", minimum=0.1
     )
     shutdown_timeout_s: float = _option(
-        30.0, "how long running answers may go on after a stop signal", metavar="S", minimum=0, parse=seconds
+        30.0,
+        "how long running answers may go on after a stop signal, or on an exchanged model that the next load waits for",
+        metavar="S",
+        minimum=0,
+        parse=seconds,
     )
     restart_engine: bool = _option(
         False,

@@ -60,6 +60,7 @@ def chat_application(
         keep_alive_s=settings.keep_alive_s,
         strict=settings.strict_model,
         restart=settings.restart_engine,
+        leaving_s=settings.shutdown_timeout_s,
     )
     state = ApiState(
         models=host,

@@ -87,23 +87,20 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def hosting(
-    home: Path, scripts: dict[str, Script], *held: str, keep_alive_s: float = 0.0, strict: bool = False
-) -> AsyncIterator[Hosted]:
+async def hosting(home: Path, scripts: dict[str, Script], *held: str, **options: Any) -> AsyncIterator[Hosted]:
     """Serve models out of a store.
 
     Args:
         home: Of the store.
         scripts: The models in the store, by name.
         held: Those that are loaded at the start, the default first.
-        keep_alive_s: As the host has it.
-        strict: As the host has it.
+        options: Of the host.
     """
     store = Store(home)
     stored = {name: store_model(store, name) for name in scripts}
     metrics = ServerMetrics()
     loader = ScriptedLoader(scripts, DecoderMetrics(metrics.registry).of)
-    host = ModelHost(loader, keep_alive_s=keep_alive_s, strict=strict)
+    host = ModelHost(loader, **options)
     state = ApiState(
         models=host, library=ChatLibrary(store), monitor=Monitor(lambda: None, lambda: None), metrics=metrics
     )

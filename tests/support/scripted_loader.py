@@ -71,6 +71,7 @@ class ScriptedLoader:
 
     Attributes:
         released: Names of models whose memory was given back, in that order.
+        most_in_memory: Models that were in memory at once, the one that was being loaded among them.
         free_bytes: What it says of the machine, which has 4 GiB.
     """
 
@@ -78,6 +79,7 @@ class ScriptedLoader:
         self.scripts = scripts
         self._meter_of = meter_of
         self.released: list[str] = []
+        self.most_in_memory = 0
         self.free_bytes = GIB
 
     def check_device(self, device: str) -> None:
@@ -93,6 +95,8 @@ class ScriptedLoader:
     async def load(self, stored: StoredModel, device: str, on_stage: OnStage) -> LoadedModel:
         script = self.scripts[stored.name]
         script.num_loads += 1
+        num_in_memory = sum(len(script.runners) for script in self.scripts.values()) - len(self.released) + 1
+        self.most_in_memory = max(self.most_in_memory, num_in_memory)
         on_stage("wait for the gate")
         await script.gate.wait()
         if script.load_error is not None:

@@ -57,7 +57,7 @@ CODES: Mapping[type[ApiError], tuple[str, ...]] = {
     ModelLoadFailed: ("insufficient_memory",),
     NotFound: ("item_not_found", "model_not_found", "pull_not_found", "response_not_found"),
     PayloadTooLarge: ("too_many_values",),
-    Unavailable: ("not_read", "shutting_down", "write_timeout"),
+    Unavailable: ("model_exchanged", "not_read", "shutting_down", "write_timeout"),
 }
 """The codes that a class of errors comes with beside its own."""
 

@@ -119,9 +119,11 @@ class HeldModel:
                 self._free.set()
 
     async def idle(self) -> None:
-        """Return when nobody uses it."""
-        while self.is_in_use:
+        """Return when nobody uses it, and it is not being loaded."""
+        while self.is_in_use or self.loading is not None:
             await self._free.wait()
+            if self.loading is not None:  # whoever wanted it may have left meanwhile
+                await asyncio.wait({self.loading})
             if self._loaded is not None:
                 await self._loaded.worker.idle()
 

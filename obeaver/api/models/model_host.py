@@ -3,8 +3,10 @@
     lease(name)    a request ──> the model that it names, else the first; loads it first where it is not in memory
     start_load     the new model loads and is tried beside the old ones; then one assignment makes it the first
 
-Whoever has begun on a model ends on it: a model that has lost its place is released when nobody uses it any more. All
-of it belongs to one event loop; what takes time is done by the loader, elsewhere.
+Whoever has begun on a model ends on it: a model that has lost its place is released when nobody uses it any more. One
+at a time leaves like that, or engines would share the processor with more and more others, and none would come to an
+end: the next load waits for it, and after a limit ends the answers that it still makes. All of it belongs to one event
+loop; what takes time is done by the loader, elsewhere.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ import contextlib
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from obeaver.api.models.held_model import ANY_DEVICE, HeldModel
 from obeaver.api.models.loaded_model import LoadedModel
@@ -24,6 +26,8 @@ from obeaver.models.summary import ModelSummary
 logger = logging.getLogger("obeaver")
 
 T = TypeVar("T")
+
+DEFAULT_LEAVING_S: Final = 30.0
 
 OnStage = Callable[[str], None]
 """Hears what a load does now; may be called from any thread."""
@@ -68,6 +72,7 @@ class ModelHost:
         keep_alive_s: A model that nobody has used for so long is unloaded; 0: none ever is.
         strict: A request may not name a model that is not held.
         restart: An engine that has failed is started anew.
+        leaving_s: How long a load waits for the answers of a model that has lost its place, before it ends them.
 
     Attributes:
         draining: The server shuts down.
@@ -75,7 +80,13 @@ class ModelHost:
     """
 
     def __init__(
-        self, loader: ModelLoader, *, keep_alive_s: float = 0.0, strict: bool = False, restart: bool = False
+        self,
+        loader: ModelLoader,
+        *,
+        keep_alive_s: float = 0.0,
+        strict: bool = False,
+        restart: bool = False,
+        leaving_s: float = DEFAULT_LEAVING_S,
     ) -> None:
         self.draining = False
         self.last_load: ModelLoad | None = None
@@ -83,8 +94,9 @@ class ModelHost:
         self._keep_alive_s = keep_alive_s
         self._strict = strict
         self._restart = restart
+        self._leaving_s = leaving_s
         self._held: tuple[HeldModel, ...] = ()
-        self._leaving: list[HeldModel] = []
+        self._leaving: dict[HeldModel, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._releases: set[asyncio.Task[Any]] = set()
         self._load_task: asyncio.Task[None] | None = None
@@ -149,7 +161,7 @@ class ModelHost:
         """Begin to load a model that shall become the default, beside those that serve.
 
         It takes the place of the held model of the same name, else that of the default. One that is held already in
-        just this form only becomes the default.
+        just this form only becomes the default. While a model leaves, the load waits for it, at most for a while.
 
         Raises:
             Conflict: Another load is under way.
@@ -169,8 +181,9 @@ class ModelHost:
     async def close(self) -> None:
         """End what is under way and release all models."""
         self.drain()
+        all_models = (*self._held, *self._leaving)
         await _cancelled(self._tasks)
-        for held in (*self._held, *self._leaving):
+        for held in all_models:
             self._begin_release(held)
         await asyncio.gather(*self._releases)
 
@@ -228,9 +241,11 @@ class ModelHost:
         wait_s = held.backoff.next_wait_s(loop.time() - began_s)
         held.rest(wait_s)
         await asyncio.shield(self._begin_release(held))
-        while held in self._held and error is not None:
+        while error is not None:
             logger.error("%s is started anew in %g s: %s", held.name, wait_s, error)
             await asyncio.sleep(held.rest_s)
+            if held not in self._held:
+                return
             task = self._loading(held)
             await asyncio.wait({task})
             error = None if task.cancelled() else task.exception()
@@ -245,6 +260,7 @@ class ModelHost:
         try:
             with held.lease():
                 if held not in self._held:
+                    await self._nobody_leaves(load.enter)
                     await self._load(held, load.enter)
                 elif held.loaded is None:  # then requests may wait for it, too
                     await self._loaded(held)
@@ -265,12 +281,26 @@ class ModelHost:
             replaced = self.find(held.name) or others[0]
         self._held = (held, *(other for other in others if other is not replaced))
         if replaced is not None:
-            self._leaving.append(replaced)
-            self._spawn(self._release_when_idle(replaced))
+            self._leaving[replaced] = self._spawn(self._leave(replaced))
 
-    async def _release_when_idle(self, held: HeldModel) -> None:
-        await held.idle()
-        self._begin_release(held)
+    async def _leave(self, held: HeldModel) -> None:
+        try:
+            await held.idle()
+            await asyncio.shield(self._begin_release(held))
+        finally:
+            del self._leaving[held]
+
+    async def _nobody_leaves(self, on_stage: OnStage) -> None:
+        """Return when all models that have lost their place are released; what takes too long there is ended."""
+        while self._leaving:
+            held, task = next(iter(self._leaving.items()))
+            on_stage(f"wait for the answers of {held.name}")
+            await asyncio.wait({task}, timeout=self._leaving_s)
+            if not task.done() and held.loaded is not None:
+                logger.warning("%s still answers after %g s: its answers are ended", held.name, self._leaving_s)
+                message = "The model that made this answer was exchanged for another, so the answer was ended."
+                await held.loaded.worker.close(Unavailable(message, code="model_exchanged"))
+                await asyncio.wait({task})
 
     async def _unload_when_unused(self, held: HeldModel) -> None:
         await held.unused(self._keep_alive_s)
@@ -279,16 +309,15 @@ class ModelHost:
 
     def _begin_release(self, held: HeldModel) -> asyncio.Task[None]:
         """Take the loaded form away, at once, and give its memory back. Who still has streams there is told."""
-        return self._spawn(self._release(held, held.take()), among=self._releases)
+        return self._spawn(self._release(held.take()), among=self._releases)
 
-    async def _release(self, held: HeldModel, model: LoadedModel | None) -> None:
+    @staticmethod
+    async def _release(model: LoadedModel | None) -> None:
         if model is not None:
             await model.worker.close()
             on_released = model.on_released
             del model
             await asyncio.to_thread(on_released)
-        if held in self._leaving:
-            self._leaving.remove(held)
 
     def _spawn(self, work: Coroutine[Any, Any, T], *, among: set[asyncio.Task[Any]] | None = None) -> asyncio.Task[T]:
         tasks = self._tasks if among is None else among

@@ -274,11 +274,15 @@ class EngineWorker:
                 self.abort(sequence_id)
             await self._idle.wait()
 
-    async def close(self) -> None:
-        """End the thread at the step's edge and give the model back; open streams get an error. Idempotent."""
+    async def close(self, reason: ApiError | None = None) -> None:
+        """End the thread at the step's edge and give the model back. Idempotent.
+
+        Args:
+            reason: What open streams are told; that the server is shutting down, if nothing else is said.
+        """
         if self._state is not _State.FAILED:
             self._state = _State.CLOSED
-        self._fail_streams(Unavailable("The server is shutting down."))
+        self._fail_streams(reason or Unavailable("The server is shutting down."))
         self._inbox.put(Stop())
         if self._gone is not None:
             await asyncio.shield(self._gone)

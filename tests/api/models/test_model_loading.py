@@ -3,15 +3,17 @@
 import asyncio
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import asgi
+from support.event_stream import read_json_events
 from support.hosted import AVAILABLE, LOAD, Hosted, hosting, streamed, until
 from support.scripted_loader import Script
-from support.scripted_model import CONTEXT_LENGTH, says
+from support.scripted_model import CONTEXT_LENGTH, SLOW_STEP_S, says
 
 from obeaver.errors import ModelError, NotEnoughMemory
 
@@ -29,6 +31,19 @@ def closed() -> asyncio.Event:
 def pausing(gate: threading.Event) -> Callable[[int], bool]:
     """For a script's `fails`: it never does, and waits for the gate after a few tokens."""
     return lambda num_runs: num_runs > 5 and not gate.wait(60)
+
+
+def stage(served: Hosted) -> str:
+    """What the latest load does now."""
+    assert served.host.last_load is not None
+    return served.host.last_load.stage
+
+
+def error_code(reply: asgi.Reply) -> str:
+    """Of an answer that an error ended, streamed or not."""
+    error = reply.error if reply.status != 200 else read_json_events(reply.body)[-1]["error"]
+    code: str = error["code"]
+    return code
 
 
 async def loaded(served: Hosted, alias: str, **parameters: Any) -> None:
@@ -58,8 +73,8 @@ async def test_a_stream_ends_on_the_model_that_it_began_with(tmp_path: Path) -> 
         gate.set()
         await task
         assert streamed(exchange.reply) == ({"first"}, story)
-        await until(lambda: served.loader.released == ["first"])
-        assert (await served.health())["leaving"] == []
+        await until(lambda: not served.host.leaving)
+        assert served.loader.released == ["first"]
 
 
 async def test_a_request_that_has_chosen_its_model_and_not_begun_keeps_it(tmp_path: Path) -> None:
@@ -80,6 +95,87 @@ async def test_the_old_model_answers_until_the_new_one_is_there(tmp_path: Path) 
         gate.set()
         assert (await loading).status == 200
         assert (await served.answer())[0] == "second"
+
+
+async def test_a_load_waits_until_the_model_before_has_ended_its_answers(tmp_path: Path) -> None:
+    gate, story = threading.Event(), "Once upon a time"
+    first = Script(reply=says(story), fails=pausing(gate))
+    async with hosting(tmp_path, scripts(first=first), "first") as served, served.streaming() as (exchange, task):
+        await exchange.chunk(1)
+        await loaded(served, "second")
+        assert (await served.load("third", "?wait=false")).status == 202
+        await until(lambda: stage(served) == "wait for the answers of first")
+        assert served.script("third").num_loads == 0
+        assert await served.answer() == ("second", ANSWERS["second"])
+        assert (await served.load("first")).status == 409
+        gate.set()
+        await task
+        assert streamed(exchange.reply) == ({"first"}, story)
+        await until(lambda: served.host.model is not None and served.host.model.name == "third")
+        assert served.loader.released[0] == "first"
+
+
+async def test_a_model_that_only_changes_places_waits_for_nobody(tmp_path: Path) -> None:
+    gate = threading.Event()
+    first = Script(reply=says("Once upon a time"), fails=pausing(gate))
+    async with (
+        hosting(tmp_path, scripts(first=first), "first", "third") as served,
+        served.streaming() as (exchange, _),
+    ):
+        await exchange.chunk(1)
+        await loaded(served, "second")
+        await loaded(served, "third")
+        assert (await served.health())["leaving"] == ["first"]
+        gate.set()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_answers_that_hold_up_a_load_for_too_long_are_ended_with_an_error(tmp_path: Path, stream: bool) -> None:
+    gate = threading.Event()
+    first = Script(reply=says("Once upon a time"), fails=pausing(gate))
+    async with hosting(tmp_path, scripts(first=first), "first", leaving_s=0) as served:
+        async with served.streaming(stream=stream) as (exchange, task):
+            await until(lambda: first.runners[0].num_runs > 5)
+            await loaded(served, "second")
+            loading = asyncio.create_task(served.load("third"))
+            await task  # though the engine has not come to its step's end
+            gate.set()
+            assert (await loading).status == 200
+            assert await served.answer() == ("third", ANSWERS["third"])
+        reply = exchange.reply
+        assert (reply.status, error_code(reply)) == (200 if stream else 503, "model_exchanged")
+        assert stream or reply.headers["retry-after"] == "1"
+
+
+async def test_however_often_models_are_exchanged_under_load_all_requests_end_and_one_model_leaves(
+    tmp_path: Path,
+) -> None:
+    endless = {name: Script(reply=lambda _prompt: None, step_s=SLOW_STEP_S) for name in ("first", "second")}
+    async with hosting(tmp_path, endless, "first", leaving_s=0) as served:
+        asked = []
+        for turn in range(8):
+            asked += [asyncio.create_task(served.chat(stream=number % 2 == 0)) for number in range(4)]
+            await until(lambda: served.host.model is not None and served.host.model.worker.snapshot().num_running == 4)
+            await loaded(served, ("second", "first")[turn % 2])
+            assert len(served.host.leaving) == 1
+        await served.host.close()
+        codes = Counter(error_code(reply) for reply in await asyncio.gather(*asked))
+    assert codes == {"model_exchanged": 28, "unavailable": 4}
+    assert served.loader.most_in_memory == 2
+
+
+async def test_an_engine_that_is_started_anew_and_is_exchanged_meanwhile_is_released(tmp_path: Path) -> None:
+    def dies(_num_runs: int) -> bool:
+        raise SystemExit
+
+    first = Script(fails=dies)
+    async with hosting(tmp_path, scripts(first=first), "first", restart=True) as served:
+        first.gate.clear()
+        assert (await served.chat()).status == 500
+        await until(lambda: first.num_loads == 2)
+        await loaded(served, "second")
+        first.gate.set()
+        await until(lambda: served.loader.released == ["first", "first"])
 
 
 async def test_a_second_load_during_a_load_is_a_409_and_changes_nothing(tmp_path: Path) -> None:
