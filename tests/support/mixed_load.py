@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ import httpx
 
 LIMIT_S = 600.0
 """Nobody waits as long; a client that does has found a hang."""
+
+EXCHANGED = "was exchanged for another"
+"""What an answer says in every dialect that a load did not want to wait for any longer."""
 
 KEPT_S = 2.0
 """A connection that nobody has used for longer is not used again: the server is about to close it."""
@@ -84,7 +88,9 @@ class Tally:
         errors: By code, of those that have one.
         sequences: Requests that the engine took.
         left: Of those, streams that a client left before their end.
+        exchanged: Of those, answers that ended with an error because the next load did not wait any longer.
         texts: Texts that were embedded.
+        longest_s: The longest that a client waited for anything.
         problems: Whatever should not be.
     """
 
@@ -92,7 +98,9 @@ class Tally:
     errors: Counter[str] = field(default_factory=Counter)
     sequences: int = 0
     left: int = 0
+    exchanged: int = 0
     texts: int = 0
+    longest_s: float = 0.0
     problems: list[str] = field(default_factory=list)
 
 
@@ -136,11 +144,13 @@ class Client:
                     await asyncio.sleep(self._sizes.pause_s)
                 self._was_refused = False
                 (thing,) = self._random.choices(kinds, weights)
+                begun_s = time.monotonic()
                 try:
                     async with asyncio.timeout(LIMIT_S):
                         await thing()
                 except Exception as error:  # noqa: BLE001  # counted, and told at the end
                     self._tally.problems.append(f"{thing.__name__}: {type(error).__name__} {error}")
+                self._tally.longest_s = max(self._tally.longest_s, time.monotonic() - begun_s)
 
     async def stream(self) -> None:
         """Read a stream to its end."""
@@ -153,11 +163,11 @@ class Client:
     async def whole(self) -> None:
         """An answer in one piece."""
         dialect = self._random.choice(DIALECTS)
-        await self._ask(dialect, self._text(self._sizes.words), {200, 429})
+        await self._ask(dialect, self._text(self._sizes.words), {200, 429, 503})
 
     async def long_prompt(self) -> None:
         """A prompt that takes a while to read."""
-        await self._ask(DIALECTS[0], self._text(self._sizes.long_words), {200, 429})
+        await self._ask(DIALECTS[0], self._text(self._sizes.long_words), {200, 429, 503})
 
     async def too_long(self) -> None:
         """A prompt that cannot fit."""
@@ -191,6 +201,7 @@ class Client:
         answer = await self._chat.post(dialect.path, json=body)
         self._take(dialect.path, answer, expected)
         self._tally.sequences += answer.status_code == 200
+        self._count_exchanged(answer)
 
     async def _stream(self, dialect: Dialect, leave_after: int | None) -> None:
         body = dialect.body(self._text(self._sizes.words), self._max_tokens()) | {"stream": True}
@@ -198,7 +209,8 @@ class Client:
         async with self._chat.stream("POST", dialect.path, json=body) as answer:
             if answer.status_code != 200:
                 await answer.aread()
-                self._take(dialect.path, answer, {429})
+                self._take(dialect.path, answer, {429, 503})
+                self._count_exchanged(answer)
                 return
             self._tally.answers[dialect.path, 200] += 1
             self._tally.sequences += 1
@@ -207,8 +219,20 @@ class Client:
                 if leave_after is not None and len(lines) > leave_after:
                     self._tally.left += 1
                     return
-        if not any(mark in line for mark in dialect.last for line in lines[-3:]):
+        if any(EXCHANGED in line for line in lines[-3:]):
+            self._tally.exchanged += 1
+        elif not any(mark in line for mark in dialect.last for line in lines[-3:]):
             self._tally.problems.append(f"{dialect.path}: a stream ends with {lines[-3:]}")
+
+    def _count_exchanged(self, answer: httpx.Response) -> None:
+        """A 503 is the end of an answer, or of an engine before the answer had begun."""
+        if answer.status_code != 503:
+            return
+        if EXCHANGED in answer.text:
+            self._tally.sequences += 1
+            self._tally.exchanged += 1
+        elif "The engine is closed" not in answer.text:
+            self._tally.problems.append(f"503 {answer.text[:300]}")
 
     def _take(self, route: str, answer: httpx.Response, expected: set[int]) -> None:
         self._tally.answers[route, answer.status_code] += 1
