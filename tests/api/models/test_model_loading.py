@@ -15,7 +15,7 @@ from support.hosted import AVAILABLE, LOAD, Hosted, hosting, streamed, until
 from support.scripted_loader import Script
 from support.scripted_model import CONTEXT_LENGTH, SLOW_STEP_S, says
 
-from obeaver.errors import ModelError, NotEnoughMemory
+from obeaver.errors import ModelError, NotEnoughMemory, Unavailable
 
 ANSWERS = {name: f"I am {name}" for name in ("first", "second", "third")}
 
@@ -145,6 +145,18 @@ async def test_answers_that_hold_up_a_load_for_too_long_are_ended_with_an_error(
         reply = exchange.reply
         assert (reply.status, error_code(reply)) == (200 if stream else 503, "model_exchanged")
         assert stream or reply.headers["retry-after"] == "1"
+
+
+async def test_a_request_that_has_chosen_a_model_and_not_begun_is_told_when_that_is_ended(tmp_path: Path) -> None:
+    async with hosting(tmp_path, scripts(), "first", leaving_s=0) as served:
+        async with served.host.lease("first") as model:
+            await loaded(served, "second")
+            loading = asyncio.create_task(served.load("third"))
+            await until(lambda: not model.worker.snapshot().healthy)
+            with pytest.raises(Unavailable):
+                model.worker.refuse_when_full()
+        assert (await loading).status == 200
+        assert served.loader.released == ["first"]
 
 
 async def test_however_often_models_are_exchanged_under_load_all_requests_end_and_one_model_leaves(
