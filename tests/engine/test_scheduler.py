@@ -8,7 +8,7 @@ from obeaver.engine.decoding.chunk_budget import ChunkBudget
 from obeaver.engine.decoding.kv_slots import KvSlots
 from obeaver.engine.decoding.plan import Computed, Ended, RowPrefix, RowResult, Sampled, StepOutcome, StepPlan
 from obeaver.engine.decoding.prefix_cache import PrefixCache, PrefixMatch
-from obeaver.engine.decoding.scheduler import MIN_PREFIX, Scheduler
+from obeaver.engine.decoding.scheduler import MIN_PREFIX, MIN_START, Scheduler
 from obeaver.engine.decoding.sequence import Finished, FinishReason, Sequence, SequenceId, Status
 from obeaver.engine.runners.runner import KvShape
 from obeaver.engine.sampling.sampled_token import SampledToken
@@ -157,6 +157,15 @@ class TestRunningStreams:
         engine.remember(tuple(range(CHUNKS.doubling)))
         engine.add(tuple(range(CHUNKS.doubling + 400)))
         assert chunk_sizes(engine.step()) == [CHUNKS.alone // 2]
+
+    def test_however_little_a_prefix_hit_leaves_to_compute_a_run_is_charged_as_one(self) -> None:
+        engine = Engine(max_rows=16)
+        engine.remember(tuple(range(100)))
+        engine.decoding(4)
+        waiting = [engine.add((*range(100), 1000 + index), max_tokens=1) for index in range(12)]
+        sizes = [chunk_sizes(engine.step()) for _ in range(4)]
+        most = -(-CHUNKS.beside(4) // MIN_START)
+        assert sizes == [[1] * most] * (len(waiting) // most)
 
     def test_alone_a_prompt_takes_the_whole_budget(self) -> None:
         engine = Engine()

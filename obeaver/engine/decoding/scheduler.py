@@ -12,8 +12,8 @@ The rules:
    line until enough others have left, so small ones cannot starve a big one; one that can never fit was refused when
    it came, so the line always moves on.
 3. *One prompt after the other.* The oldest prompt takes the budget; what it leaves goes to the next. Several short
-   prompts share a step, and at most one prompt is half done between two steps. A scrap of budget (`MIN_START`) does not
-   start a long prompt.
+   prompts share a step, and at most one prompt is half done between two steps. A run costs `MIN_START`, however few
+   tokens a prefix hit has left to compute, and a scrap of budget does not start a long prompt.
 4. *Nothing is computed twice.* A prompt starts from its longest prefix that the prefix cache or a running row holds. If
    a prompt in this very plan is about to compute `MIN_GAIN` tokens more of it than that, it waits one step for them:
    that prompt is in the plan, so it advances or ends, and nobody ever waits for somebody who waits. The last token of a
@@ -56,7 +56,12 @@ from obeaver.engine.runners.runner import KvShape
 from obeaver.errors import ApiError
 
 MIN_START = 32
-"""A prompt starts with at least so many tokens, or with all it has: a smaller run costs about as much as this."""
+"""A prompt starts with at least so many tokens, or with all it has. A smaller run costs about as much,
+and is charged as much.
+
+Else 128 prompts that differ in their last token would all begin beside running streams in as few steps as rows allow,
+a dozen runs in each, and the streams would wait for all of them.
+"""
 
 MIN_PREFIX = 16
 """Shorter prefixes are computed: copying means two calls per layer."""
@@ -363,7 +368,7 @@ class _Draft:
         is_output = start >= sequence.num_prompt
         end = len(sequence.fill_ids) if is_output else sequence.num_prompt
         ids = sequence.fill_ids[start : min(end, start + self._affordable(start))]
-        self.budget -= self._prices.cost(len(ids), start)
+        self.budget -= max(MIN_START, self._prices.cost(len(ids), start))
         is_last = start + len(ids) == len(sequence.fill_ids)
         is_again = bool(sequence.output_ids)
         self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again, is_output))
