@@ -111,8 +111,11 @@ def settle() -> None:
 
 
 def give_back() -> None:
-    """Free what only refers to itself, and let the allocator return freed memory to the operating system."""
-    gc.unfreeze()
+    """Free what only refers to itself, and let the allocator return freed memory to the operating system.
+
+    What was there when things last settled is not looked at: a model that goes holds itself nowhere, so that nobody has
+    to look for it, and a look at everything would stop the event loop for 100 ms.
+    """
     settle()
     trim()
 
