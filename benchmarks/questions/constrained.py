@@ -65,12 +65,13 @@ async def _rate(server: Server, count: int, sampling: Mapping[str, Any], paramet
 
 
 def _mask(bench: Bench) -> float:
+    from obeaver.app.chat_loader import grammar_vocabulary
     from obeaver.engine.grammar.grammar import GrammarCompiler, grammar_text, json_schema_part
     from obeaver.models.facts import read_facts
     from obeaver.text.tokenizer import Tokenizer
 
     facts, tokenizer = read_facts(bench.folder), Tokenizer.from_folder(bench.folder)
-    compiler = GrammarCompiler(bench.folder / "tokenizer.json", facts.vocab_size, facts.eos_ids)
+    compiler = GrammarCompiler(grammar_vocabulary(tokenizer), facts.vocab_size, facts.eos_ids)
     matcher = compiler.compile(grammar_text(json_schema_part(SCHEMA)))
     spent_s: list[float] = []
     for token_id in tokenizer.encode(f"[{', '.join([EXAMPLE] * 8)}"):

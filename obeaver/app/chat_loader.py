@@ -17,6 +17,7 @@ from obeaver.config import Settings
 from obeaver.engine.decoding.timeline import UNMEASURED, Meter
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.grammar.grammar import GrammarCompiler, GrammarError
+from obeaver.engine.grammar.vocabulary import GrammarVocabulary
 from obeaver.engine.sessions.providers import AUTO, available_providers, choose_provider, described
 from obeaver.engine.tracing import UNTRACED, Tracer
 from obeaver.errors import BadRequest, ProviderError
@@ -197,7 +198,7 @@ def _read_text_side(stored: StoredModel, given: str | None) -> _TextSide:
     tokenizer = Tokenizer.from_folder(facts.folder)
     # A tokenizer that cannot decode fails here, and not in every request.
     tokenizer.decoder()
-    return _TextSide(facts, tokenizer, _template(facts, tokenizer), _grammar_compiler(facts))
+    return _TextSide(facts, tokenizer, _template(facts, tokenizer), _grammar_compiler(facts, tokenizer))
 
 
 def _template(facts: ModelFacts, tokenizer: Tokenizer) -> ChatTemplate | None:
@@ -212,9 +213,14 @@ def _template(facts: ModelFacts, tokenizer: Tokenizer) -> ChatTemplate | None:
     )
 
 
-def _grammar_compiler(facts: ModelFacts) -> GrammarCompiler | None:
+def grammar_vocabulary(tokenizer: Tokenizer) -> GrammarVocabulary:
+    """A tokenizer, as grammars see it."""
+    return GrammarVocabulary(tokenizer.spellings, tokenizer.marker_ids, tokenizer.encode)
+
+
+def _grammar_compiler(facts: ModelFacts, tokenizer: Tokenizer) -> GrammarCompiler | None:
     try:
-        return GrammarCompiler(facts.folder / "tokenizer.json", facts.vocab_size, facts.eos_ids)
+        return GrammarCompiler(grammar_vocabulary(tokenizer), facts.vocab_size, facts.eos_ids)
     except GrammarError as error:
         logger.warning("%s cannot be held to schemas and grammars: %s", facts.name, error)
         return None

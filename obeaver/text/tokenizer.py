@@ -215,6 +215,21 @@ class Tokenizer:
         rows = self._rows().rows
         return rows[token_id] if 0 <= token_id < len(rows) else b""
 
+    @property
+    def spellings(self) -> Sequence[bytes]:
+        """What `token_bytes` gives for each id below `vocab_size`.
+
+        Raises:
+            ModelError: The tokenizer's decoder is of a kind not known here.
+        """
+        return self._rows().rows
+
+    @property
+    def marker_ids(self) -> frozenset[int]:
+        """Control tokens, and other added tokens that look like tags: a vocabulary's words for what is no text."""
+        tags = {i for token, i in self._added_ids.items() if token.startswith("<") and token.endswith(">")}
+        return self._special_ids | tags
+
     def token_text(self, token_id: int) -> str:
         """The same as text; parts of characters are U+FFFD."""
         return self.token_bytes(token_id).decode(errors="replace")

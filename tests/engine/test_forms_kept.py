@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.adversary import Adversary
+from support.grammars import compiler_for
 from support.random_schemas import random_schema
 from support.schema_judges import objections
 from support.scripted_model import END_ID, VOCAB_SIZE, make_grammars
@@ -82,7 +83,7 @@ def test_no_answer_is_invalid_whatever_is_preferred() -> None:
 def test_no_answer_of_the_default_models_tokens_is_invalid(default_model: Path) -> None:
     facts = read_facts(default_model)
     tokenizer = Tokenizer.from_folder(default_model)
-    compiler = GrammarCompiler(default_model / "tokenizer.json", facts.vocab_size, facts.eos_ids)
+    compiler = compiler_for(default_model)
     texts = [tokenizer.token_bytes(i) for i in range(facts.vocab_size)]
     trial = Trial(compiler, Adversary(texts, facts.eos_ids, facts.vocab_size))
     assert list(trial.faults(NUM_PAIRS, seed=10**6)) == []

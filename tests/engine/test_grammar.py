@@ -2,13 +2,13 @@
 
 import json
 import threading
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import llguidance
 import numpy as np
 import pytest
+from support.grammars import compiler_of_json
 from support.random_schemas import random_schema
 
 from obeaver.engine.grammar.grammar import (
@@ -51,7 +51,7 @@ def tokenizer_json() -> str:
 
 @pytest.fixture(scope="module")
 def compiler() -> GrammarCompiler:
-    return GrammarCompiler(tokenizer_json(), VOCAB_SIZE, [END, OTHER_END])
+    return compiler_of_json(tokenizer_json(), VOCAB_SIZE, [END, OTHER_END])
 
 
 def schema_grammar(schema: dict[str, Any]) -> str:
@@ -215,16 +215,10 @@ def test_whatever_is_sampled_under_a_schema_is_valid(compiler: GrammarCompiler, 
     assert all(item in (True, "hello", 7) for item in json.loads(text))
 
 
-def test_the_tokenizer_may_be_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "tokenizer.json"
-    path.write_text(tokenizer_json(), encoding="utf-8")
-    assert allowed_tokens(GrammarCompiler(path, VOCAB_SIZE, [END]).compile('start: "a"')) == {"a"}
-
-
-@pytest.mark.parametrize(("text", "vocab_size"), [('{"a": 1}', VOCAB_SIZE), (tokenizer_json(), 50)])
-def test_a_tokenizer_that_does_not_fit_is_refused(text: str, vocab_size: int) -> None:
+@pytest.mark.parametrize(("vocab_size", "end_ids"), [(50, [END]), (VOCAB_SIZE, []), (VOCAB_SIZE, [VOCAB_SIZE])])
+def test_a_vocabulary_that_does_not_fit_is_refused(vocab_size: int, end_ids: list[int]) -> None:
     with pytest.raises(GrammarError, match="no grammar can be compiled for this tokenizer"):
-        GrammarCompiler(text, vocab_size, [END])
+        compiler_of_json(tokenizer_json(), vocab_size, end_ids)
 
 
 def test_a_compilation_is_made_once_and_its_copies_are_independent(compiler: GrammarCompiler) -> None:
@@ -330,7 +324,7 @@ def test_text_that_looks_like_a_control_token_is_written_as_text(compiler: Gramm
 
 
 def test_added_tokens_that_look_like_tags_must_be_named_by_id_whether_they_are_special_or_not() -> None:
-    plain = GrammarCompiler(tokenizer_json().replace('"special": true', '"special": false'), VOCAB_SIZE, [END])
+    plain = compiler_of_json(tokenizer_json().replace('"special": true', '"special": false'), VOCAB_SIZE, [END])
     assert plain.is_control(OTHER_END)
     assert not plain.is_control(VOCAB.index("hello"))
     assert OTHER_END in np.flatnonzero(plain.compile(f"start: <[{OTHER_END}]>").allowed())
@@ -346,7 +340,7 @@ def test_a_text_that_was_compiled_holds_its_compilation_however_long_it_is(monke
         return make_matcher(tokenizer, grammar, **options)
 
     monkeypatch.setattr(llguidance, "LLMatcher", counted)
-    compiler = GrammarCompiler(tokenizer_json(), VOCAB_SIZE, [END, OTHER_END])
+    compiler = compiler_of_json(tokenizer_json(), VOCAB_SIZE, [END, OTHER_END])
     grammar = grammar_text(lark_part(f'start: "ab"\n// {"x" * MOST_CHARS}'))
     held = compiler.compiled(grammar)
     assert held == grammar

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.grammars import compiler_for
 
 from obeaver.app.chat_engine import make_engine
 from obeaver.config import Settings
@@ -87,8 +88,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def grammars(default_model: Path) -> GrammarCompiler:
-    facts = read_facts(default_model)
-    return GrammarCompiler(default_model / "tokenizer.json", facts.vocab_size, facts.eos_ids)
+    return compiler_for(default_model)
 
 
 @pytest.fixture(scope="module")

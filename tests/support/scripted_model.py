@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from support.grammars import compiler_of_json
 
 from obeaver.engine.decoding.core import EngineCore, EngineSettings
 from obeaver.engine.decoding.timeline import UNMEASURED, Meter
@@ -221,7 +222,7 @@ class ScriptedRunner:
 
 def make_grammars(plain: Iterable[str] = ()) -> GrammarCompiler:
     """A compiler for the vocabulary; `plain` are added tokens that the tokenizer does not call special."""
-    return GrammarCompiler(json.dumps(_tokenizer(plain)), VOCAB_SIZE, [END_ID])
+    return compiler_of_json(json.dumps(_tokenizer(plain)), VOCAB_SIZE, [END_ID])
 
 
 async def start_worker(

@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -21,6 +20,7 @@ from obeaver.engine.grammar.json_schema import enforceable
 from obeaver.engine.grammar.kept_compilations import KeptCompilations
 from obeaver.engine.grammar.schema_culprit import culprit
 from obeaver.engine.grammar.schema_walk import SchemaRefused
+from obeaver.engine.grammar.vocabulary import GrammarVocabulary, LibraryTokenizer
 from obeaver.errors import GrammarTooComplex, ObeaverError
 
 logger = logging.getLogger(__name__)
@@ -78,20 +78,19 @@ class GrammarCompiler:
     """Compiles grammars for one tokenizer; may be used from several threads at once.
 
     Args:
-        tokenizer_json: A tokenizer.json, as its text or as the file's path.
+        vocabulary: How the tokenizer spells.
         vocab_size: Width of the masks, at least the tokenizer's own vocabulary.
         eos_ids: Allowed where the grammar may end, and nowhere else.
 
     Raises:
-        GrammarError: The tokenizer is not of a kind that grammars can be compiled for.
+        GrammarError: No grammar can be compiled for such a vocabulary.
     """
 
-    def __init__(self, tokenizer_json: str | Path, vocab_size: int, eos_ids: Sequence[int]) -> None:
+    def __init__(self, vocabulary: GrammarVocabulary, vocab_size: int, eos_ids: Sequence[int]) -> None:
         import llguidance
 
-        text = tokenizer_json if isinstance(tokenizer_json, str) else tokenizer_json.read_text(encoding="utf-8")
         try:
-            self._tokenizer = llguidance.LLTokenizer(text, n_vocab=vocab_size, eos_token=list(eos_ids))
+            self._tokenizer = _library_tokenizer(vocabulary, vocab_size, eos_ids)
         except ValueError as error:
             raise GrammarError(f"no grammar can be compiled for this tokenizer: {error}") from error
         limits = llguidance.LLParserLimits(verbose_errors=False)
@@ -120,10 +119,7 @@ class GrammarCompiler:
         return grammar.compilation if isinstance(grammar, CompiledText) else self._compiled.get(grammar)
 
     def is_control(self, token_id: int) -> bool:
-        """Whether no text matches this token, so that a grammar has to name it by its id.
-
-        llguidance takes more tokens for such than the tokenizer calls special: all that were added and look like tags.
-        """
+        """Whether no text matches this token, so that a grammar has to name it by its id."""
         return bool(self._tokenizer.is_special_token(token_id))
 
     def check_schema(self, schema: Mapping[str, Any]) -> None:
@@ -148,6 +144,24 @@ class GrammarCompiler:
         except GrammarError as error:
             return str(error)
         return None
+
+
+def _library_tokenizer(vocabulary: GrammarVocabulary, vocab_size: int, eos_ids: Sequence[int]) -> Any:
+    """A vocabulary as llguidance has it.
+
+    The library holds the interpreter's lock while it makes one, and a server that loads a model answers nobody
+    meanwhile. So it is made of tokens that are spelled already, in two steps: for 49,152 tokens the longest stop was
+    320 ms with a tokenizer.json, which the library parses for a second time, and is a third of that so.
+    """
+    from llguidance import LLTokenizer, TokenizerWrapper
+
+    if vocab_size < len(vocabulary.tokens):
+        raise ValueError(f"it has {len(vocabulary.tokens)} tokens, and the model knows {vocab_size}")
+    if not eos_ids:
+        raise ValueError("no token ends a text")
+    wrapped = TokenizerWrapper(LibraryTokenizer(vocabulary, vocab_size, eos_ids[0]))
+    plain = LLTokenizer(wrapped, n_vocab=vocab_size, eos_token=list(eos_ids), slices=[])
+    return plain.with_slices(LLTokenizer.general_slices())
 
 
 def _build(make_matcher: Callable[..., Any], grammar: str) -> Any:
