@@ -8,6 +8,7 @@ from obeaver.app.freed_memory import giving_back
 from obeaver.app.keys import api_keys
 from obeaver.app.loop_lag import watching_lag
 from obeaver.app.memory import MB
+from obeaver.app.short_turns import short_turns
 from obeaver.config import Settings
 from obeaver.web.access import DEFAULT_OPEN_PATHS, PROBES, ApiKey, HostCheck
 from obeaver.web.content_log import ContentLog
@@ -86,8 +87,9 @@ class Application:
 
     @asynccontextmanager
     async def _lives(self, life: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
-        async with life(), watching_lag(self.metrics.on_lag), giving_back(self._in_flight):
-            yield
+        with short_turns():
+            async with life(), watching_lag(self.metrics.on_lag), giving_back(self._in_flight):
+                yield
 
     def _layers(self, routes: Iterable[Route]) -> ASGIApp:
         """The layers round the router, innermost first; `web/middleware.py` says why they stand in this order."""
