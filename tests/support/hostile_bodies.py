@@ -14,6 +14,8 @@ CHAT: Final = "/v1/chat/completions"
 FULL: Final = 9_000_000
 """Bytes just below the default limit of a body."""
 
+_WORDS: Final = "lorem ipsum dolor "
+
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
@@ -38,7 +40,17 @@ class Hostile:
 
 def hostile_chats() -> tuple[Hostile, ...]:
     """Those for a chat server."""
-    return (*_texts(), *_structures(), *_schemas(), *_generations(), *_dialects())
+    return (
+        *_texts(),
+        *_structures(),
+        *_schemas(),
+        *_generations(),
+        *_messages(),
+        *_ollama(),
+        *_responses(),
+        *_completions(),
+        *_tokens(),
+    )
 
 
 def hostile_embeddings() -> tuple[Hostile, ...]:
@@ -292,12 +304,11 @@ def _generations() -> Iterator[Hostile]:
     )
 
 
-def _dialects() -> Iterator[Hostile]:
-    words = "lorem ipsum dolor "
+def _messages() -> Iterator[Hostile]:
     yield Hostile(
         "words to Messages",
         "/v1/messages",
-        lambda n: _json(model="", max_tokens=1, messages=[_user(words * (n // 18))]),
+        lambda n: _json(model="", max_tokens=1, messages=[_user(_WORDS * (n // 18))]),
     )
     yield Hostile(
         "a long system to Messages",
@@ -338,34 +349,46 @@ def _dialects() -> Iterator[Hostile]:
         1_200_000,
     )
     yield Hostile(
-        "words to count", "/v1/messages/count_tokens", lambda n: _json(model="", messages=[_user(words * (n // 18))])
+        "words to count", "/v1/messages/count_tokens", lambda n: _json(model="", messages=[_user(_WORDS * (n // 18))])
     )
+
+
+def _ollama() -> Iterator[Hostile]:
     yield Hostile(
-        "words to Ollama's chat", "/api/chat", lambda n: _json(model="m", messages=[_user(words * (n // 18))])
+        "words to Ollama's chat", "/api/chat", lambda n: _json(model="m", messages=[_user(_WORDS * (n // 18))])
     )
     yield Hostile(
         "stops to Ollama's chat",
         "/api/chat",
         lambda n: _json(model="m", messages=[_user("a")], options={"stop": ["c" * n], "num_predict": 1}),
     )
-    yield Hostile("words to Ollama's generate", "/api/generate", lambda n: _json(model="m", prompt=words * (n // 18)))
+    yield Hostile("words to Ollama's generate", "/api/generate", lambda n: _json(model="m", prompt=_WORDS * (n // 18)))
     yield Hostile(
         "raw spaces to Ollama's generate", "/api/generate", lambda n: _json(model="m", prompt=" " * n, raw=True)
     )
-    yield Hostile("words to Responses", "/v1/responses", lambda n: _json(model="", input=words * (n // 18)))
+
+
+def _responses() -> Iterator[Hostile]:
+    yield Hostile("words to Responses", "/v1/responses", lambda n: _json(model="", input=_WORDS * (n // 18)))
     yield Hostile("items to Responses", "/v1/responses", lambda n: _json(model="", input=[_user("a")] * (n // 40)))
     yield Hostile(
         "instructions to Responses", "/v1/responses", lambda n: _json(model="", instructions="a" * n, input="b")
     )
-    yield Hostile("words to completions", "/v1/completions", lambda n: _json(model="", prompt=words * (n // 18)))
+
+
+def _completions() -> Iterator[Hostile]:
+    yield Hostile("words to completions", "/v1/completions", lambda n: _json(model="", prompt=_WORDS * (n // 18)))
     yield Hostile("ids to completions", "/v1/completions", lambda n: _json(model="", prompt=[1] * (n // 30)))
     yield Hostile("many prompts to completions", "/v1/completions", lambda n: _json(model="", prompt=["a"] * (n // 30)))
-    yield Hostile("words to tokenize", "/v1/tokenize", lambda n: _json(model="", prompt=words * (n // 18)))
+
+
+def _tokens() -> Iterator[Hostile]:
+    yield Hostile("words to tokenize", "/v1/tokenize", lambda n: _json(model="", prompt=_WORDS * (n // 18)))
     yield Hostile("a to tokenize", "/v1/tokenize", lambda n: _json(model="", prompt="a" * n))
     yield Hostile(
         "as much to tokenize as there may be",
         "/v1/tokenize",
-        lambda n: _json(model="", prompt=words * (n // 18), return_token_strs=True),
+        lambda n: _json(model="", prompt=_WORDS * (n // 18), return_token_strs=True),
         300_000,
     )
     yield Hostile("ids to detokenize", "/v1/detokenize", lambda n: _json(model="", tokens=[1] * (n // 30)))
