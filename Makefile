@@ -63,6 +63,7 @@ soak: $(VENV)/.installed-dev ## Everything at once for SOAK_MINUTES=20; five tho
 	OBEAVER_FORM_PAIRS=5000 $(BIN)/python -m pytest tests/engine/test_forms_kept.py
 	OBEAVER_HOSTILE_SCALE=1 $(BIN)/python -m pytest tests/e2e/test_hostile_bodies.py
 	$(BIN)/python tests/soak_clients.py
+	$(BIN)/python tests/soak_loading.py
 	OBEAVER_FUZZ_EXAMPLES=2000 $(BIN)/python -m pytest tests/test_hostile_input.py tests/e2e/test_raw_sockets.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,fuzz]'
 	$(BIN)/python tests/fuzz_openapi.py 15

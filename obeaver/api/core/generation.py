@@ -31,7 +31,7 @@ DEFAULT_UNSENT_BYTES: Final = 256_000
 
 _PIECE_BYTES: Final = 250
 _LOGPROB_BYTES: Final = 100
-"""What a piece, and a log-probability, take in memory, about."""
+"""What a piece takes in memory, and a log-probability in an answer, about."""
 
 _FAR_BEYOND: Final = 8
 
