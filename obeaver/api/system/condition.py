@@ -24,23 +24,27 @@ def kv_usage(engine: EngineSnapshot) -> float:
 
 _ENGINE_GAUGES: Final[tuple[tuple[str, str, Callable[[EngineSnapshot], float]], ...]] = (
     ("obeaver_engine_healthy", "1 while the engine computes.", lambda engine: engine.healthy),
-    ("vllm:num_requests_running", "Sequences that are being computed.", lambda engine: engine.num_running),
-    ("vllm:num_requests_waiting", "Sequences that wait for a row.", lambda engine: engine.num_waiting),
-    ("obeaver_sequences_paused", "Sequences whose clients do not read.", lambda engine: engine.num_paused),
     ("obeaver_rows_limit", "Most sequences that are computed together.", lambda engine: engine.max_rows),
     ("vllm:kv_cache_usage_perc", "Share of the rows' memory that is taken; 1 is all of it.", kv_usage),
     ("obeaver_kv_budget_bytes", "Most memory for keys and values.", lambda engine: engine.kv_budget_bytes),
-    ("obeaver_kv_used_bytes", "Memory of the rows' keys and values.", lambda engine: engine.kv_used_bytes),
     (
         "obeaver_prefix_cache_budget_bytes",
         "Most memory for the prefix cache, of that for keys and values.",
         lambda engine: engine.prefix_budget_bytes,
     ),
-    ("obeaver_prefix_cache_bytes", "Memory of the prefix cache.", lambda engine: engine.prefix_cache_bytes),
-    ("obeaver_prefix_cache_entries", "Pieces of prompts in it.", lambda engine: engine.prefix_cache_entries),
     ("obeaver_prefix_disk_budget_bytes", "Most disk space for it.", lambda engine: engine.disk.budget_bytes),
     ("obeaver_prefix_disk_bytes", "Disk space that it takes.", lambda engine: engine.disk.used_bytes),
 )
+_USE_GAUGES: Final[tuple[tuple[str, str, Callable[[EngineSnapshot], float]], ...]] = (
+    ("vllm:num_requests_running", "Sequences that are being computed.", lambda engine: engine.num_running),
+    ("vllm:num_requests_waiting", "Sequences that wait for a row.", lambda engine: engine.num_waiting),
+    ("obeaver_sequences_paused", "Sequences whose clients do not read.", lambda engine: engine.num_paused),
+    ("obeaver_kv_used_bytes", "Memory of the rows' keys and values.", lambda engine: engine.kv_used_bytes),
+    ("obeaver_prefix_cache_bytes", "Memory of the prefix cache.", lambda engine: engine.prefix_cache_bytes),
+    ("obeaver_prefix_cache_entries", "Pieces of prompts in it.", lambda engine: engine.prefix_cache_entries),
+)
+"""Of engines that are left as well: they compute, and take memory, to the end of their answers."""
+
 _DISK_COUNTERS: Final[tuple[tuple[str, str, Callable[[DiskStats], float]], ...]] = (
     ("obeaver_prefix_disk_read_tokens", "Tokens whose keys and values were read.", lambda disk: disk.read_tokens),
     ("obeaver_prefix_disk_written_tokens", "The same for written.", lambda disk: disk.written_tokens),
@@ -111,12 +115,23 @@ class ChatCondition:
         in_memory = [(model.name, model.loaded is not None) for model in held]
         yield gauge("obeaver_model_in_memory", "1 while the model is in memory.", in_memory)
         loaded = [model.loaded for model in held if model.loaded is not None]
+        models = self._models.in_memory
         for name, text, read in _ENGINE_GAUGES:
             yield gauge(name, text, [(model.name, read(model.worker.snapshot())) for model in loaded])
+        for name, text, read in _USE_GAUGES:
+            yield gauge(name, text, _summed((model.name, read(model.worker.snapshot())) for model in models))
         for name, text, count in _DISK_COUNTERS:
             yield counter(name, text, [(model.name, count(model.worker.snapshot().disk)) for model in loaded])
-        waiting = [(model.name, model.worker.sequences().waiting_tokens) for model in loaded]
+        waiting = _summed((model.name, model.worker.sequences().waiting_tokens) for model in models)
         yield gauge("obeaver_waiting_tokens", "Prompt tokens of sequences that wait.", waiting)
+
+
+def _summed(values: Iterable[tuple[str, float]]) -> Iterable[tuple[str, float]]:
+    """One value for each name: a model may be left for another form of itself."""
+    sums: dict[str, float] = {}
+    for name, value in values:
+        sums[name] = sums.get(name, 0) + value
+    return sums.items()
 
 
 def active_devices(models: Iterable[LoadedModel]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from support.embed_app import serving as serving_encoder
 from support.hosted import Hosted, hosting, until
 from support.scraped import scraped
 from support.scripted_loader import Script
-from support.scripted_model import says
+from support.scripted_model import SLOW_STEP_S, says, write_model_folder
 from support.tiny_encoder import bert_config, bert_weights, write_sentence_transformer
 
 from obeaver.models.encoder.importer import import_encoder
@@ -182,6 +182,22 @@ async def test_counters_go_on_when_a_model_is_exchanged(tmp_path: Path) -> None:
         await served.answer()
         read = scraped(await metrics(served.app))
         assert read("vllm:request_success_total", model_name="one", finished_reason="stop") == 2
+
+
+async def test_an_engine_that_is_left_is_counted_with_the_one_that_took_its_place(tmp_path: Path) -> None:
+    endless = Script(reply=lambda _prompt: None, step_s=SLOW_STEP_S)
+    async with hosting(tmp_path, {"one": endless}, "one") as served, served.streaming() as (old, _):
+        await old.chunk(2)
+        with served.store.staging("one") as folder:
+            write_model_folder(folder)
+            (folder / "notes.txt").write_text("made anew", encoding="utf-8")
+        assert (await served.load("one")).status == 200
+        async with served.streaming() as (new, _):
+            await new.chunk(2)
+            assert [held.name for held in (*served.host.held, *served.host.leaving)] == ["one", "one"]
+            read = scraped(await metrics(served.app))
+            assert read("vllm:num_requests_running", model_name="one") == 2
+            assert read("obeaver_rows_limit", model_name="one") == 8
 
 
 async def test_a_client_that_left_is_counted_as_an_abort(tmp_path: Path) -> None:
