@@ -170,8 +170,8 @@ class Client:
         await self._ask(DIALECTS[0], self._text(self._sizes.long_words), {200, 429, 503})
 
     async def too_long(self) -> None:
-        """A prompt that cannot fit."""
-        await self._ask(DIALECTS[0], self._text(self._sizes.too_many_words), {400})
+        """A prompt that cannot fit. A full queue is found first: then nobody reads it."""
+        await self._ask(DIALECTS[0], self._text(self._sizes.too_many_words), {400, 429})
 
     async def bad_body(self) -> None:
         """What is refused before anything is computed."""
