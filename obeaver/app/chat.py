@@ -5,6 +5,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
+from obeaver.allocator import keep_together
 from obeaver.api.metrics.engines import DecoderMetrics
 from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.models.model_host import ModelHost
@@ -15,7 +16,7 @@ from obeaver.app.application import Application
 from obeaver.app.archiving import make_archive
 from obeaver.app.chat_loader import ChatLoader
 from obeaver.app.given_template import given_templates
-from obeaver.app.memory import keep_together, settle
+from obeaver.app.memory import settle
 from obeaver.app.pulling import pull_command
 from obeaver.app.trace_file import TraceFile
 from obeaver.config import Settings

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from obeaver.allocator import keep_together
 from obeaver.api.encoders.state import EmbedState, EncoderHost, LoadedEncoder
 from obeaver.api.metrics.engines import EncoderMetrics
 from obeaver.api.metrics.server import ServerMetrics
 from obeaver.api.routes import embed_routes
 from obeaver.app.application import Application
 from obeaver.app.encoder_keeper import EncoderKeeper
-from obeaver.app.memory import keep_together, settle
+from obeaver.app.memory import settle
 from obeaver.config import Settings
 from obeaver.engine.encoding.meter import UNMEASURED, EncoderMeter
 from obeaver.engine.encoding.pooling import ACTIVATIONS, DenseLayer, VectorRecipe

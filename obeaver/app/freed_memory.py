@@ -13,8 +13,9 @@ from typing import Final
 
 import psutil
 
+from obeaver.allocator import trim
 from obeaver.app.beside import beside
-from obeaver.app.memory import MB, trim
+from obeaver.app.memory import MB
 from obeaver.web.in_flight import InFlight
 
 INTERVAL_S: Final = 2.0

@@ -1,24 +1,16 @@
 """Memory of models: what one will need, what there is, and giving back what was freed."""
 
-import ctypes
 import gc
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import psutil
 
+from obeaver.allocator import trim
 from obeaver.cgroup import memory_limit_bytes
 from obeaver.config import Settings
 from obeaver.errors import NotEnoughMemory
 
 MB: Final = 1_000_000
-
-_M_ARENA_MAX: Final = -8
-_M_MMAP_THRESHOLD: Final = -3
-"""Of glibc's malloc.h."""
-
-LARGE_BLOCK_BYTES: Final = 1 << 20
-"""A block of this size goes back to the operating system as soon as it is freed."""
 
 WEIGHTS_FACTOR: Final = 1.4
 """Bytes of a loaded model for each byte of its files: 1.2 to 1.3 were measured (tokenizer, grammars, weights that the
@@ -87,19 +79,6 @@ def require_memory(needed: int, available: int) -> None:
         )
 
 
-def keep_together() -> None:
-    """Let all threads take memory from the same two places, so that what a model leaves behind can be given back.
-
-    By default each thread gets its own, and a few live objects in each keep most of it: a process of 320 MB grew by up
-    to 70 MB when its model was exchanged several times, and by about 10 MB so. To be called before there are threads.
-    """
-    set_option = _function_of_glibc("mallopt")
-    if set_option is not None:
-        set_option(_M_ARENA_MAX, 2)
-        # Else glibc raises it with each large block that was freed, up to 32 MB, and keeps what is smaller.
-        set_option(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
-
-
 def settle() -> None:
     """What is there now stays: the collector need not look at it again.
 
@@ -118,19 +97,3 @@ def give_back() -> None:
     """
     settle()
     trim()
-
-
-def trim() -> None:
-    """Let the allocator return freed memory to the operating system; other threads run on meanwhile."""
-    malloc_trim = _function_of_glibc("malloc_trim")
-    if malloc_trim is not None:
-        malloc_trim(0)
-
-
-def _function_of_glibc(name: str) -> Callable[..., object] | None:
-    """A function that other C libraries do not have: they return memory by themselves, or cannot be asked to."""
-    try:
-        function: Callable[..., object] = getattr(ctypes.CDLL(None), name)
-    except (OSError, AttributeError, TypeError):  # TypeError: what Windows says to a library without a name
-        return None
-    return function

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from support.openvino import needs_openvino
 
-from obeaver.app.memory import trim
+from obeaver.allocator import trim
 from obeaver.engine.runners.ort_runner import OrtRunner, open_ort_runner
 from obeaver.engine.runners.runner import KvShape, Logits
 from obeaver.engine.sessions.providers import CPU, choose_provider

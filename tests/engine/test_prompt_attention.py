@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.app.memory import trim
+from obeaver.allocator import trim
 from obeaver.engine.runners import prompt_attention
 from obeaver.engine.runners.ort_runner import open_ort_runner
 from obeaver.engine.runners.prompt_attention import inputs_for, leaves_one_alone, with_prompt_attention

@@ -14,6 +14,7 @@ Weights of few bits are rescaled in the same way, for another reason: see `FewBi
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -31,8 +32,9 @@ _FEW_BITS_BALANCE: Final = 0.25
 _LEAST_IMPORTANCE: Final = np.float32(0.01)
 _SMALLEST: Final = 1e-5
 _GREATEST_FACTOR: Final = 1e3
-# Rows of matrices that factors are found by, about: all of them are alike.
+# Rows of matrices and tokens that factors are found by, about: all of them are alike.
 _SAMPLE_ROWS: Final = 256
+_SAMPLE_TOKENS: Final = 256
 
 
 class Activations:
@@ -55,7 +57,19 @@ class Activations:
 
     def inputs(self, matrix: str) -> FloatArray:
         """Those of a matrix: [tokens, columns]."""
-        return np.concatenate([of_text[matrix] for of_text in self._inputs])
+        return self._every(1, matrix)
+
+    def sample(self, matrix: str, num_tokens: int) -> FloatArray:
+        """Those of so many tokens at most, as far apart as they can be: [tokens, columns]."""
+        return self._every(-(-sum(len(of_text[matrix]) for of_text in self._inputs) // num_tokens), matrix)
+
+    def _every(self, step: int, matrix: str) -> FloatArray:
+        """Every so many tokens of all texts, counted through them."""
+        found, num_before = [], 0
+        for of_text in self._inputs:
+            found.append(of_text[matrix][-num_before % step :: step])
+            num_before += len(of_text[matrix])
+        return np.concatenate(found)
 
     def few_bits_factors(self, matrix: str) -> FloatArray:
         """What to multiply the columns of a matrix of few bits by."""
@@ -143,8 +157,9 @@ class SmoothWeights(Weights):
         self._even.add(place)
 
     def _even_out_place(self, place: str, activations: Activations) -> None:
-        for maker, takers in self._pairs(place):
-            factors = self._factors(activations, takers)
+        pairs = list(self._pairs(place))
+        searches = [self._search(activations, takers) for _, takers in pairs]
+        for (maker, takers), factors in zip(pairs, self.workers.map(lambda search: search(), searches), strict=True):
             self._rows[maker] = factors
             self._columns.update(dict.fromkeys(takers, factors))
 
@@ -154,11 +169,12 @@ class SmoothWeights(Weights):
             if maker is not None:
                 yield maker, takers
 
-    def _factors(self, activations: Activations, takers: Sequence[str]) -> FloatArray:
+    def _search(self, activations: Activations, takers: Sequence[str]) -> Callable[[], FloatArray]:
+        """What finds the factors of an input, in whatever thread it is called."""
         step = -(-self.num_rows(takers) // _SAMPLE_ROWS)
         pieces = [(taker, rows) for taker in takers for rows in self._source.pieces(taker)]
         sample = list(self.workers.map(lambda piece: self._source.piece(*piece)[::step].copy(), pieces))
-        return balanced(activations.inputs(takers[0]), np.concatenate(sample))
+        return partial(balanced, activations.sample(takers[0], _SAMPLE_TOKENS), np.concatenate(sample))
 
 
 class FewBitWeights(SmoothWeights):
@@ -194,8 +210,8 @@ class FewBitWeights(SmoothWeights):
             if HEAD not in takers and any(self.storage(part) != "Q4_0" for part in takers):
                 yield maker, takers
 
-    def _factors(self, activations: Activations, takers: Sequence[str]) -> FloatArray:
-        return activations.few_bits_factors(takers[0])
+    def _search(self, activations: Activations, takers: Sequence[str]) -> Callable[[], FloatArray]:
+        return partial(activations.few_bits_factors, takers[0])
 
 
 def _place(name: str) -> str | None:

@@ -19,10 +19,9 @@ import numpy as np
 
 from obeaver.models.gguf.reader import FloatArray
 
-_ORDER: Final = 8
+_DOUBLINGS: Final = 3
+_ORDER: Final = 1 << _DOUBLINGS
 _STEPS: Final = 20
-# Tokens that factors are found by, about.
-_SAMPLE_TOKENS: Final = 256
 _GREATEST_FACTOR: Final = 1e3
 # What a channel has at least, in terms of all channels' mean.
 _LEAST: Final = 1e-5
@@ -32,10 +31,10 @@ def balanced(inputs: FloatArray, matrix: FloatArray) -> FloatArray:
     """What to multiply the columns of a matrix by, with a geometric mean of 1: [columns].
 
     Args:
-        inputs: What the matrix is multiplied with, [tokens, columns].
+        inputs: What the matrix is multiplied with, or a sample of it, [tokens, columns].
         matrix: Its rows, or a sample of them, [rows, columns].
     """
-    inputs = np.abs(inputs[:: -(-len(inputs) // _SAMPLE_TOKENS)])
+    inputs = np.abs(inputs)
     tokens, rows = _Sizes(inputs, _token_weights(inputs)), _Sizes(np.abs(matrix), np.ones(len(matrix), np.float32))
     factors = _bounded((tokens.squares / rows.squares) ** np.float32(0.25))
     for _ in range(_STEPS):
@@ -62,7 +61,9 @@ class _Sizes:
         self.squares: FloatArray = squares + _LEAST * (squares.mean() or 1)
         peaks = np.maximum(values.max(axis=1), np.float32(np.finfo(np.float32).tiny))
         self._squared_peaks = weights * np.square(peaks)
-        self._powers = (values / peaks[:, None]) ** _ORDER
+        self._powers = values / peaks[:, None]
+        for _ in range(_DOUBLINGS):
+            np.square(self._powers, out=self._powers)
 
     def extremes(self, factors: FloatArray) -> tuple[np.float32, FloatArray]:
         """The mean squared extreme when columns are multiplied by some factors, and each column's share of it."""

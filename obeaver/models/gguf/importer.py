@@ -13,6 +13,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
+from obeaver.allocator import keeping_freed
 from obeaver.errors import ModelError
 from obeaver.models.fidelity import Fidelity, compare, folder_logits
 from obeaver.models.gguf.activations import FewBitWeights, SmoothWeights
@@ -112,7 +113,7 @@ def import_gguf(
     whole = read_architecture(file)
     model = _within_usual_context(whole, progress) if context is None else read_architecture(file, context)
     try:
-        with Workers(default_threads()) as workers:
+        with keeping_freed(), Workers(default_threads()) as workers:
             held, facts = HeldWeights(file, model, workers), _tokenizer(file, model, target)
             job = _Import(file, model, whole, held, WEIGHTS[weights], kv == "int8", facts, target, progress)
             fidelity = _import(job, measure=measure)

@@ -86,3 +86,16 @@ def rows_of(weights: Weights, part: str) -> list[FloatArray]:
 
 def same_matrix(weights: Weights, others: Weights, part: str) -> bool:
     return all(map(np.array_equal, rows_of(weights, part), rows_of(others, part)))
+
+
+@pytest.mark.parametrize("lengths", [(8,), (5, 4), (1, 1, 9), (3, 0, 2)], ids=str)
+@pytest.mark.parametrize("num_tokens", [1, 2, 3, 5, 100])
+def test_a_sample_is_spread_over_all_texts(lengths: tuple[int, ...], num_tokens: int) -> None:
+    activations = Activations(len(lengths))
+    tokens = np.arange(2 * sum(lengths), dtype=np.float32).reshape(-1, 2)
+    for text, some in enumerate(np.split(tokens, np.cumsum(lengths)[:-1])):
+        activations.add(text, "blk.0.ffn_down", some[None])
+    assert np.array_equal(activations.inputs("blk.0.ffn_down"), tokens)
+    found = activations.sample("blk.0.ffn_down", num_tokens)
+    assert len(found) <= num_tokens
+    assert np.array_equal(found, tokens[:: -(-len(tokens) // num_tokens)])
