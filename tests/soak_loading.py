@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from obeaver.allocator import keep_together
 from obeaver.app.chat_loader import load_model
-from obeaver.app.memory import give_back, keep_together
+from obeaver.app.memory import give_back
 from obeaver.app.short_turns import short_turns
 from obeaver.config import Settings
 from obeaver.home import remembered_home

@@ -108,6 +108,15 @@ def servers(home: Path, encoder: Path) -> Iterator[tuple[Watched, Watched]]:
         yield Watched(chat), Watched(embed)
 
 
+async def fill_pools(chat: Watched) -> None:
+    """Ask so much at once that the pools have all their threads: they start one when none is free, however late."""
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=chat.server.url, timeout=600, limits=limits) as client:
+        for _ in range(5):
+            found = await asyncio.gather(*(client.get("/api/tags") for _ in range(50)))
+            assert {response.status_code for response in found} == {200}
+
+
 async def load(chat: Watched, embed: Watched, tally: Tally, goes_on: Callable[[], bool]) -> None:
     sizes = REAL if IS_LONG else SMALL
     clients = [Client(chat.server.url, embed.server.url, sizes, tally, seed) for seed in range(NUM_CLIENTS)]
@@ -124,7 +133,8 @@ def until_still(watched: Watched, handles: tuple[int, int]) -> None:
     """Wait until nobody computes, and no more descriptors and threads are there than before."""
     give_up = time.monotonic() + 120
     while True:
-        read, now = watched.metrics(), watched.handles()
+        # In this order: the connection of the last look is closed by now.
+        now, read = watched.handles(), watched.metrics()
         busy = sum(read(name) for name in ("vllm:num_requests_running", "vllm:num_requests_waiting"))
         if not busy and now[0] <= handles[0] and now[1] <= handles[1]:
             return
@@ -137,6 +147,7 @@ def test_all_at_once_is_answered_counted_and_cleared_away(servers: tuple[Watched
     chat, embed = servers
     first, tally = Tally(), Tally()
     # Threads that are made at first need are there after this.
+    asyncio.run(fill_pools(chat))
     asyncio.run(load(chat, embed, first, _so_many(NUM_THINGS // 2)))
     assert first.problems == []
     httpx.get(chat.server.url + "/metrics", timeout=600)
@@ -144,9 +155,11 @@ def test_all_at_once_is_answered_counted_and_cleared_away(servers: tuple[Watched
     before_chat, before_embed, handles = chat.metrics(), embed.metrics(), chat.handles()
     end = time.monotonic() + SECONDS
     asyncio.run(load(chat, embed, tally, (lambda: time.monotonic() < end) if IS_LONG else _so_many(NUM_THINGS)))
-    until_still(chat, handles)
-    if IS_LONG:
-        print(_told(tally, chat, embed, handles))  # noqa: T201  # the figures of a soak are to be read
+    try:
+        until_still(chat, handles)
+    finally:
+        if IS_LONG:
+            print(_told(tally, chat, embed, handles))  # noqa: T201  # the figures of a soak are to be read
     assert tally.problems == []
     _compare(tally, before_chat, chat.metrics(), before_embed, embed.metrics())
     if IS_LONG:
