@@ -14,8 +14,7 @@ from obeaver.models.origin import ENCODER, GGUF
 from obeaver.models.progress import Progress
 from obeaver.models.record import Recipe
 
-# Raise one when its importer makes another folder of the same source than before. Last bits may differ between machines
-# too, and are no reason.
+# Raise one when its importer makes another folder of the same source than before.
 VERSIONS: Final[Mapping[str, int]] = {GGUF: 6, ENCODER: 1}
 
 EXACT: Final = ("fp32", "float32")

@@ -19,8 +19,7 @@ import numpy as np
 
 from obeaver.models.gguf.reader import FloatArray
 
-_DOUBLINGS: Final = 3
-_ORDER: Final = 1 << _DOUBLINGS
+_ORDER: Final = 8
 _STEPS: Final = 20
 _GREATEST_FACTOR: Final = 1e3
 # What a channel has at least, in terms of all channels' mean.
@@ -61,9 +60,7 @@ class _Sizes:
         self.squares: FloatArray = squares + _LEAST * (squares.mean() or 1)
         peaks = np.maximum(values.max(axis=1), np.float32(np.finfo(np.float32).tiny))
         self._squared_peaks = weights * np.square(peaks)
-        self._powers = values / peaks[:, None]
-        for _ in range(_DOUBLINGS):
-            np.square(self._powers, out=self._powers)
+        self._powers = (values / peaks[:, None]) ** _ORDER
 
     def extremes(self, factors: FloatArray) -> tuple[np.float32, FloatArray]:
         """The mean squared extreme when columns are multiplied by some factors, and each column's share of it."""

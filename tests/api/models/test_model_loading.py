@@ -156,7 +156,7 @@ async def test_a_request_that_has_chosen_a_model_and_not_begun_is_told_when_that
             with pytest.raises(Unavailable):
                 model.worker.refuse_when_full()
         assert (await loading).status == 200
-        assert served.loader.released == ["first"]
+        assert served.loader.released[0] == "first"  # the second may have left by now, too
 
 
 async def test_however_often_models_are_exchanged_under_load_all_requests_end_and_one_model_leaves(
