@@ -4,7 +4,8 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,23 @@ async def loaded(served: Hosted, alias: str, **parameters: Any) -> None:
     assert (reply.status, reply.json()) == (200, {"status": "ok", "model": alias}), reply.body
 
 
+@asynccontextmanager
+async def leaving_first(tmp_path: Path, *held: str) -> AsyncIterator[tuple[Hosted, Callable[[], Awaitable[None]]]]:
+    """A server whose `first` loses its place to `second` in the midst of a stream, and what lets that end."""
+    gate, story = threading.Event(), "Once upon a time"
+    first = Script(reply=says(story), fails=pausing(gate))
+    async with hosting(tmp_path, scripts(first=first), *held) as served, served.streaming() as (exchange, task):
+        await exchange.chunk(1)
+        await loaded(served, "second")
+
+        async def end_stream() -> None:
+            gate.set()
+            await task
+            assert streamed(exchange.reply) == ({"first"}, story)
+
+        yield served, end_stream
+
+
 async def test_a_loaded_model_is_the_default_and_the_old_one_is_released(tmp_path: Path) -> None:
     async with hosting(tmp_path, scripts(), "first") as served:
         assert await served.answer() == ("first", ANSWERS["first"])
@@ -62,17 +80,11 @@ async def test_a_loaded_model_is_the_default_and_the_old_one_is_released(tmp_pat
 
 
 async def test_a_stream_ends_on_the_model_that_it_began_with(tmp_path: Path) -> None:
-    gate, story = threading.Event(), "Once upon a time"
-    first = Script(reply=says(story), fails=pausing(gate))
-    async with hosting(tmp_path, scripts(first=first), "first") as served, served.streaming() as (exchange, task):
-        await exchange.chunk(1)
-        await loaded(served, "second")
+    async with leaving_first(tmp_path, "first") as (served, end_stream):
         assert await served.answer() == ("second", ANSWERS["second"])
         assert (await served.health())["leaving"] == ["first"]
         assert served.loader.released == []
-        gate.set()
-        await task
-        assert streamed(exchange.reply) == ({"first"}, story)
+        await end_stream()
         await until(lambda: not served.host.leaving)
         assert served.loader.released == ["first"]
 
@@ -98,35 +110,22 @@ async def test_the_old_model_answers_until_the_new_one_is_there(tmp_path: Path) 
 
 
 async def test_a_load_waits_until_the_model_before_has_ended_its_answers(tmp_path: Path) -> None:
-    gate, story = threading.Event(), "Once upon a time"
-    first = Script(reply=says(story), fails=pausing(gate))
-    async with hosting(tmp_path, scripts(first=first), "first") as served, served.streaming() as (exchange, task):
-        await exchange.chunk(1)
-        await loaded(served, "second")
+    async with leaving_first(tmp_path, "first") as (served, end_stream):
         assert (await served.load("third", "?wait=false")).status == 202
         await until(lambda: stage(served) == "wait for the answers of first")
         assert served.script("third").num_loads == 0
         assert await served.answer() == ("second", ANSWERS["second"])
         assert (await served.load("first")).status == 409
-        gate.set()
-        await task
-        assert streamed(exchange.reply) == ({"first"}, story)
+        await end_stream()
         await until(lambda: served.host.model is not None and served.host.model.name == "third")
         assert served.loader.released[0] == "first"
 
 
 async def test_a_model_that_only_changes_places_waits_for_nobody(tmp_path: Path) -> None:
-    gate = threading.Event()
-    first = Script(reply=says("Once upon a time"), fails=pausing(gate))
-    async with (
-        hosting(tmp_path, scripts(first=first), "first", "third") as served,
-        served.streaming() as (exchange, _),
-    ):
-        await exchange.chunk(1)
-        await loaded(served, "second")
+    async with leaving_first(tmp_path, "first", "third") as (served, end_stream):
         await loaded(served, "third")
         assert (await served.health())["leaving"] == ["first"]
-        gate.set()
+        await end_stream()
 
 
 @pytest.mark.parametrize("stream", [True, False])
