@@ -15,8 +15,9 @@ from support.tiny_decoder import TinyDecoder
 
 from obeaver.api.models.model_host import ModelHost
 from obeaver.app.chat_loader import ChatLoader
-from obeaver.app.memory import MB, available_bytes
+from obeaver.app.memory import MB, available_bytes, settle
 from obeaver.config import Settings
+from obeaver.engine.decoding.prefix_cache import Node
 from obeaver.engine.decoding.timeline import UNMEASURED
 from obeaver.models.store import Store, StoredModel
 
@@ -44,6 +45,21 @@ async def test_nothing_refers_to_a_model_that_was_released(tmp_path: Path) -> No
     finally:
         gc.enable()
         await host.close()
+
+
+async def test_what_was_kept_of_prompts_goes_with_the_model(tmp_path: Path) -> None:
+    """Also where things settled while the model was in use, after which no search finds what refers to itself."""
+    home = tmp_path / "home"
+    for seed, name in enumerate(("old", "new")):
+        make_model(Store(home), name, seed=seed)
+    async with serving(home, "old") as served:
+        for text in ("one", "one and two", "one or two", "another"):
+            await served.answer(messages=[{"role": "user", "content": text}])
+        nodes = [weakref.ref(kept) for kept in gc.get_objects() if isinstance(kept, Node)]
+        assert len(nodes) > 1
+        settle()
+        assert (await served.load(alias="new")).status == 200
+        await until(lambda: not any(reference() for reference in nodes))
 
 
 async def test_a_model_is_marked_as_used_for_as_long_as_it_is_in_memory(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What a model will need, whether there is so much, and giving memory back."""
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 from support.scripted_model import write_model_folder
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.app.memory import MB, available_bytes, give_back, kv_budget_bytes, needed_bytes, require_memory
+from obeaver.app.memory import MB, available_bytes, give_back, kv_budget_bytes, needed_bytes, require_memory, settle
 from obeaver.config import Settings
 from obeaver.errors import NotEnoughMemory
 from obeaver.models.facts import ModelFacts, read_facts
@@ -48,3 +50,23 @@ def test_the_budget_is_what_was_said_else_a_part_of_what_is_free() -> None:
 
 def test_memory_can_be_given_back_wherever_this_runs() -> None:
     give_back()
+
+
+class Ring:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_refers_to_itself_goes_although_it_was_there_when_things_settled() -> None:
+    ring = Ring()
+    reference = weakref.ref(ring)
+    try:
+        settle()
+        del ring
+        for _ in range(8):
+            give_back()
+        assert reference() is None
+    finally:
+        gc.unfreeze()

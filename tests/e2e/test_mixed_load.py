@@ -5,6 +5,7 @@ which also holds the memory.
 """
 
 import asyncio
+import json
 import os
 import statistics
 import time
@@ -37,6 +38,7 @@ WARM_UP = 0.35
 """Of the long run's time: caches fill, the allocator finds its size."""
 MOST_GROWTH = 1.05
 
+JSON = {"Content-Type": "application/json"}
 MODELS = ("first", "second")
 SMALL = Sizes(words=4, long_words=12, too_many_words=300, max_tokens=24, pause_s=0.05)
 REAL = Sizes(words=40, long_words=900, too_many_words=20_000, max_tokens=120, pause_s=2)
@@ -112,9 +114,12 @@ async def fill_pools(chat: Watched) -> None:
     """Ask so much at once that the pools have all their threads: they start one when none is free, however late."""
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=chat.server.url, timeout=600, limits=limits) as client:
+        body = json.dumps({"messages": [{"role": "user", "content": "Hi"}]})
+        long = f"{body:10000}"  # a body of this size is worked on in a thread
         for _ in range(5):
-            found = await asyncio.gather(*(client.get("/api/tags") for _ in range(50)))
-            assert {response.status_code for response in found} == {200}
+            asked = [client.get("/api/tags") for _ in range(50)]
+            asked += [client.post("/v1/tokenize", content=long, headers=JSON) for _ in range(50)]
+            assert {response.status_code for response in await asyncio.gather(*asked)} == {200}
 
 
 async def load(chat: Watched, embed: Watched, tally: Tally, goes_on: Callable[[], bool]) -> None:

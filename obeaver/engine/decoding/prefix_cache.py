@@ -4,19 +4,22 @@ A radix tree over token ids. Each node holds a run of at most `NODE_TOKENS` ids 
 the path from the root spells the whole prefix, because keys and values depend on every token before. Matching is exact
 to the token: a match may end in the middle of a node.
 
-Three decisions keep it small:
+Four decisions keep it small:
 
 - Blocks never change and are never views. A split copies both halves, so the bytes that are counted are the bytes that
   are held, and a match keeps its blocks whatever happens to the tree meanwhile: nothing needs a lock.
 - Recency is one ordered dict. Whoever touches a path touches the leaf first and its ancestors after, so a parent is
   always younger than its children, and the oldest node is always a leaf: eviction looks at one entry.
 - Nodes are short, so that a split copies little and eviction takes a long conversation's tail before its head.
+- A child does not keep its parent alive, so the tree goes at once with whoever holds it: what refers to itself waits
+  for a collector, which does not look at what a server had when it settled.
 
 All of it belongs to the engine thread.
 """
 
+import weakref
 from collections import OrderedDict, abc
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from obeaver.engine.runners.runner import KvBlock
 
@@ -42,14 +45,25 @@ def common_prefix(left: tuple[int, ...], right: tuple[int, ...]) -> int:
     return known
 
 
-@dataclass(slots=True, eq=False)
 class Node:
     """A run of token ids, their block [num_layers, 2, num_kv_heads, num_tokens, head_dim], and what may follow."""
 
-    token_ids: tuple[int, ...]
-    block: KvBlock
-    parent: "Node | None"
-    children: "dict[int, Node]" = field(default_factory=dict)
+    __slots__ = ("__weakref__", "_parent", "block", "children", "token_ids")
+
+    def __init__(self, token_ids: tuple[int, ...], block: KvBlock, parent: "Node | None") -> None:
+        self.token_ids = token_ids
+        self.block = block
+        self.children: dict[int, Node] = {}
+        self.parent = parent
+
+    @property
+    def parent(self) -> "Node | None":
+        """What it follows, as long as that is in the tree; None for what begins a prefix."""
+        return None if self._parent is None else self._parent()
+
+    @parent.setter
+    def parent(self, node: "Node | None") -> None:
+        self._parent = None if node is None else weakref.ref(node)
 
 
 @dataclass(frozen=True, slots=True)
