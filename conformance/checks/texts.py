@@ -17,8 +17,9 @@ def violations(text: str, stops: Sequence[str]) -> list[str]:
 
 def cut_violations(deltas: Sequence[str]) -> list[str]:
     """Whether a character was cut in two between the pieces of a text."""
-    # What a limit cuts at the very end can only be told so.
-    cut = any("\ufffd" in delta for delta in deltas[:-1])
+    # What a limit cuts at the very end can only be told so; pieces without text may follow.
+    *before, _ = [delta for delta in deltas if delta] or [""]
+    cut = any("\ufffd" in delta for delta in before)
     return ["a delta holds U+FFFD: a character was cut in two"] if cut else []
 
 

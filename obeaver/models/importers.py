@@ -34,7 +34,7 @@ class Importer(Protocol):
 
     def __call__(
         self, source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress
-    ) -> None:
+    ) -> Mapping[str, str]:
         """Write a complete model folder into the empty folder `target`.
 
         Args:
@@ -44,11 +44,16 @@ class Importer(Protocol):
             name: The model's name, for the folder's record.
             measure: Whether to find out how near the result is to the source.
             progress: Told how far it is.
+
+        Returns:
+            The SHA-256 of files that were hashed while they were written, by their paths in `target`.
         """
         ...
 
 
-def import_source(source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress) -> None:
+def import_source(
+    source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress
+) -> Mapping[str, str]:
     """The importer for this kind of source, loaded when there is something to import."""
     source = _first_part(source)
     if source.is_dir() and model_type(source) not in DECODERS:
@@ -62,7 +67,7 @@ def import_source(source: Path, target: Path, *, recipe: Recipe, name: str, meas
     else:
         from obeaver.models.gguf import import_gguf
 
-        import_gguf(
+        return import_gguf(
             source,
             target,
             weights=recipe.weights,
@@ -73,6 +78,7 @@ def import_source(source: Path, target: Path, *, recipe: Recipe, name: str, meas
             sha256=recipe.source_sha256,
             progress=progress,
         )
+    return {}
 
 
 def _first_part(source: Path) -> Path:

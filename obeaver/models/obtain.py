@@ -6,7 +6,7 @@ in folders that appear in the store when they are complete.
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -196,16 +196,20 @@ class Obtainer:
         try:
             with self._source(offer, claim.name, on_wait) as (source, sha256):
                 recipe = Recipe(sha256, *_formats_of(source, offer, wanted, formats), wanted.choices.context)
-                with claim.staging(recipe, origin=offer.origin, made_by=maker(offer.form)) as folder:
-                    self._run_importer(source, folder, recipe, claim.name, measure=wanted.choices.measure)
+                hashes: dict[str, str] = {}
+                made = claim.staging(recipe, origin=offer.origin, made_by=maker(offer.form), hashes=hashes)
+                with made as folder:
+                    hashes |= self._run_importer(source, folder, recipe, claim.name, measure=wanted.choices.measure)
         except ModelError:  # it will never be a model, so it is not kept for one
             if sha256 is not None and offer.is_remote:
                 self.store.release_source(sha256)
             raise
 
-    def _run_importer(self, source: Path, folder: Path, recipe: Recipe, name: str, *, measure: bool) -> None:
+    def _run_importer(
+        self, source: Path, folder: Path, recipe: Recipe, name: str, *, measure: bool
+    ) -> Mapping[str, str]:
         try:
-            self.importer(source, folder, recipe=recipe, name=name, measure=measure, progress=self.progress)
+            return self.importer(source, folder, recipe=recipe, name=name, measure=measure, progress=self.progress)
         except OSError as error:
             raise StoreError(f"importing {name} failed: {error.strerror or error}") from error
 

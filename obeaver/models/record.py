@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from obeaver.models.origin import Origin
@@ -74,11 +75,27 @@ class Record:
 
 
 def take(
-    folder: Path, recipe: Recipe | None, *, created: int, origin: Origin | None = None, made_by: str | None = None
+    folder: Path,
+    recipe: Recipe | None,
+    *,
+    created: int,
+    origin: Origin | None = None,
+    made_by: str | None = None,
+    hashes: Mapping[str, str] = MappingProxyType({}),
 ) -> Record:
-    """Record what is in the folder, after all of it has reached the disk."""
+    """Record what is in the folder, after all of it has reached the disk.
+
+    Args:
+        folder: The model's.
+        recipe: See `Record`.
+        created: See `Record`.
+        origin: See `Record`.
+        made_by: See `Record`.
+        hashes: The SHA-256 of files that need not be read for it.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / FILE_NAME)
-    files = {path.relative_to(folder).as_posix(): _record_file(path) for path in paths}
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    files = {name: _record_file(folder / name, hashes.get(name)) for name in names}
     return Record(created, recipe, files, origin, made_by)
 
 
@@ -145,10 +162,10 @@ def folder_sha256(folder: Path) -> str:
     return tree_sha256({path.relative_to(folder).as_posix(): sha256_of(path) for path in paths})
 
 
-def _record_file(path: Path) -> FileRecord:
+def _record_file(path: Path, sha256: str | None) -> FileRecord:
     with path.open("r+b") as file:  # writable, because Windows flushes no other kind
         _sync(file.fileno())
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256 or hashlib.file_digest(file, "sha256").hexdigest()
     stat = path.stat()
     return FileRecord(stat.st_size, stat.st_mtime_ns, digest)
 

@@ -22,10 +22,11 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from obeaver.errors import StoreError
 from obeaver.models import record as records
@@ -241,7 +242,12 @@ class Claim:
 
     @contextmanager
     def staging(
-        self, recipe: Recipe | None = None, *, origin: Origin | None = None, made_by: str | None = None
+        self,
+        recipe: Recipe | None = None,
+        *,
+        origin: Origin | None = None,
+        made_by: str | None = None,
+        hashes: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[Path]:
         """An empty folder that becomes the model when the block ends, and vanishes when it fails.
 
@@ -249,6 +255,7 @@ class Claim:
             recipe: What the model is made from, where it is imported.
             origin: Where that comes from.
             made_by: The importer and its version.
+            hashes: The SHA-256 of files whose writer knows it, by their paths in the folder; looked at after the block.
 
         Raises:
             StoreError: The store cannot be written.
@@ -257,7 +264,8 @@ class Claim:
         try:
             yield staging
             with self._refused("completed"):
-                record = records.take(staging, recipe, created=int(self._clock()), origin=origin, made_by=made_by)
+                created = int(self._clock())
+                record = records.take(staging, recipe, created=created, origin=origin, made_by=made_by, hashes=hashes)
                 records.write(staging, record)
                 self._put(staging)
         finally:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -13,7 +14,7 @@ import pytest
 
 from obeaver.errors import StoreError
 from obeaver.models.origin import Origin
-from obeaver.models.record import Recipe
+from obeaver.models.record import Recipe, read
 from obeaver.models.source_cache import KEPT_S
 from obeaver.models.store import Store
 
@@ -277,6 +278,19 @@ def test_where_a_model_comes_from_is_recorded(store: Store) -> None:
     stored = Store(store.home).find("tiny")
     assert stored is not None
     assert (stored.origin, stored.made_by, stored.recipe) == (origin, "gguf/1", RECIPE)
+
+
+def test_a_hash_that_the_writer_of_a_file_knows_is_taken(store: Store) -> None:
+    hashes: dict[str, str] = {}
+    with store.locked("tiny") as claim, claim.staging(hashes=hashes) as folder:
+        for name in ("known", "other"):
+            (folder / name).write_bytes(b"onnx")
+        hashes["known"] = "ab" * 32
+    files = read(store.home / "models" / "tiny").files
+    assert {name: file.sha256 for name, file in files.items()} == {
+        "known": "ab" * 32,
+        "other": hashlib.sha256(b"onnx").hexdigest(),
+    }
 
 
 def test_a_record_from_before_origins_were_told_is_read(store: Store) -> None:

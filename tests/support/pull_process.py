@@ -29,7 +29,7 @@ class PausingImporter:
 
     def __call__(
         self, source: Path, target: Path, *, recipe: Recipe, name: str, measure: bool, progress: Progress
-    ) -> None:
+    ) -> dict[str, str]:
         data = source.read_bytes()
         with (target / "model.onnx").open("wb") as file, progress.stage("import", len(data)) as stage:
             for half in (data[: len(data) // 2], data[len(data) // 2 :]):
@@ -39,6 +39,7 @@ class PausingImporter:
                 time.sleep(self._pause_s)
         (target / "genai_config.json").write_text("{}", encoding="utf-8")
         (target / "made.txt").write_text(f"{name} {recipe.weights} {recipe.kv}", encoding="utf-8")
+        return {}
 
 
 def main(home: str, catalog: str, pause_s: str, model: str = "tiny", name: str | None = None) -> None:

@@ -15,7 +15,7 @@ Weights of few bits are rescaled in the same way, for another reason: see `FewBi
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -94,10 +94,24 @@ ActivationsOf = Callable[[str], Activations]
 """Gives what was collected of a place: a layer, such as `blk.3`, or the head, `output`."""
 
 
+class _Search(NamedTuple):
+    """A search for the factors of an input, under way or done.
+
+    Attributes:
+        maker: What gives its channels divided.
+        takers: Those that have their columns multiplied for it.
+        result: Waits for the factors.
+    """
+
+    maker: str
+    takers: Sequence[str]
+    result: Callable[[], FloatArray]
+
+
 class SmoothWeights(Weights):
     """Weights with channels evened out; the model that they make is the same.
 
-    A place's channels are evened out when something of it is first asked for.
+    Factors of a place are looked for from when something of it is first asked for, and waited for when they are needed.
 
     Args:
         weights: Those to even out.
@@ -110,13 +124,13 @@ class SmoothWeights(Weights):
         self._activations_of = activations_of
         self._columns: dict[str, FloatArray] = {}
         self._rows: dict[str, FloatArray] = {}
-        self._even: set[str] = set()
+        self._searches: dict[str, list[_Search]] = {}
 
     def vector(self, name: str) -> FloatArray:
         """As `Weights.vector`."""
-        self._even_out(name)
-        vector = super().vector(name)
         owner = name.rpartition(".")[0]
+        self._even_out(owner)
+        vector = super().vector(name)
         return vector / self._rows[owner] if owner in self._rows else vector
 
     def pieces(self, part: str) -> list[range]:
@@ -148,20 +162,24 @@ class SmoothWeights(Weights):
         """As `Weights.down`."""
         return self._source.down(prefix, index)
 
-    def _even_out(self, name: str) -> None:
-        place = _place(name)
-        if place is None or place in self._even:
+    def _even_out(self, owner: str) -> None:
+        """Have the factors of a matrix or a norm."""
+        place = _place(owner)
+        if place is None:
             return
-        activations = self._activations_of(place)
-        self._even_out_place(place, activations)
-        self._even.add(place)
+        if place not in self._searches:
+            self._search_place(place, self._activations_of(place))
+        for search in self._searches[place]:
+            if owner == search.maker or owner in search.takers:
+                factors = search.result()
+                self._rows[search.maker] = factors
+                self._columns.update(dict.fromkeys(search.takers, factors))
 
-    def _even_out_place(self, place: str, activations: Activations) -> None:
-        pairs = list(self._pairs(place))
-        searches = [self._search(activations, takers) for _, takers in pairs]
-        for (maker, takers), factors in zip(pairs, self.workers.map(lambda search: search(), searches), strict=True):
-            self._rows[maker] = factors
-            self._columns.update(dict.fromkeys(takers, factors))
+    def _search_place(self, place: str, activations: Activations) -> None:
+        self._searches[place] = [
+            _Search(maker, takers, self.workers.start(self._search(activations, takers)))
+            for maker, takers in self._pairs(place)
+        ]
 
     def _pairs(self, place: str) -> Iterator[tuple[str, list[str]]]:
         """What gives its channels divided, and those that have their columns multiplied for it."""
@@ -173,8 +191,12 @@ class SmoothWeights(Weights):
         """What finds the factors of an input, in whatever thread it is called."""
         step = -(-self.num_rows(takers) // _SAMPLE_ROWS)
         pieces = [(taker, rows) for taker in takers for rows in self._source.pieces(taker)]
-        sample = list(self.workers.map(lambda piece: self._source.piece(*piece)[::step].copy(), pieces))
-        return partial(balanced, activations.sample(takers[0], _SAMPLE_TOKENS), np.concatenate(sample))
+
+        def search() -> FloatArray:
+            sample = [self._source.piece(*piece)[::step].copy() for piece in pieces]
+            return balanced(activations.sample(takers[0], _SAMPLE_TOKENS), np.concatenate(sample))
+
+        return search
 
 
 class FewBitWeights(SmoothWeights):
@@ -194,12 +216,13 @@ class FewBitWeights(SmoothWeights):
         self._even_out(part)
         return self._importance.get(part)
 
-    def _even_out_place(self, place: str, activations: Activations) -> None:
-        super()._even_out_place(place, activations)
+    def _search_place(self, place: str, activations: Activations) -> None:
+        super()._search_place(place, activations)
         for _, parts in _inputs(self.model, place):
             if HEAD in parts:
                 continue
             importance = activations.importance(parts[0])
+            self._even_out(parts[0])
             if parts[0] in self._columns:
                 importance = importance / self._columns[parts[0]] ** 2
             self._importance.update(dict.fromkeys(parts, importance))

@@ -29,7 +29,7 @@ from obeaver.models.gguf.streamed import head_logits
 from obeaver.models.gguf.vocabulary import TokenizerFacts, write_tokenizer
 from obeaver.models.gguf.weights import HeldWeights, Weights
 from obeaver.models.gguf.workers import Workers
-from obeaver.models.gguf.writer import GRAPH_FILE, TensorWriter
+from obeaver.models.gguf.writer import DATA_FILE, GRAPH_FILE, TensorWriter
 from obeaver.models.progress import Progress
 from obeaver.models.record import sha256_of
 from obeaver.models.sample_text import CALIBRATION, EVALUATION, sample_ids
@@ -90,7 +90,7 @@ def import_gguf(
     context: int | None = None,
     measure: bool = False,
     sha256: str | None = None,
-) -> None:
+) -> Mapping[str, str]:
     """Write a complete model folder.
 
     Args:
@@ -104,6 +104,9 @@ def import_gguf(
         measure: Whether to find out how near the result is to the file's own weights.
         sha256: The file's hash, where it is known.
 
+    Returns:
+        The SHA-256 of files that were hashed while they were written, by their names.
+
     Raises:
         ModelError: The file is broken or not supported, or the folder cannot be written; says why.
     """
@@ -116,19 +119,22 @@ def import_gguf(
         with keeping_freed(), Workers(default_threads()) as workers:
             held, facts = HeldWeights(file, model, workers), _tokenizer(file, model, target)
             job = _Import(file, model, whole, held, WEIGHTS[weights], kv == "int8", facts, target, progress)
-            fidelity = _import(job, measure=measure)
+            hashes, fidelity = _import(job, measure=measure)
         write_genai_config(target, model, facts)
         write_provenance(target, _provenance(job, sha256, weights, kv, name, fidelity))
     except OSError as error:
         raise ModelError(f"{target}: cannot be written: {error.strerror or error}") from error
+    return hashes
 
 
-def _import(job: _Import, *, measure: bool) -> Fidelity | None:
+def _import(job: _Import, *, measure: bool) -> tuple[Mapping[str, str], Fidelity | None]:
     is_exact = job.formats.layers is None and not job.quantised_kv
     evaluation = _sample(job, EVALUATION, job.model) if measure and not is_exact else []
     calibration = None if is_exact else Calibration(job.weights, _calibration_texts(job), evaluation)
-    _write_graph(job, calibration)
-    return None if calibration is None or not evaluation else _measure(job, calibration.evaluated(), evaluation)
+    hashes = {DATA_FILE: _write_graph(job, calibration)}
+    if calibration is None or not evaluation:
+        return hashes, None
+    return hashes, _measure(job, calibration.evaluated(), evaluation)
 
 
 def _within_usual_context(model: Architecture, progress: Progress) -> Architecture:
@@ -161,7 +167,8 @@ def _calibration_texts(job: _Import) -> list[list[int]]:
     return [begin + ids[: middle - len(begin)], ids[middle:]]
 
 
-def _write_graph(job: _Import, calibration: Calibration | None) -> None:
+def _write_graph(job: _Import, calibration: Calibration | None) -> str:
+    """The SHA-256 of the data file."""
     formats, weights = job.formats, _to_store(job, calibration)
     scales_of = calibration.scales_of if calibration is not None and job.quantised_kv else None
     total = num_stored(job.weights, formats)
@@ -174,6 +181,7 @@ def _write_graph(job: _Import, calibration: Calibration | None) -> None:
     job.weights.let_go()
     proto = decoder_model(job.model, nodes, writer.tensors, quantised_kv=job.quantised_kv)
     (job.target / GRAPH_FILE).write_bytes(proto.SerializeToString())
+    return writer.sha256
 
 
 def _to_store(job: _Import, calibration: Calibration | None) -> Weights:

@@ -182,7 +182,7 @@ class StoredParameters:
             return work(weights.piece(part, rows), start)
 
         places = list(weights.places(parts))
-        for place, result in zip(places, weights.workers.map(of_piece, places), strict=True):
+        for place, result in zip(places, weights.workers.map_many(of_piece, places), strict=True):
             self._advance(len(place[1]) * weights.num_columns(parts))
             yield result
 

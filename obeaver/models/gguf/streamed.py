@@ -154,11 +154,16 @@ class _Source(NamedTuple):
 
     Attributes:
         shape: Its sizes.
-        read: Gives those of a layer.
+        begin: Begins to read those of a layer; gives what waits for them.
     """
 
     shape: tuple[int, ...]
-    read: Callable[[int], FloatArray]
+    begin: Callable[[int], Callable[[], FloatArray]]
+
+    @classmethod
+    def at_once(cls, shape: tuple[int, ...], read: Callable[[int], FloatArray]) -> "_Source":
+        """One that is read when it is waited for."""
+        return cls(shape, lambda layer: partial(read, layer))
 
 
 class _FedParameters:
@@ -190,7 +195,7 @@ class _FedParameters:
         if not self._weights.has(name):
             return ""
         shape = self._weights.vector(name).shape
-        self._sources[name] = _Source(shape, lambda layer: self._weights.vector(self.of_layer(name, layer)))
+        self._sources[name] = _Source.at_once(shape, lambda layer: self._weights.vector(self.of_layer(name, layer)))
         return name
 
     def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
@@ -198,12 +203,14 @@ class _FedParameters:
         matrix = f"{name}.weight"
         self.first_readers.setdefault(x, parts[0])
         rows, columns = self._weights.num_rows(parts), self._weights.num_columns(parts)
-        self._sources[matrix] = _Source((rows, columns), lambda layer: self._weights.matrix(self._parts(parts, layer)))
+        self._sources[matrix] = _Source(
+            (rows, columns), lambda layer: self._weights.begin_matrix(self._parts(parts, layer))
+        )
         product = f"{name}.product" if self._weights.has_bias(parts) else name
         nodes.one(product, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
         if product == name:
             return name
-        bias = _Source((rows,), lambda layer: self._weights.bias(self._parts(parts, layer)))
+        bias = _Source.at_once((rows,), lambda layer: self._weights.bias(self._parts(parts, layer)))
         self._sources[f"{name}.bias"] = bias
         return nodes.one(name, "Add", product, f"{name}.bias")
 
@@ -219,10 +226,10 @@ class _FedParameters:
         """See `graph.Parameters`."""
         gate_up, down = f"{name}.gate_up", f"{name}.down"
         count, inner, outer = self._weights.num_experts, self._weights.model.ffn_size, self._weights.model.hidden_size
-        self._sources[gate_up] = _Source(
+        self._sources[gate_up] = _Source.at_once(
             (count, 2 * inner, outer), lambda layer: self._weights.gate_ups(self._prefix(prefix, layer))
         )
-        self._sources[down] = _Source(
+        self._sources[down] = _Source.at_once(
             (count, outer, inner), lambda layer: self._weights.downs(self._prefix(prefix, layer))
         )
         biases = ["", ""]
@@ -230,7 +237,7 @@ class _FedParameters:
             biases = [f"{gate_up}.bias", f"{down}.bias"]
             for i, bias in enumerate(biases):
                 shape = (count, outer if i else 2 * inner)
-                self._sources[bias] = _Source(shape, partial(self._expert_bias, prefix, i))
+                self._sources[bias] = _Source.at_once(shape, partial(self._expert_bias, prefix, i))
         inputs = [x, scores, gate_up, biases[0], down, biases[1]]
         return nodes.one(name, "MoE", *inputs, domain=MICROSOFT, **attributes)
 
@@ -240,7 +247,8 @@ class _FedParameters:
 
     def feed(self, layer: int) -> Mapping[str, FloatArray]:
         """The weights of one layer, under the names of the one that the graph was built as."""
-        return {name: source.read(layer) for name, source in self._sources.items()}
+        begun = {name: source.begin(layer) for name, source in self._sources.items()}
+        return {name: read() for name, read in begun.items()}
 
     def of_layer(self, name: str, layer: int) -> str:
         """The name of the same weight in another layer."""

@@ -148,16 +148,21 @@ class Weights:
         found = self.file.read(f"{matrix.tensor}.weight", matrix.start + start, matrix.start + stop)
         return self._in_graph_order(part, found)
 
-    def matrix(self, parts: Sequence[str]) -> FloatArray:
-        """Some matrices, one below the other."""
+    def begin_matrix(self, parts: Sequence[str]) -> Callable[[], FloatArray]:
+        """Begin to read some matrices; gives what waits for them and returns them, one below the other."""
         found = self._room_for(self.num_rows(parts), self.num_columns(parts))
 
         def fill(place: tuple[str, range, int]) -> None:
             part, rows, start = place
             found[start : start + len(rows)] = self.piece(part, rows)
 
-        deque(self.workers.map(fill, self.places(parts)), maxlen=0)
-        return found
+        wait = self.workers.start_many(fill, list(self.places(parts)))
+
+        def filled() -> FloatArray:
+            wait()
+            return found
+
+        return filled
 
     def places(self, parts: Sequence[str]) -> Iterator[tuple[str, range, int]]:
         """Each piece of some matrices, with where it begins when they stand one below the other."""
@@ -246,15 +251,19 @@ class HeldWeights(Weights):
         self._free, self._in_use = self._in_use, []
         self._mapped.let_go()
 
-    def matrix(self, parts: Sequence[str]) -> FloatArray:
-        """As `Weights.matrix`."""
-        found = super().matrix(parts)
-        start = 0
-        for part in parts:
-            num_rows = self.num_rows([part])
-            self._held[part] = found[start : start + num_rows]
-            start += num_rows
-        return found
+    def begin_matrix(self, parts: Sequence[str]) -> Callable[[], FloatArray]:
+        """As `Weights.begin_matrix`."""
+        filled = super().begin_matrix(parts)
+
+        def held() -> FloatArray:
+            found, start = filled(), 0
+            for part in parts:
+                num_rows = self.num_rows([part])
+                self._held[part] = found[start : start + num_rows]
+                start += num_rows
+            return found
+
+        return held
 
     def piece(self, part: str, rows: range) -> FloatArray:
         """As `Weights.piece`."""

@@ -1,5 +1,7 @@
 """Writes an ONNX model whose tensors lie in a data file beside it, one after the other, never all in memory."""
 
+import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +16,13 @@ from onnx import TensorProto
 # ONNX Runtime maps external tensors into memory where they begin on a page.
 _PAGE: Final = 4096
 _SMALL: Final = 1024
+# One array of this size at a time, so that no more than two are in memory; what is smaller is not waited for.
+_LARGE: Final = 1 << 20
 GRAPH_FILE: Final = "model.onnx"
 DATA_FILE: Final = "model.onnx.data"
+
+# What is written is sent to the disk by and by, so that little is left to wait for at the end.
+_SYNCED_TOGETHER: Final = 256 << 20
 
 Array = npt.NDArray[np.generic]
 
@@ -24,15 +31,20 @@ class TensorWriter:
     """Collects initializers: small ones inside the graph, large ones in `model.onnx.data`.
 
     A thread of its own writes, so that the next array can be made meanwhile. What it could not write is told with the
-    next array, or at the end of the `with` block.
+    next array, or at the end of the `with` block. It hashes what it writes, which need not be read again for that.
     """
 
     def __init__(self, folder: Path) -> None:
         self.tensors: list[TensorProto] = []
         self._file: BinaryIO = (folder / DATA_FILE).open("wb")
         self._end = 0
+        self._hash = hashlib.sha256()
+        self._num_hashed = 0
+        self._num_synced = 0
         self._thread = ThreadPoolExecutor(1, "write")
-        self._writing: Future[None] | None = None
+        self._sync_thread = ThreadPoolExecutor(1, "sync")
+        self._syncing: Future[None] | None = None
+        self._writing: list[Future[None]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -43,9 +55,16 @@ class TensorWriter:
         try:
             if kind is None:
                 self._wait()
+                self._wait_for_disk()
         finally:
             self._thread.shutdown()
+            self._sync_thread.shutdown()
             self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole data file, in hexadecimal; after the `with` block."""
+        return self._hash.hexdigest()
 
     def add(self, name: str, array: Array) -> str:
         """Store one array, which must stay as it is; returns its name."""
@@ -53,6 +72,8 @@ class TensorWriter:
         if array.nbytes < _SMALL:
             self.tensors.append(onnx.numpy_helper.from_array(array, name))
             return name
+        if array.nbytes >= _LARGE:
+            self._wait()
         start = self._begin()
         self._write(array)
         return self._stored(name, array.dtype, array.shape, start)
@@ -64,6 +85,7 @@ class TensorWriter:
         """
         start = self._begin()
         for chunk in chunks:
+            self._wait()
             self._write(np.ascontiguousarray(chunk))
         self._wait()
         return self._stored(name, dtype, shape, start)
@@ -84,19 +106,29 @@ class TensorWriter:
         return self._end
 
     def _write(self, array: Array) -> None:
-        # One array at a time, so that no more than two are in memory.
-        self._wait()
-        self._writing = self._thread.submit(self._put, self._end, array)
+        self._writing.append(self._thread.submit(self._put, self._end, array))
         self._end += array.nbytes
 
     def _put(self, start: int, array: Array) -> None:
+        self._hash.update(bytes(start - self._num_hashed))  # a page's rest reads as zeros
+        self._hash.update(array.data)
+        self._num_hashed = start + array.nbytes
         self._file.seek(start)
         self._file.write(array.data)
+        if self._num_hashed - self._num_synced >= _SYNCED_TOGETHER:
+            self._wait_for_disk()
+            self._num_synced = self._num_hashed
+            self._syncing = self._sync_thread.submit(os.fsync, self._file.fileno())
+
+    def _wait_for_disk(self) -> None:
+        syncing, self._syncing = self._syncing, None
+        if syncing is not None:
+            syncing.result()
 
     def _wait(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
+        writing, self._writing = self._writing, []
+        for future in writing:
+            future.result()
 
     def _stored(self, name: str, dtype: npt.DTypeLike, shape: Sequence[int], start: int) -> str:
         self.tensors.append(_external(name, dtype, shape, start, self._end - start))

@@ -11,6 +11,7 @@ from onnx import TensorProto, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from obeaver.models.gguf.writer import TensorWriter
+from obeaver.models.record import sha256_of
 
 ARRAYS: dict[str, npt.NDArray[np.generic]] = {
     "small": np.arange(5, dtype=np.int64),
@@ -33,6 +34,16 @@ def test_every_array_is_read_as_it_was_given(tmp_path: Path) -> None:
     for tensor in writer.tensors:
         assert np.array_equal(read(tmp_path, tensor), ARRAYS[tensor.name])
     assert [tensor.name for tensor in writer.tensors] == list(ARRAYS)
+
+
+def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
+    """With what fills up pages, and small arrays between those that are waited for."""
+    with TensorWriter(tmp_path) as writer:
+        for number in range(3):
+            writer.add(f"large {number}", np.full(3_000_001, number, np.int8))
+            writer.add(f"small {number}", np.full(5_001, number, np.int8))
+        writer.add_chunks("pieces", np.int8, (2, 3000), iter(np.ones((2, 1, 3000), np.int8)))
+    assert writer.sha256 == sha256_of(tmp_path / "model.onnx.data")
 
 
 def test_large_arrays_begin_on_a_page(tmp_path: Path) -> None:
