@@ -25,7 +25,9 @@ class Schedules(RuleBasedStateMachine):
         row_tokens=st.sampled_from([384, 1024, 4096]),
         prefix_tokens=st.sampled_from([0, 90, 700]),
         max_rows=st.integers(1, 6),
-        chunks=st.builds(ChunkBudget, st.integers(1, 64), st.integers(0, 30), st.integers(0, 8)),
+        chunks=st.builds(
+            ChunkBudget, st.integers(1, 64), st.integers(0, 30), st.integers(0, 8), st.sampled_from([20, 100, 1024])
+        ),
         can_copy_kv=st.booleans(),
         decodes_as_prefill=st.booleans(),
         decodes_ahead=st.booleans(),

@@ -192,6 +192,18 @@ class TestPrompts:
         assert started(engine.step()) == [s.id for s in sequences]
         assert all(s.status is Status.DECODE for s in sequences)
 
+    def test_what_a_half_done_prompt_cannot_use_of_the_budget_is_left(self) -> None:
+        """Else one that is known but for its last token would be done in a row above it."""
+        engine = Engine(max_rows=16)
+        engine.remember(tuple(range(100)))
+        engine.add(3, max_tokens=500)
+        engine.step()
+        long = engine.add(1950)
+        while long.status is not Status.DECODE:
+            engine.add((*range(100), 1000), max_tokens=1)
+            plan = engine.step()
+            assert len(plan.prefills) == 1 or plan.prefills[0].is_last
+
     def test_what_a_prompt_leaves_of_the_budget_goes_to_the_next(self) -> None:
         engine = Engine()
         engine.add(200)

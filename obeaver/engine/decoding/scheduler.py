@@ -11,9 +11,9 @@ The rules:
 2. *First come, first served.* Sequences start in the order in which they came. One that does not fit now holds the
    line until enough others have left, so small ones cannot starve a big one; one that can never fit was refused when
    it came, so the line always moves on.
-3. *One prompt after the other.* The oldest prompt takes the budget; what it leaves goes to the next. Several short
-   prompts share a step, and at most one prompt is half done between two steps. A run costs `MIN_START`, however few
-   tokens a prefix hit has left to compute, and a scrap of budget does not start a long prompt.
+3. *One prompt after the other.* The oldest prompt takes the budget; what it leaves goes to the next once it is done.
+   Several short prompts share a step, and at most one prompt is half done between two steps. A run costs `MIN_START`,
+   however few tokens a prefix hit has left to compute, and a scrap of budget does not start a long prompt.
 4. *Nothing is computed twice.* A prompt starts from its longest prefix that the prefix cache or a running row holds. If
    a prompt in this very plan is about to compute `MIN_GAIN` tokens more of it than that, it waits one step for them:
    that prompt is in the plan, so it advances or ends, and nobody ever waits for somebody who waits. The last token of a
@@ -256,7 +256,7 @@ class Scheduler:
         for sequence in self._waiting:
             if sequence.id in self._held:
                 continue
-            if draft.budget <= 0 or not self._fits_beside(sequence, draft.layout):
+            if draft.is_spent or not self._fits_beside(sequence, draft.layout):
                 return
             source = self._known_prefix(sequence, draft.layout)
             start = 0 if source is None else source.num_tokens
@@ -358,6 +358,15 @@ class _Draft:
         self.budget = budget
         self.chunks: list[PrefillChunk] = []
         self._prices = prices
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nobody else may start: for want of budget, or since a prompt stays half done.
+
+        Some budget may be left of that one's share: less than a token costs so far back, or what its output has to wait
+        with. Whoever took it could be done first, and decode in a row above.
+        """
+        return self.budget <= 0 or (bool(self.chunks) and not self.chunks[-1].is_last)
 
     def is_worth_starting(self, num_tokens: int, start: int) -> bool:
         """Whether the rest of the budget is more than a scrap for so many tokens from this place on."""
