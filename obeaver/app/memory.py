@@ -23,7 +23,6 @@ _MIN_TOKENS: Final = 2048
 _MAX_SHARE: Final = 4
 """One part in so many of the free memory is the keys' and values' where no budget is set."""
 
-
 _ALL_EVERY: Final = 8
 _times: Final = itertools.count(1)
 

@@ -363,8 +363,8 @@ class _Draft:
     def is_spent(self) -> bool:
         """Whether nobody else may start: for want of budget, or since a prompt stays half done.
 
-        Some budget may be left of that one's share: less than a token costs so far back, or what its output has to wait
-        with. Whoever took it could be done first, and decode in a row above.
+        That one may leave some of the budget: less than a token costs so far back, or what its output would take, which
+        has a chunk of its own. Whoever took that could be done first, and decode in a row above.
         """
         return self.budget <= 0 or (bool(self.chunks) and not self.chunks[-1].is_last)
 

@@ -161,7 +161,7 @@ class _Source(NamedTuple):
     begin: Callable[[int], Callable[[], FloatArray]]
 
     @classmethod
-    def at_once(cls, shape: tuple[int, ...], read: Callable[[int], FloatArray]) -> "_Source":
+    def when_needed(cls, shape: tuple[int, ...], read: Callable[[int], FloatArray]) -> "_Source":
         """One that is read when it is waited for."""
         return cls(shape, lambda layer: partial(read, layer))
 
@@ -195,7 +195,7 @@ class _FedParameters:
         if not self._weights.has(name):
             return ""
         shape = self._weights.vector(name).shape
-        self._sources[name] = _Source.at_once(shape, lambda layer: self._weights.vector(self.of_layer(name, layer)))
+        self._sources[name] = _Source.when_needed(shape, lambda layer: self._weights.vector(self.of_layer(name, layer)))
         return name
 
     def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
@@ -210,7 +210,7 @@ class _FedParameters:
         nodes.one(product, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
         if product == name:
             return name
-        bias = _Source.at_once((rows,), lambda layer: self._weights.bias(self._parts(parts, layer)))
+        bias = _Source.when_needed((rows,), lambda layer: self._weights.bias(self._parts(parts, layer)))
         self._sources[f"{name}.bias"] = bias
         return nodes.one(name, "Add", product, f"{name}.bias")
 
@@ -226,10 +226,10 @@ class _FedParameters:
         """See `graph.Parameters`."""
         gate_up, down = f"{name}.gate_up", f"{name}.down"
         count, inner, outer = self._weights.num_experts, self._weights.model.ffn_size, self._weights.model.hidden_size
-        self._sources[gate_up] = _Source.at_once(
+        self._sources[gate_up] = _Source.when_needed(
             (count, 2 * inner, outer), lambda layer: self._weights.gate_ups(self._prefix(prefix, layer))
         )
-        self._sources[down] = _Source.at_once(
+        self._sources[down] = _Source.when_needed(
             (count, outer, inner), lambda layer: self._weights.downs(self._prefix(prefix, layer))
         )
         biases = ["", ""]
@@ -237,7 +237,7 @@ class _FedParameters:
             biases = [f"{gate_up}.bias", f"{down}.bias"]
             for i, bias in enumerate(biases):
                 shape = (count, outer if i else 2 * inner)
-                self._sources[bias] = _Source.at_once(shape, partial(self._expert_bias, prefix, i))
+                self._sources[bias] = _Source.when_needed(shape, partial(self._expert_bias, prefix, i))
         inputs = [x, scores, gate_up, biases[0], down, biases[1]]
         return nodes.one(name, "MoE", *inputs, domain=MICROSOFT, **attributes)
 
