@@ -256,7 +256,7 @@ class Scheduler:
         for sequence in self._waiting:
             if sequence.id in self._held:
                 continue
-            if draft.is_spent or not self._fits_beside(sequence, draft.layout):
+            if draft.budget <= 0 or not self._fits_beside(sequence, draft.layout):
                 return
             source = self._known_prefix(sequence, draft.layout)
             start = 0 if source is None else source.num_tokens
@@ -359,26 +359,21 @@ class _Draft:
         self.chunks: list[PrefillChunk] = []
         self._prices = prices
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether nobody else may start: for want of budget, or since a prompt stays half done.
-
-        That one may leave some of the budget: less than a token costs so far back, or what its output would take, which
-        has a chunk of its own. Whoever took that could be done first, and decode in a row above.
-        """
-        return self.budget <= 0 or (bool(self.chunks) and not self.chunks[-1].is_last)
-
     def is_worth_starting(self, num_tokens: int, start: int) -> bool:
         """Whether the rest of the budget is more than a scrap for so many tokens from this place on."""
         return not self.chunks or self._affordable(start) >= min(num_tokens, MIN_START)
 
     def compute(self, sequence: Sequence, row: int, start: int, source: PrefixSource | None) -> None:
-        """Spend the budget on the prompt from here on; a chunk has no output beside prompt."""
+        """Spend the budget on the prompt from here on; a chunk has no output beside prompt.
+
+        A prompt that stays half done takes all of it. What it cannot use is less than a token costs so far back, or
+        what its output would take, which has a chunk of its own: whoever took that could be done first, in a row above.
+        """
         is_output = start >= sequence.num_prompt
         end = len(sequence.fill_ids) if is_output else sequence.num_prompt
         ids = sequence.fill_ids[start : min(end, start + self._affordable(start))]
-        self.budget -= max(MIN_START, self._prices.cost(len(ids), start))
         is_last = start + len(ids) == len(sequence.fill_ids)
+        self.budget = self.budget - max(MIN_START, self._prices.cost(len(ids), start)) if is_last else 0
         is_again = bool(sequence.output_ids)
         self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again, is_output))
 

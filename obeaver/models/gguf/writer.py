@@ -39,7 +39,6 @@ class TensorWriter:
         self._file: BinaryIO = (folder / DATA_FILE).open("wb")
         self._end = 0
         self._hash = hashlib.sha256()
-        self._num_hashed = 0
         self._num_synced = 0
         self._thread = ThreadPoolExecutor(1, "write")
         self._sync_thread = ThreadPoolExecutor(1, "sync")
@@ -110,14 +109,12 @@ class TensorWriter:
         self._end += array.nbytes
 
     def _put(self, start: int, array: Array) -> None:
-        self._hash.update(bytes(start - self._num_hashed))  # a page's rest reads as zeros
-        self._hash.update(array.data)
-        self._num_hashed = start + array.nbytes
-        self._file.seek(start)
-        self._file.write(array.data)
-        if self._num_hashed - self._num_synced >= _SYNCED_TOGETHER:
+        for part in (bytes(start - self._file.tell()), array.data):  # a page's rest is zeros
+            self._hash.update(part)
+            self._file.write(part)
+        if self._file.tell() - self._num_synced >= _SYNCED_TOGETHER:
             self._wait_for_disk()
-            self._num_synced = self._num_hashed
+            self._num_synced = self._file.tell()
             self._syncing = self._sync_thread.submit(os.fsync, self._file.fileno())
 
     def _wait_for_disk(self) -> None:
