@@ -29,6 +29,8 @@ TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILES = ("special_tokens_map.json", "tokenizer_config.json")
 """Where BOS is named; what the later file says wins."""
 
+_SHORT_CHARS = 1000
+
 
 class TokenDecoder:
     """Turns ids into text, one at a time; the time that one takes does not depend on how many came before.
@@ -278,12 +280,18 @@ class Tokenizer:
 
     def _encoded(self, texts: Sequence[Input], *, special: bool = False) -> list[tokenizers.Encoding]:
         """Texts, or pairs; with `special`, the control tokens that the tokenizer's file puts around them."""
-        # `encode` would hold the interpreter's lock throughout, and takes twice as long for long texts.
         with _as_refusal():
             try:
-                return self._inner.encode_batch_fast(list(texts), add_special_tokens=special)
+                return self._encode_all(list(texts), special)
             except TypeError:  # surrogates, which JSON's escapes can bring in
-                return self._inner.encode_batch_fast(_writable(texts), add_special_tokens=special)
+                return self._encode_all(_writable(texts), special)
+
+    def _encode_all(self, texts: list[Any], special: bool) -> list[tokenizers.Encoding]:
+        # `encode` holds the interpreter's lock throughout, and takes twice as long for long texts. Short ones are done
+        # before the threads of a batch would have woken up.
+        if sum(map(len, texts)) > _SHORT_CHARS or special:
+            return self._inner.encode_batch_fast(texts, add_special_tokens=special)
+        return [self._inner.encode(text, add_special_tokens=False) for text in texts]
 
     def _trimmed(self, pieces: Sequence[Piece]) -> Iterator[Piece]:
         """Some vocabularies let control tokens swallow the white space beside them."""

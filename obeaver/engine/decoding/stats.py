@@ -1,7 +1,7 @@
 """What an engine counts: values for `/health`, `/metrics` and tests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from obeaver.engine.decoding.plan import Computed, RowResult, Sampled, StepOutcome, StepPlan
@@ -30,17 +30,16 @@ class EngineTotals:
     lookahead_tokens: int = 0
     finished: Mapping[FinishReason, int] = field(default_factory=lambda: dict.fromkeys(FinishReason, 0))
 
-    def since(self, earlier: Self) -> Self:
+    def since(self, earlier: "EngineTotals") -> "EngineTotals":
         """What has been added to them since then."""
-        return replace(
-            self,
-            steps=self.steps - earlier.steps,
-            prompt_tokens=self.prompt_tokens - earlier.prompt_tokens,
-            cached_tokens=self.cached_tokens - earlier.cached_tokens,
-            generated_tokens=self.generated_tokens - earlier.generated_tokens,
-            lookahead_guesses=self.lookahead_guesses - earlier.lookahead_guesses,
-            lookahead_tokens=self.lookahead_tokens - earlier.lookahead_tokens,
-            finished={reason: count - earlier.finished[reason] for reason, count in self.finished.items()},
+        return EngineTotals(
+            self.steps - earlier.steps,
+            self.prompt_tokens - earlier.prompt_tokens,
+            self.cached_tokens - earlier.cached_tokens,
+            self.generated_tokens - earlier.generated_tokens,
+            self.lookahead_guesses - earlier.lookahead_guesses,
+            self.lookahead_tokens - earlier.lookahead_tokens,
+            {reason: count - earlier.finished[reason] for reason, count in self.finished.items()},
         )
 
 

@@ -58,12 +58,12 @@ def inputs_for(num_kv_heads: int, prompt: range | None = None) -> dict[str, npt.
         prompt: The places of a prompt's tokens; None for tokens that are decoded.
 
     Returns:
-        By name. Where new keys and values go is told by row, head and place of each, [1, num_kv_heads, num_tokens, 3].
+        By name. Where new keys and values go is told by row, head and place of each, [1, num_tokens, num_kv_heads, 3].
     """
     tokens = prompt or range(0)
-    places = np.zeros((1, num_kv_heads, len(tokens), 3), np.int64)
-    places[..., 1] = np.arange(num_kv_heads)[:, None]
-    places[..., 2] = tokens
+    places = np.zeros((1, len(tokens), num_kv_heads, 3), np.int64)
+    places[..., 1] = np.arange(num_kv_heads)
+    places[..., 2] = np.array(tokens, np.int64)[:, None]
     return {
         IS_PROMPT: np.array(prompt is not None),
         START: np.array([tokens.start], np.int64),
@@ -130,7 +130,7 @@ def _inputs(num_kv_heads: int) -> list[Any]:
         IS_PROMPT: (TensorProto.BOOL, []),
         START: (TensorProto.INT64, [1]),
         TOTAL: (TensorProto.INT32, []),
-        PLACES: (TensorProto.INT64, [1, num_kv_heads, "prompt_tokens", 3]),
+        PLACES: (TensorProto.INT64, [1, "prompt_tokens", num_kv_heads, 3]),
     }
     return [helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items()]
 
@@ -269,32 +269,49 @@ class _Attention:
 
         name = self.node.output[0]
         steps = _Steps(f"{name}/prompt")
-        query, key, value = self._rotated(steps, constants)
-        key_scale, value_scale = (self._scales(which) for which in ("key_scale", "value_scale"))
-        scaled = steps.one("Mul", [query, constants.add(f"{name}/query_scale", self._of_queries(key_scale))], "scaled")
-        new_key, past_key, keys = self._cached(steps, constants, "key", key, key_scale)
-        new_value, past_value, values = self._cached(steps, constants, "value", value, value_scale)
-        inputs = [scaled, new_key, new_value, past_key, past_value, self.inputs["last"], TOTAL]
+        scales = {which: self._scales(f"{which}_scale") for which in ("key", "value")}
+        query, key, value = self._in_steps(steps, constants, scales)
+        new_key, past_key, keys = self._cached(steps, constants, "key", key)
+        new_value, past_value, values = self._cached(steps, constants, "value", value)
+        inputs = [query, new_key, new_value, past_key, past_value, self.inputs["last"], TOTAL]
         if self.inputs["sinks"]:
             inputs += ["", "", "", "", self.inputs["sinks"]]
         kept = {which: given for which, given in self.attributes.items() if which not in _CACHE_ATTRIBUTES}
         whole = steps.add(_ATTENTION, inputs, "whole", "whole_keys", "whole_values", domain=_MICROSOFT, **kept)[0]
-        unscaled = constants.add(f"{name}/result_scale", self._of_queries(value_scale))
+        unscaled = constants.add(f"{name}/result_scale", self._of_queries(scales["value"]))
         attended = steps.one("Mul", [whole, unscaled], "attended")
         return helper.make_graph(steps.nodes, "prompt", [], _declared([attended, keys, values]))
 
-    def _rotated(self, steps: _Steps, constants: _Constants) -> list[str]:
-        """Queries, keys and values [1, tokens, size], turned by their positions."""
-        size, kv_size = self.num_heads * self.head_size, self.num_kv_heads * self.head_size
+    def _in_steps(
+        self, steps: _Steps, constants: _Constants, scales: Mapping[str, npt.NDArray[np.float32]]
+    ) -> list[str]:
+        """Queries, keys and values [1, tokens, size], turned by their positions.
+
+        Keys and values come in steps of the cache, queries times the steps of the keys.
+        """
+
+        def times(x: str, name: str, *factors: npt.NDArray[np.floating]) -> str:
+            factor = constants.add(f"{self.node.output[0]}/{name}_factor", np.concatenate(factors).astype(np.float32))
+            return steps.one("Mul", [x, factor], f"scaled_{name}")
+
+        of_query = self._of_queries(scales["key"])
+        of_key, of_value = (1 / scales[which] for which in ("key", "value"))
         if self.inputs["key"]:
             query = self._turned(steps, constants, self.inputs["query"], "turned_query", self.num_heads)
             key = self._turned(steps, constants, self.inputs["key"], "turned_key", self.num_kv_heads)
-            return [query, key, self.inputs["value"]]
-        pair = constants.add(f"prompt/{size + kv_size}+{kv_size}", np.array([size + kv_size, kv_size], np.int64))
+            value = times(self.inputs["value"], "value", of_value)
+            return [times(query, "query", of_query), times(key, "key", of_key), value]
+        pair = self._widths(constants, of_query.size + of_key.size, of_value.size)
         both, value = steps.add("Split", [self.inputs["query"], pair], "both", "value", axis=-1)
         both = self._turned(steps, constants, both, "turned", self.num_heads + self.num_kv_heads)
-        parts = constants.add(f"prompt/{size}+{kv_size}", np.array([size, kv_size], np.int64))
-        return [*steps.add("Split", [both, parts], "query", "key", axis=-1), value]
+        both = times(both, "both", of_query, of_key)
+        parts = self._widths(constants, of_query.size, of_key.size)
+        query, key = steps.add("Split", [both, parts], "query", "key", axis=-1)
+        return [query, key, times(value, "value", of_value)]
+
+    @staticmethod
+    def _widths(constants: _Constants, *widths: int) -> str:
+        return constants.add(f"prompt/{'+'.join(map(str, widths))}", np.array(widths, np.int64))
 
     def _turned(self, steps: _Steps, constants: _Constants, x: str, name: str, num_heads: int) -> str:
         if not self.attributes.get("do_rotary"):
@@ -310,24 +327,19 @@ class _Attention:
             rotary_embedding_dim=0 if turning == self.head_size else turning,
         )
 
-    def _cached(
-        self, steps: _Steps, constants: _Constants, which: str, x: str, scales: npt.NDArray[np.float32]
-    ) -> tuple[str, str, str]:
+    def _cached(self, steps: _Steps, constants: _Constants, which: str, x: str) -> tuple[str, str, str]:
         """Round new keys or values; they and the past's as floats, in steps of the cache, and the cache with both."""
         from onnx import TensorProto
 
         past = self.inputs[f"past_{which}"]
-        inverse = constants.add(f"{self.node.output[0]}/inverse_{which}_scale", (1 / scales).astype(np.float32))
         one, zero = constants.add("prompt/1", np.array(1, np.float32)), constants.add("prompt/0", np.array(0, np.int8))
         first, axis = (constants.add(f"prompt/[{n}]", np.array([n], np.int64)) for n in (0, 2))
         shape = constants.add("prompt/heads", np.array([0, -1, self.num_kv_heads, self.head_size], np.int64))
-        in_steps = steps.one("Mul", [x, inverse], f"{which}_in_steps")
-        rounded = steps.one("QuantizeLinear", [in_steps, one, zero], f"{which}_rounded")
+        rounded = steps.one("QuantizeLinear", [x, one, zero], f"{which}_rounded")
         new = steps.one("Cast", [rounded], f"new_{which}", to=TensorProto.FLOAT)
         known = steps.one("Slice", [past, first, START, axis], f"known_{which}")
         known = steps.one("Cast", [known], f"past_{which}", to=TensorProto.FLOAT)
         by_head = steps.one("Reshape", [rounded, shape], f"{which}_heads")
-        by_head = steps.one("Transpose", [by_head], f"{which}_by_head", perm=[0, 2, 1, 3])
         return new, known, steps.one("ScatterND", [past, PLACES, by_head], f"{which}_cache")
 
     def _scales(self, which: str) -> npt.NDArray[np.float32]:
