@@ -144,6 +144,46 @@ class TestAnswers:
         assert driver.outputs[0] != driver.outputs[1]
 
 
+class TestStoring:
+    def kept(self, *, beside: int) -> list[int]:
+        """Tokens that are stored after each step of a prompt of 1,000, beside others that decode."""
+        driver = EngineDriver(FakeRunner(context_length=2048), settings(16_384, 4096))
+        for number in range(beside):
+            driver.add((number,), max_tokens=400)
+            driver.step()
+        last = driver.add(prompt(1000))
+        kept = []
+        while not driver.outputs[last]:
+            assert last not in driver.results
+            driver.step()
+            kept.append(driver.core.stats().prefix_cache_bytes // BYTES_PER_TOKEN)
+        driver.run()
+        driver.check_outputs()
+        return kept
+
+    def test_a_long_prompt_is_stored_by_and_by_while_others_decode(self) -> None:
+        kept = self.kept(beside=2)
+        assert sorted(set(kept)) == [0, 256, 512, 768]
+        assert kept == sorted(kept)
+
+    def test_alone_it_is_stored_when_its_client_has_been_told(self) -> None:
+        assert set(self.kept(beside=0)) == {0}
+
+    def test_what_is_stored_of_a_prompt_serves_another_one_that_begins_alike(self) -> None:
+        driver = EngineDriver(FakeRunner(context_length=2048), settings(16_384, 4096))
+        driver.add(STEM, max_tokens=400)
+        driver.step()
+        first = driver.add(prompt(1000))
+        while driver.core.stats().prefix_cache_bytes == 0:
+            assert first not in driver.results
+            driver.step()
+        driver.core.abort(first)
+        second = driver.add((*prompt(300), 5))
+        driver.run()
+        driver.check_outputs()
+        assert driver.finished(second).num_cached_tokens >= 256
+
+
 class TestEnds:
     def test_memory_goes_back_when_the_last_one_has_left(self) -> None:
         driver = EngineDriver()
@@ -272,6 +312,16 @@ class TestFailures:
         driver.run()
         driver.check_outputs()
         assert driver.finished(second).num_cached_tokens == 0
+        assert "could not be stored" in caplog.text
+
+    def test_a_long_prompt_that_cannot_be_stored_by_and_by_harms_nobody(self, caplog: pytest.LogCaptureFixture) -> None:
+        driver, failing = self.driver(2048)
+        driver.add(STEM, max_tokens=100)
+        driver.step()
+        driver.add(prompt(400))
+        failing.next = {"read_kv"}
+        driver.run()
+        driver.check_outputs()
         assert "could not be stored" in caplog.text
 
     @pytest.mark.parametrize("method", ["move_row", "resize"])

@@ -1,5 +1,6 @@
 """That a sequence's numbers depend on nothing but its tokens, on the default model, to the bit, on each provider."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +112,18 @@ def test_a_long_prompt_gives_the_same_however_it_is_cut(runner: OrtRunner) -> No
             at += size
     in_pieces, in_others = (runner.read_kv(row, 0, len(text)) for row in range(2))
     assert np.array_equal(in_pieces, in_others)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux gives memory page by page, and can be told which")
+def test_rows_take_the_memory_of_the_tokens_that_they_hold(runner: OrtRunner) -> None:
+    process = psutil.Process()
+    runner.prefill(0, PROMPT[:30], 0, want_logits=False)
+    before = process.memory_info().rss
+    runner.resize(KvShape(16, 8192))
+    for row in range(16):
+        runner.prefill(row, PROMPT[:30], 0, want_logits=False)
+    # A row has room for 94 MB, and 30 tokens take 0.35 MB. A page of 4 kB holds 64 tokens of one head.
+    assert process.memory_info().rss - before < 16 * 4 << 20
 
 
 @pytest.mark.parametrize("num_tokens", range(2, 10))

@@ -30,7 +30,7 @@ from obeaver.engine.decoding.plan import (
     StepOutcome,
     StepPlan,
 )
-from obeaver.engine.decoding.prefix_cache import PrefixCache
+from obeaver.engine.decoding.prefix_cache import NODE_TOKENS, PrefixCache
 from obeaver.engine.decoding.recall import Recall
 from obeaver.engine.decoding.scheduler import Scheduler
 from obeaver.engine.decoding.sequence import Sequence, SequenceId
@@ -254,11 +254,24 @@ class EngineCore:
     def _store(self, prefix: PrefixCache, sequence: Sequence, row: int) -> None:
         try:
             token_ids = self._scheduler.storable(sequence)
-            prefix.insert(token_ids, lambda start, stop: self._runner.read_kv(row, start, stop))
+            self._insert(prefix, token_ids, row)
             if self._disk is not None:
                 self._disk.write(token_ids, prefix.match(token_ids))
         except Exception:
             logger.exception("the keys and values of sequence %d could not be stored", sequence.id)
+
+    def _store_begun(self, chunk: PrefillChunk) -> None:
+        """Store a long prompt node by node while others decode: all of it at its end would hold them up."""
+        stop = chunk.stop // NODE_TOKENS * NODE_TOKENS
+        if self._prefix is None or chunk.is_again or stop <= chunk.start:
+            return
+        try:
+            self._insert(self._prefix, self._scheduler.sequence(chunk.sequence_id).prompt_ids[:stop], chunk.row)
+        except Exception:
+            logger.exception("the keys and values of sequence %d could not be stored", chunk.sequence_id)
+
+    def _insert(self, prefix: PrefixCache, token_ids: tuple[int, ...], row: int) -> None:
+        prefix.insert(token_ids, lambda start, stop: self._runner.read_kv(row, start, stop))
 
     def _reshape(self, plan: StepPlan) -> None:
         for move in plan.moves:
@@ -281,7 +294,9 @@ class EngineCore:
             results.update(self._decode(plan, plan.decode))
         for chunk in plan.prefills:
             with self._trace.span("prefill", row=chunk.row, start=chunk.start, tokens=len(chunk.token_ids)):
-                results[chunk.sequence_id] = self._prefill(chunk)
+                results[chunk.sequence_id] = result = self._prefill(chunk)
+            if plan.decode is not None and isinstance(result, Computed):
+                self._store_begun(chunk)
         return results
 
     def _decode(self, plan: StepPlan, batch: DecodeBatch) -> dict[SequenceId, RowResult]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from obeaver import huge_pages
 from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
 from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.ort_session import placement_of, provider_options
@@ -79,6 +80,7 @@ def open_genai_runner(
         config.overlay(json.dumps(_session_options(num_threads)))
         _use_provider(config, choice, described, num_threads)
         model = _model(og, config, decoder_graph)
+        huge_pages.use_soon()
     except CannotRun:
         raise
     except Exception as error:

@@ -4,6 +4,10 @@ A row's part of an array is contiguous, and so are those of rows 0 to n-1 togeth
 past and its present at once, and then writes new tokens where they belong without a copy.
 """
 
+import contextlib
+import math
+import mmap
+
 import numpy as np
 import numpy.typing as npt
 
@@ -52,5 +56,18 @@ class KvBuffers:
     def _empty(self, shape: KvShape) -> KvArray:
         graph = self._graph
         num_tokens = max(shape.tokens, graph.min_cache_tokens)
-        # Zeroed by the operating system, page by page as they are first touched: unused room takes no memory.
-        return np.zeros((shape.rows, graph.num_kv_heads, num_tokens, graph.head_dim), graph.kv_type)
+        return _zeros((shape.rows, graph.num_kv_heads, num_tokens, graph.head_dim), np.dtype(graph.kv_type))
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> KvArray:
+    """Zeroed by the operating system, page by page as they are first touched: unused room takes no time, and no memory.
+
+    numpy asks for huge pages, with which a row's first token would touch all of it.
+    """
+    num_bytes = math.prod(shape) * dtype.itemsize
+    if not num_bytes or not hasattr(mmap, "MADV_NOHUGEPAGE"):
+        return np.zeros(shape, dtype)
+    memory = mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # kernels that have no huge pages
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, dtype).reshape(shape)

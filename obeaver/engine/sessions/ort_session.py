@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from obeaver import huge_pages
 from obeaver.engine.sessions.openvino_graph import openvino_graph
 from obeaver.engine.sessions.placement import Placement
 from obeaver.engine.sessions.providers import ProviderChoice
@@ -44,6 +45,12 @@ def open_session(
         ProviderError: The provider takes nothing of this graph.
         Exception: onnxruntime does not load it; its classes have no common one.
     """
+    session, placement = _open(graph, options, choice, edited)
+    huge_pages.use_soon()
+    return session, placement
+
+
+def _open(graph: Path, options: Any, choice: ProviderChoice, edited: bytes | None) -> tuple[Any, Placement]:
     os.environ.update(TELEMETRY_OFF)
     import onnxruntime as ort
 
