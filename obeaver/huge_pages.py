@@ -5,6 +5,7 @@ remembers the places of, so that it looks up each on the way; there are 80 pages
 request since 6.1 (`MADV_COLLAPSE` of `man madvise`). Elsewhere nothing happens.
 """
 
+import contextlib
 import ctypes
 import re
 import sys
@@ -50,7 +51,7 @@ def put_together() -> None:
     """Put all large memory of this process together that is in use as a whole. Its contents stay as they are."""
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    with _one_at_a_time:
+    with _one_at_a_time, contextlib.suppress(OSError):  # nothing tells of the regions
         for region in dense_regions(_REGIONS.read_text()):
             # Page by page: others can touch and map memory in between. What is refused or gone stays as it is.
             for start in range(region.start, region.stop, _PAGE):

@@ -288,7 +288,7 @@ class Tokenizer:
 
     def _encode_all(self, texts: list[Any], special: bool) -> list[tokenizers.Encoding]:
         # `encode` holds the interpreter's lock throughout, and takes twice as long for long texts. Short ones are done
-        # before the threads of a batch would have woken up.
+        # before the threads of a batch would have woken up. What encoders read comes by the hundred, or in pairs.
         if sum(map(len, texts)) > _SHORT_CHARS or special:
             return self._inner.encode_batch_fast(texts, add_special_tokens=special)
         return [self._inner.encode(text, add_special_tokens=False) for text in texts]

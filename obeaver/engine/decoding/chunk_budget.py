@@ -11,8 +11,9 @@ class ChunkBudget:
     """Prompt tokens in a step, counted as what a token costs at the beginning of a row.
 
     A stream notices a chunk by how much longer it takes than a decode step. On two cores a decode step of n rows costs
-    about 7.5 + 1.6 n ms and prefill about 1.2 ms a token. `base + per_row x n` leaves room below ten usual gaps, since a
-    step may also have to make room for the prompt's keys and values.
+    about 7.5 + 1.6 n ms and prefill about 1.2 ms a token. `base + per_row x n` stays well below ten usual gaps: a step
+    may also have to make room for the prompt's keys and values.
+
     Attention makes tokens dearer the further back they look: a chunk of 64 at place 2,000 was measured to take three
     times as long as one at place 0, one of 256 a little more than twice, so chunks become shorter on the way.
 
