@@ -7,6 +7,7 @@ request since 6.1 (`MADV_COLLAPSE` of `man madvise`). Elsewhere nothing happens.
 
 import contextlib
 import ctypes
+import mmap
 import re
 import sys
 import threading
@@ -14,21 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-_REGIONS: Final = Path("/proc/self/smaps")
+_REGIONS: Final = Path("/proc/self/maps")
 _SETTING: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _NEVER: Final = "[never]"
 _COLLAPSE: Final = 25
 _PAGE: Final = 2 << 20
 _LARGE: Final = 2 * _PAGE
-_DENSE: Final = 0.9
-"""Share of a region that is in memory: what is put together is filled up, and a stack would grow to its full size."""
 
 # Anonymous and private: of no file, and readable and writable by this process alone.
-_REGION: Final = re.compile(
-    r"^([0-9a-f]+)-([0-9a-f]+) rw-p 00000000 00:00 0 *(?:\[heap\])?\n"
-    r"(?:(?!Rss)\w+: .*\n)*Rss: +(\d+) kB",
-    re.MULTILINE,
-)
+_REGION: Final = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-p 00000000 00:00 0 *(?:\[heap\])?$", re.MULTILINE)
 
 _one_at_a_time = threading.Lock()
 
@@ -48,26 +43,32 @@ def is_wanted() -> bool:
 
 
 def put_together() -> None:
-    """Put all large memory of this process together that is in use as a whole. Its contents stay as they are."""
-    madvise = ctypes.CDLL(None).madvise
-    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    """Put large memory of this process together that is in use as a whole. Its contents stay as they are."""
     with _one_at_a_time, contextlib.suppress(OSError):  # nothing tells of the regions
-        for region in dense_regions(_REGIONS.read_text()):
+        libc = ctypes.CDLL(None)
+        for region in large_regions(_REGIONS.read_text()):
             # Page by page: others can touch and map memory in between. What is refused or gone stays as it is.
             for start in range(region.start, region.stop, _PAGE):
-                madvise(start, _PAGE, _COLLAPSE)
+                # What is put together is filled up: a stack, say, would grow to its full size.
+                if _is_full(libc, start):
+                    libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(_PAGE), _COLLAPSE)
 
 
-def dense_regions(smaps: str) -> Iterator[range]:
-    """Addresses of large regions that are in memory nearly as a whole, from one huge page's edge to another's.
+def large_regions(maps: str) -> Iterator[range]:
+    """Addresses of large regions that a process has to itself, from one huge page's edge to another's.
 
     Args:
-        smaps: The regions of a process, as Linux tells them (`man proc_pid_smaps`).
+        maps: The regions of a process, as Linux tells them (`man proc_pid_maps`).
     """
-    for match in _REGION.finditer(smaps):
-        start, stop = int(match[1], 16), int(match[2], 16)
-        if (int(match[3]) << 10) < _DENSE * (stop - start):
-            continue
-        first, last = -(-start // _PAGE) * _PAGE, stop // _PAGE * _PAGE
+    for match in _REGION.finditer(maps):
+        first, last = -(-int(match[1], 16) // _PAGE) * _PAGE, int(match[2], 16) // _PAGE * _PAGE
         if last - first >= _LARGE:
             yield range(first, last)
+
+
+def _is_full(libc: ctypes.CDLL, start: int) -> bool:
+    """Whether all of a huge page's memory is there already."""
+    is_there = (ctypes.c_ubyte * (_PAGE // mmap.PAGESIZE))()
+    if libc.mincore(ctypes.c_void_p(start), ctypes.c_size_t(_PAGE), is_there) != 0:
+        return False
+    return all(each & 1 for each in is_there)
