@@ -11,8 +11,9 @@ A step is a transaction. What fails before the commit ends exactly whom it conce
 An error anywhere else is a bug; it leaves `step`, and whoever drives the engine must take it for dead.
 """
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from obeaver.engine.decoding.admission import Admission
@@ -252,23 +253,19 @@ class EngineCore:
                 self._lookahead.forget()
 
     def _store(self, prefix: PrefixCache, sequence: Sequence, row: int) -> None:
-        try:
+        with _storing(sequence.id):
             token_ids = self._scheduler.storable(sequence)
             self._insert(prefix, token_ids, row)
             if self._disk is not None:
                 self._disk.write(token_ids, prefix.match(token_ids))
-        except Exception:
-            logger.exception("the keys and values of sequence %d could not be stored", sequence.id)
 
     def _store_begun(self, chunk: PrefillChunk) -> None:
         """Store a long prompt node by node while others decode: all of it at its end would hold them up."""
         stop = chunk.stop // NODE_TOKENS * NODE_TOKENS
         if self._prefix is None or chunk.is_again or stop <= chunk.start:
             return
-        try:
+        with _storing(chunk.sequence_id):
             self._insert(self._prefix, self._scheduler.sequence(chunk.sequence_id).prompt_ids[:stop], chunk.row)
-        except Exception:
-            logger.exception("the keys and values of sequence %d could not be stored", chunk.sequence_id)
 
     def _insert(self, prefix: PrefixCache, token_ids: tuple[int, ...], row: int) -> None:
         prefix.insert(token_ids, lambda start, stop: self._runner.read_kv(row, start, stop))
@@ -387,6 +384,15 @@ class EngineCore:
             self._prompt_logprobs.pop(ended.sequence_id, None)
         self._tally.count_outcome(outcome)
         return outcome
+
+
+@contextlib.contextmanager
+def _storing(sequence_id: SequenceId) -> Iterator[None]:
+    """What cannot be stored is lost to later prompts, and harms nobody."""
+    try:
+        yield
+    except Exception:
+        logger.exception("the keys and values of sequence %d could not be stored", sequence_id)
 
 
 def _engine_failed() -> EngineFailed:
