@@ -6,12 +6,13 @@ three to four times as long as the same attention over float32. So a graph gets 
 wanted:
 
     is_prompt? -> If -> no:  the attention that stood there
-                        yes: rotate; round new keys and values; write them into the cache; take the past apart once;
+                        yes: rotate; round new keys and values; write them into the cache; take all of it apart once;
                              attend in float32
 
 The steps of the cache go into the queries and out of the result, so that what is taken apart are whole numbers. New
-keys and values are rounded before they are attended to, as those of the past are, so that it does not matter where a
-prompt is cut.
+keys and values are attended to as they are in the cache, rounded like those of the past, so that it does not matter
+where a prompt is cut. The kernel gets no keys and values beside that past, and is asked for none: it would put both
+together in a copy.
 
 The two ways add up in other orders: what they write may differ in a last bit, now and then. So each token is computed
 in one way only, whatever the load: those of a prompt in float32, those that were decoded as it is done in decoding,
@@ -30,9 +31,10 @@ from obeaver.processor import level_2_cache
 
 IS_PROMPT: Final = "is_prompt"
 START: Final = "prompt_start"
+END: Final = "prompt_end"
 TOTAL: Final = "prompt_total"
 PLACES: Final = "prompt_places"
-INPUTS: Final = frozenset({IS_PROMPT, START, TOTAL, PLACES})
+INPUTS: Final = frozenset({IS_PROMPT, START, END, TOTAL, PLACES})
 
 _QUERY_GRAIN: Final = 16
 """Where the second cache's size is not known: the kernel's blocks of queries are most likely a multiple of this."""
@@ -67,6 +69,7 @@ def inputs_for(num_kv_heads: int, prompt: range | None = None) -> dict[str, npt.
     return {
         IS_PROMPT: np.array(prompt is not None),
         START: np.array([tokens.start], np.int64),
+        END: np.array([tokens.stop], np.int64),
         TOTAL: np.array(tokens.stop, np.int32),
         PLACES: places,
     }
@@ -129,6 +132,7 @@ def _inputs(num_kv_heads: int) -> list[Any]:
     kinds: Mapping[str, tuple[int, list[int | str]]] = {
         IS_PROMPT: (TensorProto.BOOL, []),
         START: (TensorProto.INT64, [1]),
+        END: (TensorProto.INT64, [1]),
         TOTAL: (TensorProto.INT32, []),
         PLACES: (TensorProto.INT64, [1, "prompt_tokens", num_kv_heads, 3]),
     }
@@ -271,13 +275,14 @@ class _Attention:
         steps = _Steps(f"{name}/prompt")
         scales = {which: self._scales(f"{which}_scale") for which in ("key", "value")}
         query, key, value = self._in_steps(steps, constants, scales)
-        new_key, past_key, keys = self._cached(steps, constants, "key", key)
-        new_value, past_value, values = self._cached(steps, constants, "value", value)
-        inputs = [query, new_key, new_value, past_key, past_value, self.inputs["last"], TOTAL]
+        keys, known_keys = self._cached(steps, constants, "key", key)
+        values, known_values = self._cached(steps, constants, "value", value)
+        none = constants.add("prompt/none", np.empty((1, 0, self.num_kv_heads * self.head_size), np.float32))
+        inputs = [query, none, none, known_keys, known_values, self.inputs["last"], TOTAL]
         if self.inputs["sinks"]:
             inputs += ["", "", "", "", self.inputs["sinks"]]
         kept = {which: given for which, given in self.attributes.items() if which not in _CACHE_ATTRIBUTES}
-        whole = steps.add(_ATTENTION, inputs, "whole", "whole_keys", "whole_values", domain=_MICROSOFT, **kept)[0]
+        whole = steps.one(_ATTENTION, inputs, "whole", domain=_MICROSOFT, **kept)
         unscaled = constants.add(f"{name}/result_scale", self._of_queries(scales["value"]))
         attended = steps.one("Mul", [whole, unscaled], "attended")
         return helper.make_graph(steps.nodes, "prompt", [], _declared([attended, keys, values]))
@@ -327,20 +332,18 @@ class _Attention:
             rotary_embedding_dim=0 if turning == self.head_size else turning,
         )
 
-    def _cached(self, steps: _Steps, constants: _Constants, which: str, x: str) -> tuple[str, str, str]:
-        """Round new keys or values; they and the past's as floats, in steps of the cache, and the cache with both."""
+    def _cached(self, steps: _Steps, constants: _Constants, which: str, x: str) -> tuple[str, str]:
+        """Round new keys or values; the cache with them, and what is known in it as floats, in steps of the cache."""
         from onnx import TensorProto
 
-        past = self.inputs[f"past_{which}"]
         one, zero = constants.add("prompt/1", np.array(1, np.float32)), constants.add("prompt/0", np.array(0, np.int8))
         first, axis = (constants.add(f"prompt/[{n}]", np.array([n], np.int64)) for n in (0, 2))
         shape = constants.add("prompt/heads", np.array([0, -1, self.num_kv_heads, self.head_size], np.int64))
         rounded = steps.one("QuantizeLinear", [x, one, zero], f"{which}_rounded")
-        new = steps.one("Cast", [rounded], f"new_{which}", to=TensorProto.FLOAT)
-        known = steps.one("Slice", [past, first, START, axis], f"known_{which}")
-        known = steps.one("Cast", [known], f"past_{which}", to=TensorProto.FLOAT)
         by_head = steps.one("Reshape", [rounded, shape], f"{which}_heads")
-        return new, known, steps.one("ScatterND", [past, PLACES, by_head], f"{which}_cache")
+        cache = steps.one("ScatterND", [self.inputs[f"past_{which}"], PLACES, by_head], f"{which}_cache")
+        known = steps.one("Slice", [cache, first, END, axis], f"known_{which}")
+        return cache, steps.one("Cast", [known], f"float_{which}", to=TensorProto.FLOAT)
 
     def _scales(self, which: str) -> npt.NDArray[np.float32]:
         """The steps of the cache, [num_kv_heads * head_size]."""
