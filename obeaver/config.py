@@ -188,8 +188,8 @@ class Settings:
         minimum=0.1,
     )
     idle_timeout_s: float = _option(
-        5.0,
-        "how long a connection may wait for its next request, before it is closed",
+        75.0,
+        "how long a connection may wait for its next request, before it is closed; longer than clients keep theirs",
         metavar="S",
         minimum=0,
         parse=seconds,

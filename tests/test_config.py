@@ -1,5 +1,6 @@
 """Settings: what flags and variables mean."""
 
+import httpx
 import pytest
 
 from obeaver.cli.parser import build_parser
@@ -37,6 +38,12 @@ def test_a_time_that_is_none_is_one_clear_line(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         build_parser().parse_args(["serve", "--keep-alive", "soon"])
     assert "--keep-alive: must be a time such as 30s, 10m or 1h, or never" in capsys.readouterr().err
+
+
+def test_a_connection_waits_longer_for_a_request_than_clients_and_proxies_keep_theirs() -> None:
+    """Else a request may be written on a connection while it is being closed, and nobody knows whether it was read."""
+    nginx_upstream_s, aiohttp_s = 60, 15
+    assert Settings().idle_timeout_s > max(httpx.Limits().keepalive_expiry or 0, aiohttp_s, nginx_upstream_s)
 
 
 def test_serve_takes_several_models() -> None:

@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 from support.chat_app import make_model
-from support.mixed_load import Client, Sizes, Tally, exchange
+from support.mixed_load import KEPT_S, Client, Sizes, Tally, exchange
 from support.scraped import Read, scraped_text
 from support.server_process import ServerProcess, serve
 from support.tiny_encoder import bert_config, bert_weights, write_sentence_transformer
@@ -112,7 +112,7 @@ def servers(home: Path, encoder: Path) -> Iterator[tuple[Watched, Watched]]:
 
 async def fill_pools(chat: Watched) -> None:
     """Ask so much at once that the pools have all their threads: they start one when none is free, however late."""
-    limits = httpx.Limits(max_connections=None)
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=KEPT_S)
     async with httpx.AsyncClient(base_url=chat.server.url, timeout=600, limits=limits) as client:
         body = json.dumps({"messages": [{"role": "user", "content": "Hi"}]})
         long = f"{body:10000}"  # a body of this size is worked on in a thread
