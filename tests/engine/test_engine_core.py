@@ -279,7 +279,7 @@ class TestFailures:
         driver, failing = self.driver()
         running = driver.add(prompt(20))
         driver.step()
-        failed, waiting = driver.add(prompt(250, 1)), driver.add(prompt(100, 2))
+        failed, waiting = driver.add(prompt(250, 1)), driver.add(prompt(200, 2))
         for _ in range(steps):
             driver.step()
         failing.next = {"prefill"}
@@ -323,6 +323,29 @@ class TestFailures:
         driver.run()
         driver.check_outputs()
         assert "could not be stored" in caplog.text
+
+    def test_a_short_prompt_passes_a_long_one_and_both_say_what_they_say_alone(self) -> None:
+        driver, _ = self.driver(2048)
+        driver.add(prompt(20), max_tokens=60)
+        driver.step()
+        long, short = driver.add(prompt(400, 1), max_tokens=30), driver.add(prompt(90, 2), max_tokens=20)
+        driver.run()
+        driver.check_outputs()
+        assert list(driver.results).index(short) < list(driver.results).index(long)
+        assert driver.runner.num_swaps > 0
+
+    def test_rows_that_cannot_change_end_all_who_run_and_the_engine_lives_on(self) -> None:
+        driver, failing = self.driver(2048)
+        running = driver.add(prompt(20), max_tokens=60)
+        driver.step()
+        long, short = driver.add(prompt(400, 1)), driver.add(prompt(90, 2))
+        failing.next = {"swap_rows"}
+        driver.run()
+        assert all(isinstance(driver.results[each], EngineFailed) for each in (running, long, short))
+        again = driver.add(prompt(90, 2))
+        driver.run()
+        driver.check_outputs()
+        assert driver.finished(again).reason is FinishReason.LENGTH
 
     @pytest.mark.parametrize("method", ["move_row", "resize"])
     def test_rows_that_cannot_be_rearranged_end_all_who_run_and_the_engine_lives_on(self, method: str) -> None:

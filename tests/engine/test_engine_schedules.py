@@ -105,6 +105,10 @@ class Schedules(RuleBasedStateMachine):
         bias = dict.fromkeys(words, 50.0)
         self.driver.add(prompt, max_tokens, seed, temperature=temperature, stop_token_ids=stop, logit_bias=bias)
 
+    @rule(first=st.integers(0, 9), length=st.integers(150, 350), max_tokens=st.integers(1, 60))
+    def join_with_much_to_compute(self, first: int, length: int, max_tokens: int) -> None:
+        self.driver.add([(first + place * place) % 29 for place in range(length)], max_tokens, temperature=0)
+
     @precondition(lambda self: self.driver.sequences)
     @rule(data=st.data(), own=st.lists(st.integers(0, 31), min_size=1, max_size=9), max_tokens=st.integers(1, 60))
     def take_another_turn(self, data: st.DataObject, own: list[int], max_tokens: int) -> None:
@@ -138,7 +142,7 @@ class Schedules(RuleBasedStateMachine):
         self.paused.remove(sequence_id)
         self.driver.core.resume(sequence_id)
 
-    @rule(method=st.sampled_from(["decode", "prefill", "move_row", "read_kv", "write_kv"]))
+    @rule(method=st.sampled_from(["decode", "prefill", "move_row", "swap_rows", "read_kv", "write_kv"]))
     def break_down(self, method: str) -> None:
         self.failing.add(method)
 

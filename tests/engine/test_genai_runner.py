@@ -99,6 +99,16 @@ def test_a_moved_row_goes_on_where_it_was(runner: GenaiRunner) -> None:
         runner.prefill(2, [1], 40, want_logits=False)
 
 
+def test_rows_that_changed_go_on_where_they_were(runner: GenaiRunner) -> None:
+    logits_of(runner, 0, PROMPT)
+    expected = runner.decode([5], [40])[0].copy()
+    logits_of(runner, 0, PROMPT[:9])
+    logits_of(runner, 2, PROMPT)
+    runner.swap_rows(2, 0, 40)
+    assert np.array_equal(runner.decode([5], [40])[0], expected)
+    runner.prefill(2, [1], 9, want_logits=False)
+
+
 def test_a_row_outgrows_its_generator_and_goes_on(runner: GenaiRunner) -> None:
     runner.resize(KvShape(1, 40))
     logits_of(runner, 0, PROMPT)

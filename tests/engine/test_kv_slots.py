@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from obeaver.engine.decoding.kv_slots import KvSlots
@@ -32,6 +34,10 @@ def layout_ids(slots: KvSlots) -> list[int]:
     return [owner.id for owner in slots.layout_after(slots.compaction())]
 
 
+def rows_by_id(slots: KvSlots) -> dict[int, int]:
+    return {owner.id: owner.row for owner in slots.owners() if owner.row is not None}
+
+
 def test_compact_rows_need_no_moves() -> None:
     assert slots_with(D, D, P).compaction() == ()
 
@@ -58,14 +64,35 @@ def test_the_prefilling_row_follows_the_decoding_ones() -> None:
     assert layout_ids(slots) == [2, 1, 3]
 
 
-def test_every_target_is_free_when_its_turn_comes() -> None:
-    slots = slots_with(HOLE, HOLE, D, HOLE, D, P)
-    taken = {2, 4, 5}
-    for move in slots.compaction():
-        assert move.target not in taken
-        taken.remove(move.source)
-        taken.add(move.target)
-    assert taken == {0, 1, 2}
+def test_a_prompt_that_passed_another_changes_rows_with_it_once_it_decodes() -> None:
+    slots = slots_with(D, P, D)
+    assert slots.compaction() == (Move(2, 1, 5, 5),)
+    assert layout_ids(slots) == [0, 2, 1]
+
+
+def test_a_prompt_in_the_way_of_a_decoding_row_is_moved_once() -> None:
+    slots = slots_with(P, HOLE, D)
+    assert slots.compaction() == (Move(0, 1, 5), Move(2, 0, 5))
+    assert layout_ids(slots) == [2, 0]
+
+
+@pytest.mark.parametrize("rows", list(itertools.product([D, P, HOLE], repeat=5)))
+def test_rows_end_up_compact_decoding_ones_first_and_nobody_is_lost(rows: tuple[Status | None, ...]) -> None:
+    slots = slots_with(*rows)
+    held = {row: number for number, row in rows_by_id(slots).items()}
+    moves = slots.compaction()
+    for move in moves:
+        there = held.pop(move.target, None)
+        assert (there is not None) is bool(move.num_back)
+        held[move.target] = held.pop(move.source)
+        if there is not None:
+            held[move.source] = there
+    slots.apply(moves, None)
+    assert rows_by_id(slots) == {number: row for row, number in held.items()}
+    assert sorted(held) == list(range(len(held)))
+    statuses = [owner.status for owner in slots.owners()]
+    assert statuses == sorted(statuses, key=[D, P].index)
+    assert slots.invariants() == []
 
 
 def test_planning_moves_changes_nothing_and_applying_them_makes_them_true() -> None:
@@ -109,10 +136,6 @@ def test_invariants_name_a_row_that_holds_too_much() -> None:
 
 def test_invariants_name_a_waiting_owner() -> None:
     assert slots_with(Status.WAITING).invariants() == ["sequence 0 waits and has a row"]
-
-
-def test_invariants_name_a_prefilling_row_below_a_decoding_one() -> None:
-    assert slots_with(P, D).invariants() == ["a prefilling row lies below a decoding one"]
 
 
 def test_invariants_name_a_row_that_somebody_else_changed() -> None:

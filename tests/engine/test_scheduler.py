@@ -8,7 +8,7 @@ from obeaver.engine.decoding.chunk_budget import ChunkBudget
 from obeaver.engine.decoding.kv_slots import KvSlots
 from obeaver.engine.decoding.plan import Computed, Ended, RowPrefix, RowResult, Sampled, StepOutcome, StepPlan
 from obeaver.engine.decoding.prefix_cache import PrefixCache, PrefixMatch
-from obeaver.engine.decoding.scheduler import MIN_PREFIX, MIN_START, Scheduler
+from obeaver.engine.decoding.scheduler import MIN_GAIN, MIN_PREFIX, MIN_START, MOST_PASSED, Scheduler
 from obeaver.engine.decoding.sequence import Finished, FinishReason, Sequence, SequenceId, Status
 from obeaver.engine.runners.runner import KvShape
 from obeaver.engine.sampling.sampled_token import SampledToken
@@ -193,7 +193,7 @@ class TestPrompts:
         assert all(s.status is Status.DECODE for s in sequences)
 
     def test_what_a_half_done_prompt_cannot_use_of_the_budget_is_left(self) -> None:
-        """Else one that is known but for its last token would be done in a row above it."""
+        """Else one that is known but for its last token would take a run of its own for a scrap."""
         engine = Engine(max_rows=16)
         engine.remember(tuple(range(100)))
         engine.add(3, max_tokens=500)
@@ -235,6 +235,119 @@ class TestPrompts:
         for _ in range(8):
             assert engine.step().moves == ()
         assert [s.status for s in engine.slots.owners()] == [Status.DECODE] * 6
+
+
+class TestPassing:
+    """A prompt that takes many steps, and short ones behind it."""
+
+    def long(self, engine: Engine) -> Sequence:
+        """A long prompt that has begun, beside a stream."""
+        engine.add(3, max_tokens=500)
+        engine.step()
+        long = engine.add(1900)
+        engine.step()
+        return long
+
+    def test_a_short_prompt_passes_a_long_one(self) -> None:
+        engine = Engine()
+        long = self.long(engine)
+        short = engine.add(20)
+        engine.step()
+        assert (short.status, long.status) == (Status.DECODE, Status.PREFILL)
+
+    def test_one_that_takes_several_steps_gets_every_second_of_them(self) -> None:
+        engine = Engine()
+        long = self.long(engine)
+        short = engine.add(200)
+        steps = [started(engine.step())[0] for _ in range(7)]
+        assert steps == [short.id, long.id] * 3 + [short.id]
+        assert short.status is Status.DECODE
+
+    def test_however_many_are_short_the_long_one_gets_every_second_step(self) -> None:
+        engine = Engine(max_rows=16)
+        long = self.long(engine)
+        num_steps = 0
+        while long.status is not Status.DECODE:
+            before = long.num_computed
+            engine.add(20, max_tokens=1)
+            engine.add(50, max_tokens=1)
+            for _ in range(2):
+                engine.step()
+            num_steps += 2
+            assert long.num_computed > before
+        alone = Engine(max_rows=16)
+        other = self.long(alone)
+        num_alone = 0
+        while other.status is not Status.DECODE:
+            alone.step()
+            num_alone += 1
+        assert num_steps <= 2 * num_alone + 2
+
+    def test_what_is_no_shorter_waits_and_is_passed_too(self) -> None:
+        engine = Engine()
+        long = self.long(engine)
+        other, short = engine.add(1200), engine.add(20)
+        engine.step()
+        assert (long.status, other.status, short.status) == (Status.PREFILL, Status.WAITING, Status.DECODE)
+
+    def test_only_a_few_in_the_line_are_passed(self) -> None:
+        engine = Engine()
+        self.long(engine)
+        others = [engine.add(1200, max_tokens=1) for _ in range(MOST_PASSED + 1)]
+        short = engine.add(20)
+        engine.step()
+        assert short in engine.scheduler.first_in_line(9)
+        engine.scheduler.abort(others[0].id)
+        engine.step()
+        engine.step()
+        assert short.status is Status.DECODE
+
+    def test_who_passes_takes_no_memory_that_those_before_it_will_need(self) -> None:
+        engine = Engine(row_tokens=3 * 2048)
+        self.long(engine)
+        waiting = engine.add(1400, max_tokens=600)
+        short = engine.add(20, max_tokens=20)
+        for _ in range(3):
+            engine.step()
+        assert (waiting.status, short.status) == (Status.WAITING, Status.WAITING)
+
+    def test_nobody_passes_what_is_done_in_this_step(self) -> None:
+        engine = Engine()
+        first, second = engine.add(400), engine.add(10)
+        assert started(engine.step()) == [first.id]
+        assert started(engine.step()) == [first.id, second.id]
+
+    def test_what_the_long_one_is_about_to_compute_is_not_computed_twice(self) -> None:
+        engine = Engine()
+        engine.add(3, max_tokens=500)
+        engine.step()
+        text = tuple(range(1900))
+        long = engine.add(text)
+        engine.step()
+        short = engine.add((*text[:300], 7))
+        while short.status is Status.WAITING:
+            engine.step()
+        assert 300 - short.num_cached < MIN_GAIN
+        assert long.status is Status.PREFILL
+
+    def test_the_rows_change_and_the_stream_goes_on(self) -> None:
+        engine = Engine()
+        long = self.long(engine)
+        short = engine.add(20)
+        computed = engine.step().prefills[0].stop
+        plan = engine.step()
+        assert plan.moves == ((2, 1, computed, 64),)
+        assert (short.row, long.row) == (1, 2)
+        assert plan.decode is not None
+        assert plan.decode.sequence_ids == (1, short.id)
+
+    def test_a_long_one_that_leaves_lets_the_other_have_every_step(self) -> None:
+        engine = Engine()
+        long = self.long(engine)
+        short = engine.add(400)
+        engine.step()
+        engine.scheduler.abort(long.id)
+        assert started(engine.step()) == started(engine.step()) == [short.id]
 
 
 class TestAdmission:
@@ -468,11 +581,11 @@ class TestPrefixes:
 
 
 class TestInvariants:
-    def test_two_prompts_half_done_are_named(self) -> None:
+    def test_three_prompts_half_done_are_named(self) -> None:
         engine = Engine()
-        first, second = engine.decoding(2)
-        first.status = second.status = Status.PREFILL
-        assert engine.scheduler.invariants() == ["more than one prompt is half done"]
+        for sequence in engine.decoding(3):
+            sequence.status = Status.PREFILL
+        assert engine.scheduler.invariants() == ["more than two prompts are half done"]
 
     def test_a_running_sequence_without_a_row_is_named(self) -> None:
         engine = Engine()

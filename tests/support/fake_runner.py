@@ -88,6 +88,7 @@ class FakeRunner:
         self.prefill_runs: list[int] = []
         self.decode_runs: list[int] = []
         self.num_moves = 0
+        self.num_swaps = 0
         self.is_closed = False
         self._fails = fails
         self._rng = np.random.default_rng(0)
@@ -121,6 +122,19 @@ class FakeRunner:
         self._held[target] = self._least[target] = num_tokens
         self._clear(source)
         self.num_moves += 1
+
+    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:
+        self._enter("swap_rows")
+        rows = [first, second]
+        _require(first != second, f"row {first} cannot change with itself")
+        _require(max(self._held[row] for row in rows) >= num_tokens, f"no row holds {num_tokens}")
+        _require(min(self._held[row] for row in rows) > 0, "a free row is moved to, not changed with")
+        for held in (self._held, self._least):
+            held[first], held[second] = (min(held[row], num_tokens) for row in (second, first))
+        kept = self._kv[first].copy()
+        self._kv[first, ..., :num_tokens, :] = self._kv[second, ..., :num_tokens, :]
+        self._kv[second, ..., :num_tokens, :] = kept[..., :num_tokens, :]
+        self.num_swaps += 1
 
     def read_kv(self, row: int, start: int, stop: int) -> KvBlock:
         self._enter("read_kv")

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from support.grammars import compiler_of_json
@@ -168,6 +169,11 @@ class ScriptedRunner:
         self._rows[target] = self._rows.pop(source)[:num_tokens]
         self._answers[target] = self._answers.pop(source)
         self._starts[target] = self._starts.pop(source)
+
+    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:
+        of_rows: list[dict[int, Any]] = [self._rows, self._answers, self._starts]
+        for of_row in of_rows:
+            of_row[first], of_row[second] = of_row[second], of_row[first]
 
     def read_kv(self, row: int, start: int, stop: int) -> KvBlock:
         raise NotImplementedError

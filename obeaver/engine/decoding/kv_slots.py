@@ -5,9 +5,10 @@ exactly these rows. Sequences leave at any time and from any row. Filling each h
 one copy for a leave, whatever the number of rows; shifting everybody down would cost n of them.
 
 A prefill runs alone in its row and needs no neighbours, but buffers are paid by the row, so it stands right behind the
-decoding ones. Prompts are computed one after the other, in order: those that were finished stand below the one that is
-under way. Hence the order *decoding rows below prefilling rows* holds by itself when a prompt is done, and the newcomer
-is in its decoding row without a copy.
+decoding ones. Most prompts are computed one after the other, in order: those that were finished stand below the one
+that is under way. Hence the order *decoding rows below prefilling rows* mostly holds by itself when a prompt is done,
+and the newcomer is in its decoding row without a copy. Where a short prompt has passed a long one, the two change rows:
+one copy of what the long one has, which is less than its next chunk reads.
 
 A row is contiguous, so a prefix hit copies its range into the row. It could not share it: row b's tokens must lie at
 b x capacity. Copying 1,000 tokens takes a few milliseconds, computing them a second.
@@ -23,7 +24,7 @@ A row is *free* when nobody owns it. A finished sequence owns its row until its 
 of the next step. `compaction` only says what to do; `apply` is called once it is done.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from obeaver.engine.decoding.plan import Move
 from obeaver.engine.decoding.sequence import Sequence, Status
@@ -52,7 +53,7 @@ class KvSlots:
 
     def with_status(self, status: Status) -> list[Sequence]:
         """Those of the owners who stand there, in order of rows."""
-        return [self._owners[row] for row in self._rows_with(status)]
+        return [self._owners[row] for row in _rows_with(status, self._owners)]
 
     def assign(self, sequence: Sequence, row: int) -> None:
         """Give a free row to a sequence that has none."""
@@ -73,27 +74,43 @@ class KvSlots:
     def compaction(self) -> tuple[Move, ...]:
         """Moves after which decoding sequences hold rows 0 to n-1 and prefilling ones the rows that follow.
 
-        Each target is free when its turn comes. Finished sequences must have left their rows.
+        Each target is free when its turn comes, or changes with its source. Finished sequences must have left their
+        rows.
         """
-        decoding = self._rows_with(Status.DECODE)
-        holes = [row for row in range(len(decoding)) if row not in self._owners]
-        moves = [self._move(row, hole) for hole, row in zip(holes, reversed(decoding), strict=False)]
-        for target, row in enumerate(self._rows_with(Status.PREFILL), start=len(decoding)):
-            if row != target:
-                moves.append(self._move(row, target))
+        owners = dict(self._owners)
+        moves: list[Move] = []
+
+        def move(source: int, target: int) -> None:
+            moves.append(Move(source, target, owners[source].num_computed, _num_computed(owners.get(target))))
+            _change(owners, source, target)
+
+        decoding, prefilling = (_rows_with(status, owners) for status in (Status.DECODE, Status.PREFILL))
+        end = len(decoding) + len(prefilling)
+        in_the_way = [row for row in prefilling if row < len(decoding)]
+        free = [row for row in range(len(decoding), end) if row not in owners]
+        for source, target in zip(in_the_way, free, strict=False):
+            move(source, target)
+        wanting = [row for row in range(len(decoding)) if row not in decoding]
+        for target, source in zip(wanting, reversed(decoding), strict=False):
+            move(source, target)
+        for target, source in enumerate(_rows_with(Status.PREFILL, owners), start=len(decoding)):
+            if source != target:
+                move(source, target)
         return tuple(moves)
 
     def layout_after(self, moves: Iterable[Move]) -> list[Sequence]:
         """The owners in order of rows once these moves are done; the index is the row when they are compact."""
-        targets = {move.source: move.target for move in moves}
-        return [self._owners[row] for row in sorted(self._owners, key=lambda row: targets.get(row, row))]
+        owners = dict(self._owners)
+        for move in moves:
+            _change(owners, move.source, move.target)
+        return [owners[row] for row in sorted(owners)]
 
     def apply(self, moves: Iterable[Move], shape: KvShape | None) -> None:
         """The moves were made, and the buffers given this shape."""
         for move in moves:
-            sequence = self._owners[move.source]
-            self.free(sequence)
-            self.assign(sequence, move.target)
+            _change(self._owners, move.source, move.target)
+        for row, sequence in self._owners.items():
+            sequence.row = row
         if shape is not None:
             self._shape = shape
 
@@ -106,13 +123,20 @@ class KvSlots:
                 found.append(f"sequence {sequence.id} waits and has a row")
             if sequence.num_computed > self._shape.tokens:
                 found.append(f"sequence {sequence.id} holds {sequence.num_computed} tokens of {self._shape.tokens}")
-        running = [s.status for s in self.owners() if s.status is not Status.FINISHED]
-        if Status.PREFILL in running and Status.DECODE in running[running.index(Status.PREFILL) :]:
-            found.append("a prefilling row lies below a decoding one")
         return found
 
-    def _rows_with(self, status: Status) -> list[int]:
-        return [row for row in sorted(self._owners) if self._owners[row].status is status]
 
-    def _move(self, source: int, target: int) -> Move:
-        return Move(source, target, self._owners[source].num_computed)
+def _rows_with(status: Status, owners: Mapping[int, Sequence]) -> list[int]:
+    return [row for row in sorted(owners) if owners[row].status is status]
+
+
+def _num_computed(owner: Sequence | None) -> int:
+    return 0 if owner is None else owner.num_computed
+
+
+def _change(owners: dict[int, Sequence], source: int, target: int) -> None:
+    """Who stands in `source` goes to `target`; who stands there, if anybody, comes back."""
+    there = owners.pop(target, None)
+    owners[target] = owners.pop(source)
+    if there is not None:
+        owners[source] = there

@@ -16,11 +16,15 @@ from obeaver.errors import ApiError
 
 
 class Move(NamedTuple):
-    """Row `source` goes to the free row `target`, with the `num_tokens` that it holds."""
+    """Row `source` goes to row `target`, with the `num_tokens` that it holds.
+
+    Where `num_back` is not 0, `target` is not free: it holds so many tokens, which go to row `source`.
+    """
 
     source: int
     target: int
     num_tokens: int
+    num_back: int = 0
 
 
 class RowPrefix(NamedTuple):

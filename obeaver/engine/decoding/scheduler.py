@@ -8,12 +8,16 @@ so that no stream waits longer than a chunk takes.
 The rules:
 
 1. *All decodes, always.* No prompt delays a running stream by more than one budget.
-2. *First come, first served.* Sequences start in the order in which they came. One that does not fit now holds the
-   line until enough others have left, so small ones cannot starve a big one; one that can never fit was refused when
-   it came, so the line always moves on.
-3. *One prompt after the other.* The oldest prompt takes the budget; what it leaves goes to the next once it is done.
-   Several short prompts share a step, and at most one prompt is half done between two steps. A run costs `MIN_START`,
-   however few tokens a prefix hit has left to compute, and a scrap of budget does not start a long prompt.
+2. *First come, first served.* Sequences start in the order in which they came, but for rule 3. One that does not fit
+   now holds the line until enough others have left, so small ones cannot starve a big one; one that can never fit was
+   refused when it came, so the line always moves on. Who is passed is counted as if it ran, so nobody takes the memory
+   that it waits for.
+3. *One prompt after the other, but nobody waits long for a long one.* The oldest prompt takes the budget; what it
+   leaves goes to the next once it is done. Several short prompts share a step. Beside a prompt that takes several
+   steps, those with at most half as much to compute as it has left get every second step, one after the other: who
+   passes takes twice as long as alone, and so does who is passed, at most. So no more than two prompts are half done
+   between two steps. A run costs `MIN_START`, however few tokens a prefix hit has left to compute, and a scrap of
+   budget does not start a long prompt.
 4. *Nothing is computed twice.* A prompt starts from its longest prefix that the prefix cache or a running row holds. If
    a prompt in this very plan is about to compute `MIN_GAIN` tokens more of it than that, it waits one step for them:
    that prompt is in the plan, so it advances or ends, and nobody ever waits for somebody who waits. The last token of a
@@ -69,6 +73,12 @@ MIN_PREFIX = 16
 MIN_GAIN = 32
 """Tokens that must be saved for a prompt to wait a step."""
 
+SHORT = 2
+"""A prompt passes one that has this many times as much left to compute."""
+
+MOST_PASSED = 4
+"""Prompts in the line that shorter ones may pass: the others are not looked at in each step."""
+
 
 class Scheduler:
     """Queues and the policy over them.
@@ -99,6 +109,7 @@ class Scheduler:
         self._by_id: dict[SequenceId, Sequence] = {}
         self._paused: set[SequenceId] = set()
         self._held: set[SequenceId] = set()
+        self._gave_way: SequenceId | None = None
 
     @property
     def num_waiting(self) -> int:
@@ -209,8 +220,7 @@ class Scheduler:
         layout = self._slots.layout_after(moves)
         decoding = [sequence for sequence in layout if sequence.status is Status.DECODE]
         draft = _Draft(layout, self._chunks, self._chunks.beside(len(decoding)))
-        self._continue_prompts(draft)
-        self._start_prompts(draft)
+        self._compute_prompts(draft)
         return StepPlan(moves, self._new_shape(draft.layout), _decode_batch(decoding), tuple(draft.chunks))
 
     def commit(self, plan: StepPlan, results: abc.Mapping[SequenceId, RowResult]) -> StepOutcome:
@@ -225,6 +235,9 @@ class Scheduler:
             if sequence.status is Status.WAITING:
                 self._begin(sequence, chunk)
             self._settle(sequence, results[chunk.sequence_id], len(chunk.token_ids), advanced, ended)
+        passed = _longest(self._slots.with_status(Status.PREFILL))
+        is_passed = passed is not None and bool(plan.prefills) and plan.prefills[0].sequence_id != passed.id
+        self._gave_way = passed.id if passed is not None and is_passed else None
         return StepOutcome(tuple(advanced), tuple(ended))
 
     def release(self, sequence: Sequence) -> int:
@@ -239,32 +252,53 @@ class Scheduler:
             found.append("a sequence that is gone is paused")
         if not self._held <= {s.id for s in self._waiting}:
             found.append("a sequence that does not wait is held")
-        if sum(s.status is Status.PREFILL for s in running) > 1:
-            found.append("more than one prompt is half done")
+        if sum(s.status is Status.PREFILL for s in running) > 2:
+            found.append("more than two prompts are half done")
         if not self._admission.fits(self._admission.reserved(s.max_num_tokens for s in running)):
             found.append("running sequences may need more than the budget")
         if [s.id for s in self._in_line()] != [s.id for s in self._waiting]:
             found.append("the line of waiting sequences is out of order")
         return found + [f"sequence {s.id} runs without a row" for s in running if s.row is None]
 
-    def _continue_prompts(self, draft: "_Draft") -> None:
-        for row, sequence in enumerate(draft.layout):
-            if sequence.status is Status.PREFILL:
-                draft.compute(sequence, row, sequence.num_computed, None)
+    def _compute_prompts(self, draft: "_Draft") -> None:
+        half_done = [sequence for sequence in draft.layout if sequence.status is Status.PREFILL]
+        long = _longest(half_done)
+        short = [sequence for sequence in half_done if sequence is not long]
+        if long is not None and long.id != self._gave_way and not draft.completes(long):
+            for sequence in short:
+                draft.go_on(sequence)
+            self._start_prompts(draft, beside=long)
+            draft.go_on(long)
+            return
+        for sequence in (*(() if long is None else (long,)), *short):
+            draft.go_on(sequence)
+        self._start_prompts(draft)
 
-    def _start_prompts(self, draft: "_Draft") -> None:
+    def _start_prompts(self, draft: "_Draft", beside: Sequence | None = None) -> None:
+        """Start those who wait, in order; those that are short beside another, where that stays half done."""
+        passed: list[Sequence] = []
         for sequence in self._waiting:
             if sequence.id in self._held:
                 continue
-            if draft.budget <= 0 or not self._fits_beside(sequence, draft.layout):
+            is_over = draft.budget <= 0 or len(passed) > MOST_PASSED
+            if is_over or not self._fits_beside(sequence, [*draft.layout, *passed]):
                 return
             source = self._known_prefix(sequence, draft.layout)
             start = 0 if source is None else source.num_tokens
-            num_new = len(sequence.fill_ids) - start
-            if not draft.is_worth_starting(num_new, start) or self._gains(sequence, start, draft.chunks):
+            if beside is not None and not self._may_pass(sequence, start, beside):
+                passed.append(sequence)
+                continue
+            if not draft.is_worth_starting(len(sequence.fill_ids) - start, start):
+                return
+            if self._gains(sequence, start, (self._by_id[c.sequence_id].fill_ids[: c.stop] for c in draft.chunks)):
                 return
             draft.layout.append(sequence)
             draft.compute(sequence, len(draft.layout) - 1, start, source)
+
+    def _may_pass(self, sequence: Sequence, start: int, other: Sequence) -> bool:
+        """Whether a sequence has little to compute beside another, and nothing that the other is about to compute."""
+        is_short = SHORT * (len(sequence.fill_ids) - start) <= _num_left(other)
+        return is_short and not self._gains(sequence, start, [other.fill_ids])
 
     def _fits_beside(self, sequence: Sequence, others: list[Sequence]) -> bool:
         return self._admission.fits(self._admission.reserved(s.max_num_tokens for s in (*others, sequence)))
@@ -282,13 +316,12 @@ class Scheduler:
             best = RowPrefix(lengths.index(longest), longest)
         return best if best.num_tokens >= MIN_PREFIX else None
 
-    def _gains(self, sequence: Sequence, known: int, chunks: list[PrefillChunk]) -> bool:
-        """Whether waiting for this plan's prompts would save the sequence enough."""
+    def _gains(self, sequence: Sequence, known: int, coming: abc.Iterable[tuple[int, ...]]) -> bool:
+        """Whether waiting until these are computed would save the sequence enough."""
         if self._prefix is None or sequence.params.num_prompt_logprobs is not None:
             return False
         wanted = self.wanted(sequence)
-        coming = (common_prefix(self._by_id[c.sequence_id].fill_ids[: c.stop], wanted) for c in chunks)
-        return max(coming, default=0) - known >= MIN_GAIN
+        return max((common_prefix(ids, wanted) for ids in coming), default=0) - known >= MIN_GAIN
 
     def _new_shape(self, layout: list[Sequence]) -> KvShape | None:
         needed = KvShape(len(layout), max((s.num_tokens for s in layout), default=0))
@@ -363,11 +396,21 @@ class _Draft:
         """Whether the rest of the budget is more than a scrap for so many tokens from this place on."""
         return not self.chunks or self._affordable(start) >= min(num_tokens, MIN_START)
 
+    def completes(self, sequence: Sequence) -> bool:
+        """Whether the budget is enough for the rest of a prompt."""
+        return self._affordable(sequence.num_computed) >= _num_left(sequence)
+
+    def go_on(self, sequence: Sequence) -> None:
+        """Spend the budget on a prompt that is half done, unless what is left of it is a scrap."""
+        start = sequence.num_computed
+        if self.budget > 0 and self.is_worth_starting(_num_left(sequence), start):
+            self.compute(sequence, self.layout.index(sequence), start, None)
+
     def compute(self, sequence: Sequence, row: int, start: int, source: PrefixSource | None) -> None:
         """Spend the budget on the prompt from here on; a chunk has no output beside prompt.
 
         A prompt that stays half done takes all of it. What it cannot use is less than a token costs so far back, or
-        what its output would take, which has a chunk of its own: whoever took that could be done first, in a row above.
+        what its output would take, which has a chunk of its own: no more than two prompts are half done.
         """
         is_output = start >= sequence.num_prompt
         end = len(sequence.fill_ids) if is_output else sequence.num_prompt
@@ -381,6 +424,16 @@ class _Draft:
         """Tokens of the next chunk; the first of a step is never so short that the prompt crawls."""
         tokens = self._prices.affordable(self.budget, start)
         return tokens if self.chunks else max(tokens, min(self.budget, CHUNK_GRAIN))
+
+
+def _num_left(sequence: Sequence) -> int:
+    """Tokens of its prompt that a sequence has not computed."""
+    return len(sequence.fill_ids) - sequence.num_computed
+
+
+def _longest(half_done: abc.Iterable[Sequence]) -> Sequence | None:
+    """The one with most left to compute."""
+    return max(half_done, key=_num_left, default=None)
 
 
 def _decode_batch(decoding: list[Sequence]) -> DecodeBatch | None:

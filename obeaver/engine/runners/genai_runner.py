@@ -155,6 +155,10 @@ class GenaiRunner:
         self._row(source, num_tokens)
         self._rows[target], self._rows[source] = self._rows[source], None
 
+    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:  # noqa: ARG002 - generators know their own
+        """Exchange the generators of two rows."""
+        self._rows[first], self._rows[second] = self._rows[second], self._rows[first]
+
     def read_kv(self, row: int, start: int, stop: int) -> KvBlock:
         """Not possible: the library keeps its keys and values to itself."""
         raise NotImplementedError("onnxruntime-genai does not hand out keys and values")

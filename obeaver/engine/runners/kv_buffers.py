@@ -39,6 +39,13 @@ class KvBuffers:
         for array in self.arrays:
             array[target, :, :num_tokens] = array[source, :, :num_tokens]
 
+    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:
+        """Exchange the first tokens of two rows, array by array."""
+        for array in self.arrays:
+            kept = array[first, :, :num_tokens].copy()
+            array[first, :, :num_tokens] = array[second, :, :num_tokens]
+            array[second, :, :num_tokens] = kept
+
     def read(self, row: int, start: int, stop: int) -> KvBlock:
         """A copy of consecutive tokens: [num_layers, 2, num_kv_heads, num_tokens, head_dim]."""
         graph = self._graph
