@@ -28,6 +28,7 @@ NUM_TIMED: Final = 200
 COMES_BACK_S: Final = 10.0
 WARM_UP_SCALE: Final = 0.0001
 WRITE_TIMEOUT_S: Final = 120
+USUAL_S: Final = 15
 PATIENCE_S: Final = 900
 LONG: Final = {
     "messages": [{"role": "user", "content": "Tell a story."}],
@@ -132,14 +133,16 @@ async def hostile_beside_bystanders(server: Server, scale: float) -> None:
     from support.hostile_bodies import hostile_chats
 
     for hostile in hostile_chats():
-        await asyncio.to_thread(send, server.port, hostile, WARM_UP_SCALE)
+        await asyncio.to_thread(send, server.port, hostile.path, hostile.body(WARM_UP_SCALE))
     async with standing_by(server.port) as others:
-        await asyncio.sleep(5)
+        await asyncio.sleep(USUAL_S)
         usual, before_mb = others.worst, await asyncio.to_thread(lambda: server.rss_mb)
         tell(f"usual: /health within {usual.health_s * 1e3:.0f} ms, a stream's gap {usual.gap_s * 1e3:.0f} ms")
         for hostile in hostile_chats():
+            body = hostile.body(scale)  # here: a thread that makes it would keep those who are watched from reading
+            await asyncio.sleep(0.5)
             others.begin()
-            status = await asyncio.to_thread(send, server.port, hostile, scale)
+            status = await asyncio.to_thread(send, server.port, hostile.path, body)
             worst = others.worst
             tell(
                 f"{hostile.name:45} {status}  /health {worst.health_s * 1e3:6.0f} ms  "
@@ -160,7 +163,7 @@ def hostile_texts(server: Server, scale: float) -> None:
     time.sleep(5)
     before_mb = server.rss_mb
     for hostile in hostile_embeddings():
-        status = send(server.port, hostile, scale)
+        status = send(server.port, hostile.path, hostile.body(scale))
         tell(f"{hostile.name:45} {status}  {server.rss_mb:6.0f} MB")
         if status not in (200, 400, 413):
             server.problems.append(f"{hostile.name}: {status}")

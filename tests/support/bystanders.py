@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from support.hostile_bodies import CHAT, Hostile
+from support.hostile_bodies import CHAT
 from support.server import Connection, connect
 
 NUM_STREAMS = 4
@@ -72,10 +72,9 @@ class Bystanders:
                 return
 
 
-def send(port: int, hostile: Hostile, scale: float) -> int:
-    """Send a hostile body, and read its answer to the end; the status. Takes a while: for a thread."""
-    body = hostile.body(scale)
-    head = f"POST {hostile.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+def send(port: int, path: str, body: bytes) -> int:
+    """Send a body, and read its answer to the end; the status. Takes a while: for a thread."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=300) as client:
         client.sendall(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode())
         with contextlib.suppress(ConnectionError):  # who is refused is not read to the end
