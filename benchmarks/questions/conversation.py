@@ -22,6 +22,7 @@ def questions(bench: Bench) -> Iterator[Question]:
     for name, title, ratio, contenders in (
         ("second-turn", "first token of turn 2 after 1,500 tokens, against cold", _second_turn, None),
         ("newcomer", "first token of a newcomer among 7 streams, against alone", _newcomer, None),
+        ("behind", "first token of a short prompt behind one of 3,900 tokens, against alone", _behind, None),
         # The usual gap is that of a stream alone, and shorter where its text repeats itself.
         ("stall", "longest gap while 2,000 tokens are admitted, against the usual", _stall, bench.lone),
     ):
@@ -53,6 +54,15 @@ async def _newcomer(server: Server) -> float:
     if min(ends) < among.arrivals[0]:
         raise LoadFailed("a stream ended before the newcomer was served")
     return among.first_token_s / alone.first_token_s
+
+
+async def _behind(server: Server) -> float:
+    (alone,) = await streams(server, 1, 34, 2)
+    long = asyncio.create_task(streams(server, 1, 3870, 2))
+    await asyncio.sleep(alone.first_token_s)  # it has begun
+    (behind,) = await streams(server, 1, 34, 2)
+    await long
+    return behind.first_token_s / alone.first_token_s
 
 
 async def _stall(server: Server) -> float:
