@@ -144,6 +144,15 @@ def test_buffers_of_another_shape_hold_what_they_held(runner: OrtRunner, shape: 
     assert np.array_equal(decode_alone(runner, [5], 60), expected)
 
 
+def test_buffers_of_another_shape_hold_as_many_tokens_as_they_are_told(runner: OrtRunner) -> None:
+    prefill(runner, 0, PROMPT[:60])
+    expected = decode_alone(runner, [5], 60)
+    prefill(runner, 1, PROMPT[:90])
+    runner.resize(KvShape(8, 250), [60, 40])
+    assert np.array_equal(decode_alone(runner, [5], 60), expected)
+    assert np.array_equal(prefill(runner, 1, PROMPT[40:90], start=40), prefill(runner, 2, PROMPT[:90]))
+
+
 def test_a_row_may_be_filled_to_its_last_place(runner: OrtRunner) -> None:
     runner.resize(KvShape(1, 64))
     whole = prefill(runner, 0, PROMPT[:64])

@@ -126,6 +126,17 @@ def test_rows_take_the_memory_of_the_tokens_that_they_hold(runner: OrtRunner) ->
     assert process.memory_info().rss - before < 16 * 4 << 20
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux gives memory page by page, and can be told which")
+def test_rows_that_grow_take_no_memory_for_what_they_do_not_hold(runner: OrtRunner) -> None:
+    process = psutil.Process()
+    runner.resize(KvShape(8, 4_000), ())
+    for row in range(8):
+        runner.prefill(row, PROMPT[:30], 0, want_logits=False)
+    before = process.memory_info().rss
+    runner.resize(KvShape(16, 6_000), [30] * 8)
+    assert process.memory_info().rss - before < 8 << 20
+
+
 @pytest.mark.parametrize("num_tokens", range(2, 10))
 def test_tokens_that_are_computed_ahead_have_the_logits_of_decoding(runner: OrtRunner, num_tokens: int) -> None:
     ids = (PROMPT[LENGTH:] * 2)[:num_tokens]

@@ -101,8 +101,10 @@ class FakeRunner:
         """Prompt tokens that were computed."""
         return sum(self.prefill_runs)
 
-    def resize(self, shape: KvShape) -> None:
+    def resize(self, shape: KvShape, held: Sequence[int] | None = None) -> None:
         self._enter("resize")
+        if held is not None:
+            self._forget_beyond([*held, *[0] * (self.shape.rows - len(held))])
         rows, tokens = min(shape.rows, self.shape.rows), min(shape.tokens, self.shape.tokens)
         _require(shape.rows <= self.info.max_rows and shape.tokens <= self.info.context_length, f"{shape} is too large")
         _require(all(least <= shape.tokens for least in self._least[:rows]), f"{shape} cuts a row")
@@ -203,6 +205,14 @@ class FakeRunner:
 
     def _logits(self, row: int) -> Logits:
         return logits_of(self._kv[row, :, :, :, : self._held[row]])
+
+    def _forget_beyond(self, held: Sequence[int]) -> None:
+        """Nothing stays of rows but so many tokens."""
+        _require(len(held) == self.shape.rows, f"{len(held)} rows are told of, {self.shape.rows} are there")
+        for row, num_tokens in enumerate(held):
+            _require(self._may_hold(row, num_tokens), f"row {row} holds {self._held[row]}, not {num_tokens}")
+            self._kv[row, ..., num_tokens:, :] = self._garbage(1, self.shape.tokens)[0, ..., num_tokens:, :]
+            self._held[row] = num_tokens
 
     def _clear(self, row: int) -> None:
         self._kv[row] = self._garbage(1, self.shape.tokens)[0]

@@ -162,7 +162,7 @@ class ScriptedRunner:
         self._starts: dict[int, int] = {}
         self.num_runs = 0
 
-    def resize(self, shape: KvShape) -> None:
+    def resize(self, shape: KvShape, held: Sequence[int] | None = None) -> None:
         """Rows are lists: they need no room."""
 
     def move_row(self, source: int, target: int, num_tokens: int) -> None:

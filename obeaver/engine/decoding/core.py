@@ -277,14 +277,14 @@ class EngineCore:
             else:
                 self._runner.move_row(move.source, move.target, move.num_tokens)
         if plan.shape is not None:
-            self._runner.resize(plan.shape)
+            self._runner.resize(plan.shape, plan.held)
 
     def _lose_rows(self) -> tuple[Ended, ...]:
         """Nobody knows what the rows hold: end all who run, and begin with fresh buffers."""
         logger.exception("the KV buffers could not be rearranged; every running sequence ends")
         ended = self._scheduler.fail_running(_engine_failed())
         self._retire()
-        self._runner.resize(self.admission.smallest)
+        self._runner.resize(self.admission.smallest, ())
         self._slots.apply((), self.admission.smallest)
         return ended
 

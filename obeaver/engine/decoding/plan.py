@@ -85,10 +85,19 @@ class PrefillChunk:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """One step, in the order of execution: moves, resize, decode, prefill chunks."""
+    """One step, in the order of execution: moves, resize, decode, prefill chunks.
+
+    Attributes:
+        moves: Rows that change their place.
+        shape: Of the buffers from now on; None where it stays.
+        held: What `shape` must keep: tokens in each row after the moves.
+        decode: The decode run.
+        prefills: Chunks of prompts.
+    """
 
     moves: tuple[Move, ...] = ()
     shape: KvShape | None = None
+    held: tuple[int, ...] = ()
     decode: DecodeBatch | None = None
     prefills: tuple[PrefillChunk, ...] = ()
 

@@ -219,9 +219,10 @@ class Scheduler:
         moves = self._slots.compaction()
         layout = self._slots.layout_after(moves)
         decoding = [sequence for sequence in layout if sequence.status is Status.DECODE]
+        held = tuple(sequence.num_computed for sequence in layout)
         draft = _Draft(layout, self._chunks, self._chunks.beside(len(decoding)))
         self._compute_prompts(draft)
-        return StepPlan(moves, self._new_shape(draft.layout), _decode_batch(decoding), tuple(draft.chunks))
+        return StepPlan(moves, self._new_shape(draft.layout), held, _decode_batch(decoding), tuple(draft.chunks))
 
     def commit(self, plan: StepPlan, results: abc.Mapping[SequenceId, RowResult]) -> StepOutcome:
         """Make what was executed true: the plan's moves and shape, and each sequence's result."""

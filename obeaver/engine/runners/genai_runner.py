@@ -145,7 +145,7 @@ class GenaiRunner:
         """What this runner is."""
         return self._info
 
-    def resize(self, shape: KvShape) -> None:
+    def resize(self, shape: KvShape, held: Sequence[int] | None = None) -> None:  # noqa: ARG002 - generators keep theirs
         """Take note of the new shape; rows grow when they need to."""
         self._rows = [*self._rows[: shape.rows], *[None] * (shape.rows - len(self._rows))]
         self._capacity = shape.tokens

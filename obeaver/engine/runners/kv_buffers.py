@@ -7,6 +7,7 @@ past and its present at once, and then writes new tokens where they belong witho
 import contextlib
 import math
 import mmap
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +26,20 @@ class KvBuffers:
         self.shape = KvShape(0, 0)
         self.arrays = [self._empty(self.shape) for _ in graph.cache_names]
 
-    def resize(self, shape: KvShape) -> None:
-        """Reallocate, array by array, so that only one of them exists twice at a time."""
+    def resize(self, shape: KvShape, held: Sequence[int] | None = None) -> None:
+        """Reallocate, array by array, so that only one of them exists twice at a time.
+
+        Args:
+            shape: Rows and places.
+            held: Tokens in each row, the first ones, which are copied; None: whatever fits. Room that was never used
+                would take memory, and time in which nothing is computed, once it is copied.
+        """
         rows, tokens = min(self.shape.rows, shape.rows), min(self.shape.tokens, shape.tokens)
+        kept = [min(tokens, num_tokens) for num_tokens in ([tokens] * rows if held is None else held[:rows])]
         for index, old in enumerate(self.arrays):
             new = self._empty(shape)
-            new[:rows, :, :tokens] = old[:rows, :, :tokens]
+            for row, num_tokens in enumerate(kept):
+                new[row, :, :num_tokens] = old[row, :, :num_tokens]
             self.arrays[index] = new
         self.shape = shape
 

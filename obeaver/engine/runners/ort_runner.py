@@ -181,10 +181,10 @@ class OrtRunner:
         """What this runner is."""
         return self._info
 
-    def resize(self, shape: KvShape) -> None:
+    def resize(self, shape: KvShape, held: Sequence[int] | None = None) -> None:
         """Reallocate the buffers; what fits of the old contents stays where it was."""
         num_spare = 0 if self._decoder.decodes_as_prefill else _SPARE_TOKENS
-        self._kv.resize(KvShape(shape.rows, shape.tokens + num_spare))
+        self._kv.resize(KvShape(shape.rows, shape.tokens + num_spare), held)
         self._bind_anew(shape.rows)
 
     def move_row(self, source: int, target: int, num_tokens: int) -> None:

@@ -80,8 +80,13 @@ class Runner(Protocol):
     def info(self) -> RunnerInfo:
         """What this runner is."""
 
-    def resize(self, shape: KvShape) -> None:
-        """Make room for `shape`; what fits of the old contents stays where it was."""
+    def resize(self, shape: KvShape, held: Sequence[int] | None = None) -> None:
+        """Make room for `shape`; what fits of the old contents stays where it was.
+
+        Args:
+            shape: Rows and places.
+            held: Tokens in each row, the first ones; what lies beyond need not stay. None: all of it stays.
+        """
 
     def move_row(self, source: int, target: int, num_tokens: int) -> None:
         """Copy the first tokens of row `source` over row `target`; afterwards `source` is free."""
