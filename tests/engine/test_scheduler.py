@@ -1,11 +1,13 @@
 """The scheduler's specification: steps, streams, ends."""
 
+import itertools
+
 import pytest
 from support.scheduling import CHUNKS, END, TOKEN, Engine, chunk_sizes, started
 
-from obeaver.engine.decoding.chunk_budget import ChunkBudget
+from obeaver.engine.decoding.chunk_budget import CHUNK_GRAIN, ChunkBudget
 from obeaver.engine.decoding.plan import Ended, Sampled, StepPlan
-from obeaver.engine.decoding.scheduler import MIN_START
+from obeaver.engine.decoding.prompt_draft import MIN_START
 from obeaver.engine.decoding.sequence import Finished, FinishReason, Status
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampling_params import SamplingParams
@@ -76,6 +78,36 @@ class TestRunningStreams:
             sizes += chunk_sizes(engine.step())
         assert sizes == sorted(sizes, reverse=True)
         assert (sizes[0], sizes[-2]) == (64, 64 * CHUNKS.doubling // (CHUNKS.doubling + 1950 - sizes[-1] - sizes[-2]))
+
+    def test_a_chunk_that_costs_more_than_a_step_may_spend_is_made_up_for_by_steps_without(self) -> None:
+        chunks = ChunkBudget(alone=256, base=16, per_row=0, doubling=400)
+        engine = Engine(chunks=chunks)
+        engine.add(3, max_tokens=500)
+        engine.step()
+        long = engine.add(1200)
+        spent, sizes = 0, []
+        for num_steps in itertools.count(1):
+            plan = engine.step()
+            assert plan.decode is not None
+            spent += sum(chunks.cost(len(chunk.token_ids), chunk.start) for chunk in plan.prefills)
+            sizes.append(sum(chunk_sizes(plan)))
+            assert spent <= num_steps * chunks.beside(1) + chunks.cost(CHUNK_GRAIN, 1200)
+            if long.status is Status.DECODE:
+                break
+        assert set(sizes) == {0, CHUNK_GRAIN}
+
+        assert sizes[-4:].count(0) == 3
+
+    def test_what_was_overspent_is_forgotten_when_nobody_waits_for_it(self) -> None:
+        engine = Engine(chunks=ChunkBudget(alone=256, base=16, per_row=0, doubling=400))
+        stream = engine.add(3, max_tokens=500)
+        engine.step()
+        engine.add(1200)
+        while engine.step().prefills:
+            pass
+        engine.scheduler.abort(stream.id)
+        engine.step()
+        assert sum(chunk_sizes(engine.step())) > CHUNK_GRAIN
 
     def test_what_a_prefix_hit_leaves_to_compute_is_priced_by_its_place(self) -> None:
         engine = Engine()

@@ -28,12 +28,13 @@ class Engine:
         max_rows: int = 8,
         can_copy: bool = True,
         match_outputs: bool = True,
+        chunks: ChunkBudget = CHUNKS,
     ) -> None:
         self.admission = Admission(2048, BYTES_PER_TOKEN, max_rows, row_tokens * BYTES_PER_TOKEN)
         self.slots = KvSlots(self.admission.smallest)
         self.cache = PrefixCache(prefix_tokens * BYTES_PER_TOKEN, BYTES_PER_TOKEN)
         prefix = self.cache if can_copy else None
-        self.scheduler = Scheduler(self.admission, CHUNKS, self.slots, prefix, match_outputs=match_outputs)
+        self.scheduler = Scheduler(self.admission, chunks, self.slots, prefix, match_outputs=match_outputs)
         self.num_added = 0
 
     def add(self, prompt: int | tuple[int, ...], max_tokens: int = 50) -> Sequence:

@@ -36,6 +36,12 @@ class ChunkBudget:
         wanted = (self.base + self.per_row * num_decoding) // CHUNK_GRAIN * CHUNK_GRAIN
         return max(1, min(self.alone, max(CHUNK_GRAIN, wanted)))
 
+    def left_of(self, num_decoding: int, overspent: int) -> int:
+        """The budget of a step after others took too much: 0 where the shortest chunk would take too much again."""
+        budget = self.beside(num_decoding)
+        left = budget - overspent
+        return left if left >= min(budget, CHUNK_GRAIN) else 0
+
     def affordable(self, budget: int, start: int) -> int:
         """How many tokens from this place on a budget buys."""
         return budget * self.doubling // (self.doubling + start)

@@ -7,7 +7,8 @@ so that no stream waits longer than a chunk takes.
 
 The rules:
 
-1. *All decodes, always.* No prompt delays a running stream by more than one budget.
+1. *All decodes, always.* No prompt delays a running stream by more than one budget. Far back even the shortest chunk
+   costs more: then steps without prompts follow, until that is made up for.
 2. *First come, first served.* Sequences start in the order in which they came, but for rule 3. One that does not fit
    now holds the line until enough others have left, so small ones cannot starve a big one; one that can never fit was
    refused when it came, so the line always moves on. Who is passed is counted as if it ran, so nobody takes the memory
@@ -40,7 +41,7 @@ import itertools
 from collections import abc, deque
 
 from obeaver.engine.decoding.admission import Admission
-from obeaver.engine.decoding.chunk_budget import CHUNK_GRAIN, ChunkBudget
+from obeaver.engine.decoding.chunk_budget import ChunkBudget
 from obeaver.engine.decoding.kv_slots import KvSlots
 from obeaver.engine.decoding.plan import (
     Advanced,
@@ -55,17 +56,10 @@ from obeaver.engine.decoding.plan import (
     StepPlan,
 )
 from obeaver.engine.decoding.prefix_cache import PrefixCache, PrefixMatch, common_prefix
+from obeaver.engine.decoding.prompt_draft import PromptDraft, num_left
 from obeaver.engine.decoding.sequence import Finished, FinishReason, Sequence, SequenceId, Status
 from obeaver.engine.runners.runner import KvShape
 from obeaver.errors import ApiError
-
-MIN_START = 32
-"""A prompt starts with at least so many tokens, or with all it has. A smaller run costs about as much,
-and is charged as much.
-
-Else 128 prompts that differ in their last token would all begin beside running streams in as few steps as rows allow,
-a dozen runs in each, and the streams would wait for all of them.
-"""
 
 MIN_PREFIX = 16
 """Shorter prefixes are computed: copying means two calls per layer."""
@@ -110,6 +104,7 @@ class Scheduler:
         self._paused: set[SequenceId] = set()
         self._held: set[SequenceId] = set()
         self._gave_way: SequenceId | None = None
+        self._overspent = 0
 
     @property
     def num_waiting(self) -> int:
@@ -220,7 +215,7 @@ class Scheduler:
         layout = self._slots.layout_after(moves)
         decoding = [sequence for sequence in layout if sequence.status is Status.DECODE]
         held = tuple(sequence.num_computed for sequence in layout)
-        draft = _Draft(layout, self._chunks, self._chunks.beside(len(decoding)))
+        draft = PromptDraft(layout, self._chunks, self._chunks.left_of(len(decoding), self._overspent))
         self._compute_prompts(draft)
         return StepPlan(moves, self._new_shape(draft.layout), held, _decode_batch(decoding), tuple(draft.chunks))
 
@@ -236,9 +231,7 @@ class Scheduler:
             if sequence.status is Status.WAITING:
                 self._begin(sequence, chunk)
             self._settle(sequence, results[chunk.sequence_id], len(chunk.token_ids), advanced, ended)
-        passed = _longest(self._slots.with_status(Status.PREFILL))
-        is_passed = passed is not None and bool(plan.prefills) and plan.prefills[0].sequence_id != passed.id
-        self._gave_way = passed.id if passed is not None and is_passed else None
+        self._take_stock(plan)
         return StepOutcome(tuple(advanced), tuple(ended))
 
     def release(self, sequence: Sequence) -> int:
@@ -261,7 +254,16 @@ class Scheduler:
             found.append("the line of waiting sequences is out of order")
         return found + [f"sequence {s.id} runs without a row" for s in running if s.row is None]
 
-    def _compute_prompts(self, draft: "_Draft") -> None:
+    def _take_stock(self, plan: StepPlan) -> None:
+        """Note what the prompts of a step leave to the next ones: a budget, and whose turn it is."""
+        num_decoding = len(plan.decode.sequence_ids) if plan.decode else 0
+        spent = sum(self._chunks.cost(len(chunk.token_ids), chunk.start) for chunk in plan.prefills)
+        self._overspent = max(0, self._overspent + spent - self._chunks.beside(num_decoding)) if num_decoding else 0
+        if plan.prefills:
+            long = _longest(self._slots.with_status(Status.PREFILL))
+            self._gave_way = None if long is None or plan.prefills[0].sequence_id == long.id else long.id
+
+    def _compute_prompts(self, draft: PromptDraft) -> None:
         half_done = [sequence for sequence in draft.layout if sequence.status is Status.PREFILL]
         long = _longest(half_done)
         short = [sequence for sequence in half_done if sequence is not long]
@@ -275,7 +277,7 @@ class Scheduler:
             draft.go_on(sequence)
         self._start_prompts(draft)
 
-    def _start_prompts(self, draft: "_Draft", beside: Sequence | None = None) -> None:
+    def _start_prompts(self, draft: PromptDraft, beside: Sequence | None = None) -> None:
         """Start those who wait, in order; those that are short beside another, where that stays half done."""
         passed: list[Sequence] = []
         for sequence in self._waiting:
@@ -298,7 +300,7 @@ class Scheduler:
 
     def _may_pass(self, sequence: Sequence, start: int, other: Sequence) -> bool:
         """Whether a sequence has little to compute beside another, and nothing that the other is about to compute."""
-        is_short = SHORT * (len(sequence.fill_ids) - start) <= _num_left(other)
+        is_short = SHORT * (len(sequence.fill_ids) - start) <= num_left(other)
         return is_short and not self._gains(sequence, start, [other.fill_ids])
 
     def _fits_beside(self, sequence: Sequence, others: list[Sequence]) -> bool:
@@ -384,57 +386,9 @@ class Scheduler:
         return self._end(sequence, FinishReason.FAILED)._replace(result=error)
 
 
-class _Draft:
-    """The prefill part of a plan while it is made: rows as they will stand, and what is left of the budget."""
-
-    def __init__(self, layout: list[Sequence], prices: ChunkBudget, budget: int) -> None:
-        self.layout = layout
-        self.budget = budget
-        self.chunks: list[PrefillChunk] = []
-        self._prices = prices
-
-    def is_worth_starting(self, num_tokens: int, start: int) -> bool:
-        """Whether the rest of the budget is more than a scrap for so many tokens from this place on."""
-        return not self.chunks or self._affordable(start) >= min(num_tokens, MIN_START)
-
-    def completes(self, sequence: Sequence) -> bool:
-        """Whether the budget is enough for the rest of a prompt."""
-        return self._affordable(sequence.num_computed) >= _num_left(sequence)
-
-    def go_on(self, sequence: Sequence) -> None:
-        """Spend the budget on a prompt that is half done, unless what is left of it is a scrap."""
-        start = sequence.num_computed
-        if self.budget > 0 and self.is_worth_starting(_num_left(sequence), start):
-            self.compute(sequence, self.layout.index(sequence), start, None)
-
-    def compute(self, sequence: Sequence, row: int, start: int, source: PrefixSource | None) -> None:
-        """Spend the budget on the prompt from here on; a chunk has no output beside prompt.
-
-        A prompt that stays half done takes all of it. What it cannot use is less than a token costs so far back, or
-        what its output would take, which has a chunk of its own: no more than two prompts are half done.
-        """
-        is_output = start >= sequence.num_prompt
-        end = len(sequence.fill_ids) if is_output else sequence.num_prompt
-        ids = sequence.fill_ids[start : min(end, start + self._affordable(start))]
-        is_last = start + len(ids) == len(sequence.fill_ids)
-        self.budget = self.budget - max(MIN_START, self._prices.cost(len(ids), start)) if is_last else 0
-        is_again = bool(sequence.output_ids)
-        self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again, is_output))
-
-    def _affordable(self, start: int) -> int:
-        """Tokens of the next chunk; the first of a step is never so short that the prompt crawls."""
-        tokens = self._prices.affordable(self.budget, start)
-        return tokens if self.chunks else max(tokens, min(self.budget, CHUNK_GRAIN))
-
-
-def _num_left(sequence: Sequence) -> int:
-    """Tokens of its prompt that a sequence has not computed."""
-    return len(sequence.fill_ids) - sequence.num_computed
-
-
 def _longest(half_done: abc.Iterable[Sequence]) -> Sequence | None:
     """The one with most left to compute."""
-    return max(half_done, key=_num_left, default=None)
+    return max(half_done, key=num_left, default=None)
 
 
 def _decode_batch(decoding: list[Sequence]) -> DecodeBatch | None:

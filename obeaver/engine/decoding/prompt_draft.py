@@ -1,0 +1,70 @@
+"""The prompts' part of a step while it is planned."""
+
+from obeaver.engine.decoding.chunk_budget import CHUNK_GRAIN, ChunkBudget
+from obeaver.engine.decoding.plan import PrefillChunk, PrefixSource
+from obeaver.engine.decoding.sequence import Sequence
+
+MIN_START = 32
+"""A prompt starts with at least so many tokens, or with all it has. A smaller run costs about as much,
+and is charged as much.
+
+Else 128 prompts that differ in their last token would all begin beside running streams in as few steps as rows allow,
+a dozen runs in each, and the streams would wait for all of them.
+"""
+
+
+class PromptDraft:
+    """Rows as they will stand, and what is left of the budget.
+
+    Args:
+        layout: Who has a row already, in order.
+        prices: What tokens cost.
+        budget: For all chunks together; not positive for none.
+
+    Attributes:
+        chunks: In the order in which they will be computed.
+    """
+
+    def __init__(self, layout: list[Sequence], prices: ChunkBudget, budget: int) -> None:
+        self.layout = layout
+        self.budget = budget
+        self.chunks: list[PrefillChunk] = []
+        self._prices = prices
+
+    def is_worth_starting(self, num_tokens: int, start: int) -> bool:
+        """Whether the rest of the budget is more than a scrap for so many tokens from this place on."""
+        return not self.chunks or self._affordable(start) >= min(num_tokens, MIN_START)
+
+    def completes(self, sequence: Sequence) -> bool:
+        """Whether the budget is enough for the rest of a prompt."""
+        return self._affordable(sequence.num_computed) >= num_left(sequence)
+
+    def go_on(self, sequence: Sequence) -> None:
+        """Spend the budget on a prompt that is half done, unless what is left of it is a scrap."""
+        start = sequence.num_computed
+        if self.budget > 0 and self.is_worth_starting(num_left(sequence), start):
+            self.compute(sequence, self.layout.index(sequence), start, None)
+
+    def compute(self, sequence: Sequence, row: int, start: int, source: PrefixSource | None) -> None:
+        """Spend the budget on the prompt from here on; a chunk has no output beside prompt.
+
+        A prompt that stays half done takes all of it. What it cannot use is less than a token costs so far back, or
+        what its output would take, which has a chunk of its own: no more than two prompts are half done.
+        """
+        is_output = start >= sequence.num_prompt
+        end = len(sequence.fill_ids) if is_output else sequence.num_prompt
+        ids = sequence.fill_ids[start : min(end, start + self._affordable(start))]
+        is_last = start + len(ids) == len(sequence.fill_ids)
+        self.budget = self.budget - max(MIN_START, self._prices.cost(len(ids), start)) if is_last else 0
+        is_again = bool(sequence.output_ids)
+        self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again, is_output))
+
+    def _affordable(self, start: int) -> int:
+        """Tokens of the next chunk; the first of a step is never so short that the prompt crawls."""
+        tokens = self._prices.affordable(self.budget, start)
+        return tokens if self.chunks else max(tokens, min(self.budget, CHUNK_GRAIN))
+
+
+def num_left(sequence: Sequence) -> int:
+    """Tokens of its prompt that a sequence has not computed."""
+    return len(sequence.fill_ids) - sequence.num_computed
