@@ -39,7 +39,13 @@ LONG: Final = {
     "top_logprobs": 20,
     "stream": True,
 }
-TIMED: Final = {"messages": LONG["messages"], "ignore_eos": True, "stream": True, "temperature": 0}
+TIMED: Final = {
+    "messages": LONG["messages"],
+    "max_tokens": NUM_TIMED,
+    "ignore_eos": True,
+    "stream": True,
+    "temperature": 0,
+}
 CUT_OFF: Final = r"obeaver_errors_total\{code=\"write_timeout\"\}"
 SHORT: Final = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5, "ignore_eos": True}
 
@@ -126,7 +132,7 @@ def tokens_per_s(port: int) -> float:
 
     def once() -> float:
         begun_s = time.perf_counter()
-        with ask(port, {**TIMED, "max_tokens": NUM_TIMED}) as client:
+        with ask(port, TIMED) as client:
             read_to_the_end(client)
         return NUM_TIMED / (time.perf_counter() - begun_s)
 

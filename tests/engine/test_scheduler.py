@@ -179,7 +179,7 @@ class TestPrompts:
         engine.add(6)
         assert chunk_sizes(engine.step()) == [250, 6]
 
-    def test_the_oldest_prompt_is_finished_first(self) -> None:
+    def test_the_oldest_prompt_is_finished_first_where_the_step_is_enough_for_its_rest(self) -> None:
         engine = Engine()
         first, second = engine.add(400), engine.add(10)
         assert started(engine.step()) == [first.id]

@@ -139,12 +139,6 @@ class TestPassing:
             engine.step()
         assert (waiting.status, short.status) == (Status.WAITING, Status.WAITING)
 
-    def test_nobody_passes_what_is_done_in_this_step(self) -> None:
-        engine = Engine()
-        first, second = engine.add(400), engine.add(10)
-        assert started(engine.step()) == [first.id]
-        assert started(engine.step()) == [first.id, second.id]
-
     def test_what_the_long_one_is_about_to_compute_is_not_computed_twice(self) -> None:
         engine = Engine()
         engine.add(3, max_tokens=500)

@@ -211,12 +211,15 @@ class FakeRunner:
         _require(len(held) == self.shape.rows, f"{len(held)} rows are told of, {self.shape.rows} are there")
         for row, num_tokens in enumerate(held):
             _require(self._may_hold(row, num_tokens), f"row {row} holds {self._held[row]}, not {num_tokens}")
-            self._kv[row, ..., num_tokens:, :] = self._garbage(1, self.shape.tokens)[0, ..., num_tokens:, :]
-            self._held[row] = num_tokens
+            self._cut(row, num_tokens)
 
     def _clear(self, row: int) -> None:
-        self._kv[row] = self._garbage(1, self.shape.tokens)[0]
-        self._held[row] = self._least[row] = 0
+        self._cut(row, 0)
+        self._least[row] = 0
+
+    def _cut(self, row: int, num_tokens: int) -> None:
+        self._kv[row, ..., num_tokens:, :] = self._garbage(1, self.shape.tokens)[0, ..., num_tokens:, :]
+        self._held[row] = num_tokens
 
     def _garbage(self, rows: int, tokens: int) -> npt.NDArray[np.int64]:
         return self._rng.integers(0, 1 << 62, (rows, NUM_LAYERS, 2, NUM_HEADS, tokens, HEAD_DIM))

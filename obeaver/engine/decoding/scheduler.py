@@ -260,20 +260,20 @@ class Scheduler:
         spent = sum(self._chunks.cost(len(chunk.token_ids), chunk.start) for chunk in plan.prefills)
         self._overspent = max(0, self._overspent + spent - self._chunks.beside(num_decoding)) if num_decoding else 0
         if plan.prefills:
-            long = _longest(self._slots.with_status(Status.PREFILL))
-            self._gave_way = None if long is None or plan.prefills[0].sequence_id == long.id else long.id
+            half_done = _longest_first(self._slots.with_status(Status.PREFILL))
+            is_passed = bool(half_done) and plan.prefills[0].sequence_id != half_done[0].id
+            self._gave_way = half_done[0].id if is_passed else None
 
     def _compute_prompts(self, draft: PromptDraft) -> None:
-        half_done = [sequence for sequence in draft.layout if sequence.status is Status.PREFILL]
-        long = _longest(half_done)
-        short = [sequence for sequence in half_done if sequence is not long]
-        if long is not None and long.id != self._gave_way and not draft.completes(long):
+        half_done = _longest_first(sequence for sequence in draft.layout if sequence.status is Status.PREFILL)
+        if half_done and half_done[0].id != self._gave_way and not draft.completes(half_done[0]):
+            long, *short = half_done
             for sequence in short:
                 draft.go_on(sequence)
             self._start_prompts(draft, beside=long)
             draft.go_on(long)
             return
-        for sequence in (*(() if long is None else (long,)), *short):
+        for sequence in half_done:
             draft.go_on(sequence)
         self._start_prompts(draft)
 
@@ -386,9 +386,9 @@ class Scheduler:
         return self._end(sequence, FinishReason.FAILED)._replace(result=error)
 
 
-def _longest(half_done: abc.Iterable[Sequence]) -> Sequence | None:
-    """The one with most left to compute."""
-    return max(half_done, key=num_left, default=None)
+def _longest_first(half_done: abc.Iterable[Sequence]) -> list[Sequence]:
+    """Those with most left to compute before the others."""
+    return sorted(half_done, key=num_left, reverse=True)
 
 
 def _decode_batch(decoding: list[Sequence]) -> DecodeBatch | None:
