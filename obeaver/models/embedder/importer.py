@@ -37,8 +37,10 @@ from obeaver.utf8 import read_utf8
 # Blocks, whose activations are rounded block by block: no run over sample texts is needed to even out large ones.
 _INT8: Final = BlockFormat(bits=8, block_size=64, symmetric=True)
 WEIGHTS: Final[Mapping[str, MatrixFormats]] = {
-    "fp32": MatrixFormats(layers=None, head=None, embedding=None, first_down=None, values=None, experts=None),
-    "int8": MatrixFormats(layers=_INT8, head=_INT8, embedding=_INT8, first_down=_INT8, values=_INT8, experts=_INT8),
+    "fp32": MatrixFormats(layers=None, head=None, embedding=None, attention_output=None, values=None, experts=None),
+    "int8": MatrixFormats(
+        layers=_INT8, head=_INT8, embedding=_INT8, attention_output=_INT8, values=_INT8, experts=_INT8
+    ),
 }
 _YES, _NO = "yes", "no"
 _ACTIVATIONS: Final = {"cls": "torch.nn.modules.activation.Tanh"}

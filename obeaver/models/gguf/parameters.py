@@ -2,7 +2,7 @@
 
 Rows of int8 meet activations that are rounded to int8 as well, with one scale for each token. Such a product is a sum
 of integers: exact, so the same in whatever order and beside whatever other tokens it is computed, and what processors
-multiply fastest.
+multiply fastest. Both sides are turned first, so that rounding loses little: see `rotation.py`.
 """
 
 from collections import deque
@@ -18,6 +18,7 @@ from onnx import numpy_helper
 from obeaver.models.gguf.graph import MICROSOFT, Nodes
 from obeaver.models.gguf.quantize import FEW_BITS, INT8_ACTIVATIONS, BlockFormat, RowFormat, quantise, quantise_rows
 from obeaver.models.gguf.reader import FloatArray
+from obeaver.models.gguf.rotation import block_size, hadamard, rotated
 from obeaver.models.gguf.stored_experts import StoredExperts
 from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
 from obeaver.models.gguf.writer import TensorWriter
@@ -26,7 +27,7 @@ from obeaver.models.gguf.writer import TensorWriter
 _ACTIVATION_ZERO: Final = 128
 _ACTIVATION_TOP: Final = 127
 Result = TypeVar("Result")
-_FIRST_DOWN: Final = "blk.0.ffn_down"
+_ATTENTION_OUTPUT: Final = ".attn_output"
 _VALUES: Final = ".attn_v"
 
 
@@ -38,7 +39,7 @@ class MatrixFormats:
         layers: Projections inside the layers.
         head: The head.
         embedding: The embedding; one table with the head where the model ties them and both have this format.
-        first_down: The first layer's down projection.
+        attention_output: The projections of what attention found, whose inputs have no channels that stand out.
         values: The projections to attention's values.
         experts: The matrices of experts.
     """
@@ -46,7 +47,7 @@ class MatrixFormats:
     layers: BlockFormat | RowFormat | None
     head: BlockFormat | RowFormat | None
     embedding: BlockFormat | None
-    first_down: BlockFormat | RowFormat | None
+    attention_output: BlockFormat | RowFormat | None
     values: BlockFormat | RowFormat | None
     experts: BlockFormat | None
 
@@ -64,7 +65,7 @@ class MatrixFormats:
         """The format of one matrix of a layer, such as `blk.3.ffn_down`."""
         if part.endswith(_VALUES):
             return self.values
-        return self.first_down if part == _FIRST_DOWN else self.layers
+        return self.attention_output if part.endswith(_ATTENTION_OUTPUT) else self.layers
 
 
 def num_stored(weights: Weights, formats: MatrixFormats) -> int:
@@ -139,7 +140,9 @@ class StoredParameters:
             return self._float_product(nodes, name, x, self._float_matrix(self._head, parts), bias)
         if isinstance(form, RowFormat):
             zeros = self._row_zeros(nodes, "wanted_zeros", x)
-            return self._row_product(nodes, name, x, self._row_matrix(self._head, parts), parts, zeros, bias)
+            return self._row_product(
+                nodes, name, x, self._row_matrix(self._head, parts, form), parts, form, zeros, bias
+            )
         return self._block_product(nodes, name, x, self._block_matrix(self._head, parts, form), parts, form, bias)
 
     def scores(self, nodes: Nodes, name: str, x: str, part: str) -> str:
@@ -162,7 +165,8 @@ class StoredParameters:
         if isinstance(form, RowFormat):
             # All tokens of a run share this tensor of zero points, whatever the matrix.
             self._zeros = self._zeros or self._row_zeros(nodes, "activation_zeros", x)
-            return self._row_product(nodes, name, x, self._row_matrix(name, parts), parts, self._zeros, bias_name)
+            matrix = self._row_matrix(name, parts, form)
+            return self._row_product(nodes, name, x, matrix, parts, form, self._zeros, bias_name)
         return self._block_product(nodes, name, x, self._block_matrix(name, parts, form), parts, form, bias_name)
 
     def _is_new(self, name: str) -> bool:
@@ -198,7 +202,7 @@ class StoredParameters:
         nodes.one(product, "FusedMatMul", x, matrix, domain=MICROSOFT, transB=1)
         return nodes.one(name, "Add", product, bias) if bias else name
 
-    def _row_matrix(self, name: str, parts: Sequence[str]) -> list[str]:
+    def _row_matrix(self, name: str, parts: Sequence[str], form: RowFormat) -> list[str]:
         """Quantise and store matrices, transposed; returns the names of values [columns, rows] and scales [rows]."""
         names = [f"{name}.integers", f"{name}.scales"]
         if self._is_new(names[0]):
@@ -207,7 +211,7 @@ class StoredParameters:
 
             def store(piece: FloatArray, start: int) -> None:
                 stop = start + len(piece)
-                values, scales[start:stop] = quantise_rows(piece)
+                values, scales[start:stop] = quantise_rows(rotated(piece) if form.rotated else piece)
                 integers[:, start:stop] = values.T
 
             deque(self._pieces(parts, store), maxlen=0)
@@ -230,6 +234,7 @@ class StoredParameters:
         x: str,
         matrix: Sequence[str],
         parts: Sequence[str],
+        form: RowFormat,
         zeros: str,
         bias: str = "",
     ) -> str:
@@ -240,13 +245,24 @@ class StoredParameters:
         one = self.array("unscaled", np.array(1, np.float32))
         zero = self.array("activation_zero", np.array(_ACTIVATION_ZERO, np.uint8))
         if x not in self._rounded:
-            self._rounded[x] = self._round(nodes, x, self._weights.num_columns(parts), zeros)
+            width = self._weights.num_columns(parts)
+            turned = self._rotate(nodes, x, width) if form.rotated else x
+            self._rounded[x] = self._round(nodes, turned, width, zeros)
         rounded, scale = self._rounded[x]
         inputs = [rounded, matrix[0], one, matrix[1], zero]
         product = nodes.one(f"{name}.product", "MatMulIntegerToFloat", *inputs, domain=MICROSOFT)
         if not bias:
             return nodes.one(name, "Mul", product, scale)
         return nodes.one(name, "Add", nodes.one(f"{name}.unbiased", "Mul", product, scale), bias)
+
+    def _rotate(self, nodes: Nodes, x: str, width: int) -> str:
+        """Turn x [batch, tokens, width] as the matrix's columns were turned."""
+        size = block_size(width)
+        rotation = self.array(f"rotation.{size}", hadamard(size))
+        in_blocks = self.array(f"blocks_of.{width}", np.array([0, 0, width // size, size], np.int64))
+        whole = self.array(f"whole.{width}", np.array([0, 0, width], np.int64))
+        turned = nodes.one(f"{x}.turned", "MatMul", nodes.one(f"{x}.blocks", "Reshape", x, in_blocks), rotation)
+        return nodes.one(f"{x}.rotated", "Reshape", turned, whole)
 
     def _round(self, nodes: Nodes, x: str, width: int, zeros: str) -> tuple[str, str]:
         """Round x [batch, tokens, width] to integers; the names of these and of each token's scale."""

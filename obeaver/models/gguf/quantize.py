@@ -59,10 +59,12 @@ class RowFormat:
     Attributes:
         bits: 8.
         per: What shares a scale.
+        rotated: Whether columns are turned, to meet activations that are turned alike.
     """
 
     bits: int = 8
     per: str = "row"
+    rotated: bool = False
 
 
 class Quantised(NamedTuple):

@@ -6,6 +6,7 @@ import pytest
 from obeaver.models.gguf.balance import balanced
 from obeaver.models.gguf.quantize import quantise_rows
 from obeaver.models.gguf.reader import FloatArray
+from obeaver.models.gguf.rotation import rotated
 
 RANDOM = np.random.default_rng(7)
 
@@ -16,9 +17,8 @@ def rounded(values: FloatArray) -> FloatArray:
 
 
 def error(inputs: FloatArray, matrix: FloatArray, factors: FloatArray) -> float:
-    """Mean squared error of a product that is rounded with some factors between its sides."""
-    divided = inputs / factors
-    product = rounded(divided) @ rounded(matrix * factors).T
+    """Mean squared error of a product whose sides have some factors between them, are turned and rounded."""
+    product = rounded(rotated(inputs / factors)) @ rounded(rotated(matrix * factors)).T
     return float(np.square(product - inputs @ matrix.T).mean())
 
 

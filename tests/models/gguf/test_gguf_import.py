@@ -125,7 +125,7 @@ def test_the_folder_says_what_it_is_and_how_it_was_made(import_tiny: ImportTiny)
     record = json.loads((folder / "obeaver.json").read_text())
     assert record["source"]["file"] == "source.gguf"
     assert record["source"]["tensor_types"] == {"Q8_0": 15, "F32": 5}
-    assert record["matrices"]["layers"] == {"bits": 8, "per": "row"}
+    assert record["matrices"]["layers"] == {"bits": 8, "per": "row", "rotated": True}
     assert record["matrices"]["embedding"] == {"bits": 8, "block_size": 64, "symmetric": True}
 
 
