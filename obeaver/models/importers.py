@@ -15,7 +15,7 @@ from obeaver.models.progress import Progress
 from obeaver.models.record import Recipe
 
 # Raise one when its importer makes another folder of the same source than before.
-VERSIONS: Final[Mapping[str, int]] = {GGUF: 7, ENCODER: 1}
+VERSIONS: Final[Mapping[str, int]] = {GGUF: 8, ENCODER: 1}
 
 EXACT: Final = ("fp32", "float32")
 """Formats that lose nothing. Models that make vectors have them, since vectors meet those of other programs."""

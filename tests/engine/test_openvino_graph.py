@@ -73,6 +73,17 @@ def test_a_graph_with_neither_is_left_alone(tmp_path: Path) -> None:
 
 
 @needs_openvino
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1"])
+@pytest.mark.parametrize("hidden", [256, 320])
+def test_openvino_takes_all_of_an_import_in_int4_but_its_attention(tmp_path: Path, kind: str, hidden: int) -> None:
+    source = TinyGguf(type=kind, hidden=hidden).write(tmp_path / "source.gguf")
+    (tmp_path / "model").mkdir()
+    import_gguf(source, tmp_path / "model", weights="int4", kv="float32", name="tiny", progress=SilentProgress())
+    placement = placement_of(tmp_path / "model" / "model.onnx", choose_provider("openvino:cpu"))
+    assert set(placement.left_to_cpu) == {"GroupQueryAttention"}
+
+
+@needs_openvino
 def test_openvino_takes_all_of_an_import_but_its_attention(imported: Path) -> None:
     placement = placement_of(imported, choose_provider("openvino:cpu"))
     assert set(placement.left_to_cpu) == {"GroupQueryAttention"}

@@ -68,6 +68,7 @@ class TinyGguf:
 
     Attributes:
         type: Storage of all matrices; vectors are F32.
+        types: Storage of matrices by name, such as `ffn_down`, where it is another.
         tokens: Entries of the vocabulary; None is one for each embedding.
         metadata: Further keys, without the architecture's prefix; they win over what is made here.
         experts: In place of each feed-forward network; two are used for a token.
@@ -79,6 +80,7 @@ class TinyGguf:
 
     architecture: str = "llama"
     type: str = "F32"
+    types: Mapping[str, str] = field(default_factory=dict)
     layers: int = 2
     hidden: int = 256
     ffn: int = 512
@@ -150,7 +152,8 @@ class TinyGguf:
         yield "output_norm.weight", _norm(random, self.hidden), GGMLQuantizationType.F32
         for layer in range(self.layers):
             for name, rows, columns in self._matrices():
-                yield f"blk.{layer}.{name}.weight", *self._matrix(random, rows, columns, kind)
+                own = GGMLQuantizationType[self.types.get(name, self.type)]
+                yield f"blk.{layer}.{name}.weight", *self._matrix(random, rows, columns, own)
                 if name in self._biased():
                     yield f"blk.{layer}.{name}.bias", _bias(random, rows), GGMLQuantizationType.F32
             for name, size in self._norms():

@@ -21,6 +21,7 @@ import numpy as np
 
 from obeaver.models.gguf.architecture import Architecture
 from obeaver.models.gguf.balance import balanced
+from obeaver.models.gguf.dequantise import FourBitBlocks
 from obeaver.models.gguf.reader import FloatArray
 from obeaver.models.gguf.weights import HEAD, Weights
 
@@ -216,10 +217,22 @@ class FewBitWeights(SmoothWeights):
         self._even_out(part)
         return self._importance.get(part)
 
+    def has_blocks(self, part: str) -> bool:
+        """As `Weights.has_blocks`."""
+        return self._source.has_blocks(part)
+
+    def blocks(self, part: str, rows: range) -> FourBitBlocks | None:
+        """As `Weights.blocks`; its columns are as they were, its rows may be divided."""
+        found = self._source.blocks(part, rows)
+        if found is None or part not in self._rows:
+            return found
+        divisors = self._rows[part][rows.start : rows.stop, None]
+        return FourBitBlocks(found.integers, found.scales / divisors, found.offsets / divisors)
+
     def _search_place(self, place: str, activations: Activations) -> None:
         super()._search_place(place, activations)
         for _, parts in _inputs(self.model, place):
-            if HEAD in parts:
+            if HEAD in parts or all(map(self.has_blocks, parts)):
                 continue
             importance = activations.importance(parts[0])
             self._even_out(parts[0])
@@ -228,9 +241,9 @@ class FewBitWeights(SmoothWeights):
             self._importance.update(dict.fromkeys(parts, importance))
 
     def _pairs(self, place: str) -> Iterator[tuple[str, list[str]]]:
-        """Without the head, which has more bits, and without what loses nothing as it is."""
+        """Without the head, which has more bits, and without what loses nothing as the file has it."""
         for maker, takers in super()._pairs(place):
-            if HEAD not in takers and any(self.storage(part) != "Q4_0" for part in takers):
+            if HEAD not in takers and not any(map(self.has_blocks, takers)):
                 yield maker, takers
 
     def _search(self, activations: Activations, takers: Sequence[str]) -> Callable[[], FloatArray]:

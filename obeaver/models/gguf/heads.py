@@ -5,11 +5,14 @@ front of the first half and the second to the front of the second half, whatever
 turn fill the rest, and heads that are too narrow for the kernel are padded with zeros.
 """
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from obeaver.models.gguf.architecture import Architecture
-from obeaver.models.gguf.reader import FloatArray
+
+Element = TypeVar("Element", bound=np.generic)
 
 Order = npt.NDArray[np.intp]
 """Which element of the file's head stands at each place of the graph's, -1 for none."""
@@ -33,7 +36,7 @@ def padded_order(model: Architecture) -> Order:
     return order
 
 
-def reorder(rows: FloatArray, order: Order, head_dim: int) -> FloatArray:
+def reorder(rows: npt.NDArray[Element], order: Order, head_dim: int) -> npt.NDArray[Element]:
     """Put the rows of whole heads [heads * head_dim, ...] in order."""
     if len(order) == head_dim and np.array_equal(order, np.arange(head_dim)):
         return rows

@@ -15,8 +15,17 @@ import numpy as np
 import numpy.typing as npt
 from onnx import numpy_helper
 
+from obeaver.models.gguf import block_offsets
 from obeaver.models.gguf.graph import MICROSOFT, Nodes
-from obeaver.models.gguf.quantize import FEW_BITS, INT8_ACTIVATIONS, BlockFormat, RowFormat, quantise, quantise_rows
+from obeaver.models.gguf.quantize import (
+    FEW_BITS,
+    INT8_ACTIVATIONS,
+    BlockFormat,
+    Quantised,
+    RowFormat,
+    quantise,
+    quantise_rows,
+)
 from obeaver.models.gguf.reader import FloatArray
 from obeaver.models.gguf.rotation import block_size, hadamard, rotated
 from obeaver.models.gguf.stored_experts import StoredExperts
@@ -40,7 +49,7 @@ class MatrixFormats:
         head: The head.
         embedding: The embedding; one table with the head where the model ties them and both have this format.
         attention_output: The projections of what attention found, whose inputs have no channels that stand out.
-        values: The projections to attention's values.
+        values: The projections to attention's values; those of the layers where these keep a file's blocks as they are.
         experts: The matrices of experts.
     """
 
@@ -103,6 +112,7 @@ class StoredParameters:
         self._stored: set[str] = set()
         self._zeros = ""
         self._rounded: dict[str, tuple[str, str]] = {}
+        self._with_sums: dict[str, str] = {}
 
     def array(self, name: str, values: npt.NDArray[np.generic]) -> str:
         """See `graph.Parameters`."""
@@ -120,7 +130,7 @@ class StoredParameters:
 
     def linear(self, nodes: Nodes, name: str, x: str, parts: Sequence[str]) -> str:
         """See `graph.Parameters`."""
-        alike = [(form, list(some)) for form, some in groupby(parts, self._formats.of)]
+        alike = [(form, list(some)) for form, some in groupby(parts, self._form_of)]
         if len(alike) == 1:
             return self._linear(nodes, name, x, parts, alike[0][0])
         products = [self._linear(nodes, f"{name}.{i}", x, some, form) for i, (form, some) in enumerate(alike)]
@@ -169,6 +179,17 @@ class StoredParameters:
             return self._row_product(nodes, name, x, matrix, parts, form, self._zeros, bias_name)
         return self._block_product(nodes, name, x, self._block_matrix(name, parts, form), parts, form, bias_name)
 
+    def _form_of(self, part: str) -> BlockFormat | RowFormat | None:
+        """The format of one matrix of a layer: its own, or the layers' where that keeps it as the file has it."""
+        form = self._formats.layers
+        return form if self._keeps_blocks(part, form) else self._formats.of(part)
+
+    def _keeps_blocks(self, part: str, form: BlockFormat | RowFormat | None) -> bool:
+        return form == block_offsets.FORMAT and self._weights.has_blocks(part)
+
+    def _has_rests(self, parts: Sequence[str], form: BlockFormat) -> bool:
+        return any(self._keeps_blocks(part, form) and self._weights.has_offsets(part) for part in parts)
+
     def _is_new(self, name: str) -> bool:
         new = name not in self._stored
         self._stored.add(name)
@@ -179,14 +200,13 @@ class StoredParameters:
 
     def _pieces(self, parts: Sequence[str], work: Callable[[FloatArray, int], Result]) -> Iterator[Result]:
         """What some work makes of each piece of some matrices; it is told which row of all of them comes first."""
-        weights = self._weights
+        return self._places(parts, lambda part, rows, start: work(self._weights.piece(part, rows), start))
 
-        def of_piece(place: tuple[str, range, int]) -> Result:
-            part, rows, start = place
-            return work(weights.piece(part, rows), start)
-
-        places = list(weights.places(parts))
-        for place, result in zip(places, weights.workers.map_many(of_piece, places), strict=True):
+    def _places(self, parts: Sequence[str], work: Callable[[str, range, int], Result]) -> Iterator[Result]:
+        """As `_pieces`, for work that reads the rows of a part itself."""
+        weights, places = self._weights, list(self._weights.places(parts))
+        results = weights.workers.map_many(lambda place: work(*place), places)
+        for place, result in zip(places, results, strict=True):
             self._advance(len(place[1]) * weights.num_columns(parts))
             yield result
 
@@ -278,15 +298,25 @@ class StoredParameters:
         if not self._is_new(names[0]):
             return names
         rows, columns = self._shape(parts)
-        importance = self._weights.importance(parts[0])
+        has_rests, importance = self._has_rests(parts, form), self._weights.importance(parts[0])
+        num_blocks = form.blocks(columns + (block_offsets.num_further(columns) if has_rests else 0))
         others: list[tuple[npt.NDArray[np.generic], ...]] = []
 
+        def quantised(part: str, rows: range, _: int) -> Quantised:
+            blocks = self._weights.blocks(part, rows) if self._keeps_blocks(part, form) else None
+            if blocks is None:
+                found = quantise(self._weights.piece(part, rows), form, importance)
+                rests = np.zeros_like(found.scales)
+            else:
+                found, rests = block_offsets.kept(blocks)
+            return block_offsets.with_rests(found, rests) if has_rests else found
+
         def packed() -> Iterator[npt.NDArray[np.uint8]]:
-            for pieces in self._pieces(parts, lambda piece, _: quantise(piece, form, importance)):
+            for pieces in self._places(parts, quantised):
                 others.append(tuple(piece for piece in pieces[1:] if piece is not None))
                 yield pieces.packed
 
-        shape = (rows, form.blocks(columns), form.block_size * form.bits // 8)
+        shape = (rows, num_blocks, form.block_size * form.bits // 8)
         self._writer.add_chunks(names[0], np.uint8, shape, packed())
         for other, pieces in zip(names[1:], zip(*others, strict=True), strict=True):
             self._writer.add(other, np.concatenate(pieces))
@@ -303,6 +333,10 @@ class StoredParameters:
         bias: str = "",
     ) -> str:
         rows, columns = self._shape(parts)
+        if self._has_rests(parts, form):
+            if x not in self._with_sums:
+                self._with_sums[x] = block_offsets.with_sums(nodes, self, x, columns)
+            x, columns = self._with_sums[x], columns + block_offsets.num_further(columns)
         zero_points = matrix[2] if len(matrix) > 2 else ""
         inputs = [x, matrix[0], matrix[1], zero_points, "", bias]
         while not inputs[-1]:

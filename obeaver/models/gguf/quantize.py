@@ -113,16 +113,42 @@ def quantise(matrix: FloatArray, form: BlockFormat, importance: FloatArray | Non
     return Quantised(_pack(stored.astype(np.uint8), form.bits), scales, zero_points)
 
 
+def from_integers(integers: ByteArray, scales: FloatArray, zeros: FloatArray, form: BlockFormat) -> Quantised:
+    """A matrix of integers that are there already.
+
+    Args:
+        integers: [rows, columns], of whole blocks.
+        scales: [rows, blocks].
+        zeros: Zero points, whole numbers [rows, blocks].
+        form: Its format, not a symmetric one.
+    """
+    in_blocks = integers.reshape(*scales.shape, form.block_size)
+    return Quantised(_pack(in_blocks, form.bits), scales, _pack(zeros.astype(np.uint8), form.bits))
+
+
+def beside(left: Quantised, right: Quantised, form: BlockFormat) -> Quantised:
+    """Two matrices of as many rows as one, whose blocks are those of the left one and then those of the right one."""
+    zeros = [_zero_points(part, form) for part in (left, right)]
+    return Quantised(
+        np.concatenate([left.packed, right.packed], axis=1),
+        np.concatenate([left.scales, right.scales], axis=1),
+        None if form.symmetric else _pack(np.concatenate(zeros, axis=1), form.bits),
+    )
+
+
 def dequantise(quantised: Quantised, form: BlockFormat, columns: int) -> FloatArray:
     """The matrix [rows, columns] that a quantised one stands for."""
     stored = _unpack(quantised.packed, form.bits).astype(np.float32)
-    num_blocks = stored.shape[1]
-    if quantised.zero_points is None:
-        zeros = np.full(quantised.scales.shape, (form.top + 1) // 2, np.float32)
-    else:
-        zeros = _unpack(quantised.zero_points, form.bits)[:, :num_blocks].astype(np.float32)
+    zeros = _zero_points(quantised, form).astype(np.float32)
     values = (stored - zeros[..., None]) * quantised.scales[..., None]
     return values.reshape(len(values), -1)[:, :columns]
+
+
+def _zero_points(quantised: Quantised, form: BlockFormat) -> ByteArray:
+    """[rows, blocks], stored or not."""
+    if quantised.zero_points is None:
+        return np.full(quantised.scales.shape, (form.top + 1) // 2, np.uint8)
+    return _unpack(quantised.zero_points, form.bits)[:, : quantised.scales.shape[1]]
 
 
 def quantise_rows(matrix: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from obeaver.errors import ModelError
-from obeaver.models.gguf.dequantise import dequantise
+from obeaver.models.gguf.dequantise import FourBitBlocks, dequantise, four_bit_blocks
 from obeaver.models.split_files import parts_of
 
 FloatArray = npt.NDArray[np.float32]
@@ -151,15 +151,37 @@ class GgufFile:
         info = self.tensors[name]
         if info.type not in SUPPORTED_TYPES:
             raise ModelError(f"{self.path}: {name} is stored as {info.type.name}, which is not supported")
-        stop = info.num_rows if stop is None else stop
-        row_bytes = info.num_bytes // info.num_rows
-        first = info.offset + start * row_bytes
-        raw = self._parts[info.part].data[first : info.offset + stop * row_bytes].reshape(stop - start, row_bytes)
         with np.errstate(invalid="ignore", over="ignore"):
-            values = dequantise(raw, info.type)
-        if not np.isfinite(values).all():
-            raise ModelError(f"{self.path}: {name} has weights that are no numbers: the file is damaged")
+            values = dequantise(self._raw(info, start, info.num_rows if stop is None else stop), info.type)
+        self._check_finite(name, values)
         return values.reshape(-1) if len(info.shape) == 1 else values
+
+    def read_blocks(self, name: str, start: int, stop: int) -> FourBitBlocks:
+        """Some rows of a tensor of one of `dequantise.FOUR_BIT_TYPES`, as they are stored.
+
+        Args:
+            name: A key of `tensors`.
+            start: First row.
+            stop: Row after the last.
+
+        Raises:
+            ModelError: The tensor has infinite scales or offsets, or some that are no numbers.
+        """
+        info = self.tensors[name]
+        with np.errstate(invalid="ignore", over="ignore"):
+            blocks = four_bit_blocks(self._raw(info, start, stop), info.type)
+        self._check_finite(name, blocks.scales, blocks.offsets)
+        return blocks
+
+    def _raw(self, info: TensorInfo, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """Bytes of some rows of a tensor: [rows, bytes of a row]."""
+        row_bytes = info.num_bytes // info.num_rows
+        first, end = (info.offset + row * row_bytes for row in (start, stop))
+        return self._parts[info.part].data[first:end].reshape(stop - start, row_bytes)
+
+    def _check_finite(self, name: str, *values: FloatArray) -> None:
+        if not all(np.isfinite(some).all() for some in values):
+            raise ModelError(f"{self.path}: {name} has weights that are no numbers: the file is damaged")
 
 
 def num_weights(path: Path) -> int | None:

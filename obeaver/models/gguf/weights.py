@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from obeaver.models.gguf.architecture import Architecture, Matrix
+from obeaver.models.gguf.dequantise import FOUR_BIT_TYPES, FourBitBlocks
 from obeaver.models.gguf.heads import padded_order, reorder, rotary_order
 from obeaver.models.gguf.reader import FloatArray, GgufFile, TensorFile
 from obeaver.models.gguf.tensors import EXPERT_DOWN, EXPERT_GATE, EXPERT_UP
@@ -21,6 +22,8 @@ _PIECE_ELEMENTS: Final = 1 << 17
 EMBEDDING: Final = "token_embd"
 HEAD: Final = "output"
 _LAST_NORM: Final = "output_norm"
+# A type of 4 bits whose offsets are whole multiples of its scales.
+_CENTRED: Final = "Q4_0"
 # What a layer adds comes out of these.
 _ADDING: Final = ("attn_output", "ffn_down")
 
@@ -56,6 +59,18 @@ class Weights:
     def storage(self, part: str) -> str:
         """Name of the type that a matrix is stored as."""
         return self.file.tensors[f"{self._matrix(part).tensor}.weight"].type.name
+
+    def has_blocks(self, part: str) -> bool:  # noqa: ARG002  files have them, not tensors of any kind
+        """Whether `blocks` gives a matrix."""
+        return False
+
+    def has_offsets(self, part: str) -> bool:
+        """Whether `blocks` gives a matrix, and its offsets need not be whole multiples of its scales."""
+        return self.has_blocks(part) and self.storage(part) != _CENTRED
+
+    def blocks(self, part: str, rows: range) -> FourBitBlocks | None:  # noqa: ARG002
+        """What `piece` gives, as the file has it in blocks of 4 bits; None where `has_blocks` says no."""
+        return None
 
     @property
     def num_experts(self) -> int:
@@ -141,12 +156,15 @@ class Weights:
 
     def piece(self, part: str, rows: range) -> FloatArray:
         """Some rows of a matrix [rows, columns], as `pieces` cuts it."""
+        return self._in_graph_order(part, self.file.read(*self._place(part, rows)))
+
+    def _place(self, part: str, rows: range) -> tuple[str, int, int]:
+        """Where the file has some rows of a matrix: the tensor, its first row, and the one after the last."""
         matrix, start, stop = self._matrix(part), rows.start, rows.stop
         if _within_layer(part) in self._row_orders:
             head_dim, head_width = self.model.head_dim, self.model.head_width
             start, stop = (row // head_width * head_dim for row in (start, stop))
-        found = self.file.read(f"{matrix.tensor}.weight", matrix.start + start, matrix.start + stop)
-        return self._in_graph_order(part, found)
+        return f"{matrix.tensor}.weight", matrix.start + start, matrix.start + stop
 
     def begin_matrix(self, parts: Sequence[str]) -> Callable[[], FloatArray]:
         """Begin to read some matrices; gives what waits for them and returns them, one below the other."""
@@ -210,8 +228,11 @@ class Weights:
     def _bias_name(self, part: str) -> str:
         return f"{part if part == HEAD else self._matrix(part).tensor}.bias"
 
+    def _pads_columns(self, part: str) -> bool:
+        return _within_layer(part) == "attn_output" and self.model.head_width != self.model.head_dim
+
     def _in_graph_order(self, part: str, rows: FloatArray) -> FloatArray:
-        if _within_layer(part) == "attn_output" and self.model.head_width != self.model.head_dim:
+        if self._pads_columns(part):
             rows = np.ascontiguousarray(reorder(rows.T, self._padded, self.model.head_dim).T)
         return self._rows_in_order(part, rows)
 
@@ -250,6 +271,20 @@ class HeldWeights(Weights):
         self._held.clear()
         self._free, self._in_use = self._in_use, []
         self._mapped.let_go()
+
+    def has_blocks(self, part: str) -> bool:
+        """As `Weights.has_blocks`."""
+        kind = self.file.tensors[f"{self._matrix(part).tensor}.weight"].type
+        return kind in FOUR_BIT_TYPES and not self._pads_columns(part)
+
+    def blocks(self, part: str, rows: range) -> FourBitBlocks | None:
+        """As `Weights.blocks`."""
+        if not self.has_blocks(part):
+            return None
+        integers, scales, offsets = self._mapped.read_blocks(*self._place(part, rows))
+        if (order := self._row_orders.get(_within_layer(part))) is not None:
+            integers = reorder(integers, order, self.model.head_dim)
+        return FourBitBlocks(integers, self._rows_in_order(part, scales), self._rows_in_order(part, offsets))
 
     def begin_matrix(self, parts: Sequence[str]) -> Callable[[], FloatArray]:
         """As `Weights.begin_matrix`."""

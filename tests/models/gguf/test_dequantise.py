@@ -9,11 +9,11 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
 from obeaver.errors import ModelError
-from obeaver.models.gguf.dequantise import dequantise
+from obeaver.models.gguf.dequantise import FOUR_BIT_BLOCK, FOUR_BIT_TYPES, dequantise, four_bit_blocks
 from obeaver.models.gguf.reader import GgufFile
 
 # Where blocks have factors in float16; all other bytes may be anything.
-FACTORS = {"Q4_0": (0,), "Q8_0": (0,), "Q4_K": (0, 2), "Q6_K": (208,), "Q5_K": (0, 2), "IQ4_NL": (0,)}
+FACTORS = {"Q4_0": (0,), "Q4_1": (0, 2), "Q8_0": (0,), "Q4_K": (0, 2), "Q6_K": (208,), "Q5_K": (0, 2), "IQ4_NL": (0,)}
 ROWS, BLOCKS = 24, 3
 
 
@@ -34,6 +34,17 @@ def test_values_are_those_of_the_package_to_the_bit(kind: str) -> None:
     found = dequantise(raw, GGMLQuantizationType[kind])
     assert found.dtype == np.float32
     assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, dequantize(raw, GGMLQuantizationType[kind]), strict=True)
+
+
+@pytest.mark.parametrize("kind", sorted(kind.name for kind in FOUR_BIT_TYPES))
+def test_blocks_of_four_bits_come_apart_into_what_the_values_are_made_of(kind: str) -> None:
+    raw = stored(kind)
+    integers, scales, offsets = four_bit_blocks(raw, GGMLQuantizationType[kind])
+    assert integers.dtype == np.uint8
+    assert (integers.min(), integers.max()) == (0, 15)
+    scales, offsets = (np.repeat(part, FOUR_BIT_BLOCK, axis=1) for part in (scales, offsets))
+    found = scales * integers + offsets
     np.testing.assert_array_equal(found, dequantize(raw, GGMLQuantizationType[kind]), strict=True)
 
 
@@ -66,3 +77,7 @@ def test_a_block_whose_factor_is_no_number_is_told_by_its_tensor(tmp_path: Path,
     assert np.isfinite(file.read("blk.0.ffn_up.weight", 0, 5)).all()
     with pytest.raises(ModelError, match=r"blk\.0\.ffn_up\.weight has weights that are no numbers"):
         file.read("blk.0.ffn_up.weight")
+    if GGMLQuantizationType[kind] in FOUR_BIT_TYPES:
+        assert np.isfinite(file.read_blocks("blk.0.ffn_up.weight", 0, 5).offsets).all()
+        with pytest.raises(ModelError, match=r"blk\.0\.ffn_up\.weight has weights that are no numbers"):
+            file.read_blocks("blk.0.ffn_up.weight", 0, ROWS)

@@ -7,10 +7,11 @@ import pytest
 from reference.tiny_gguf import ARCHITECTURES, TinyGguf
 
 from obeaver.models.gguf.activations import Activations, FewBitWeights, SmoothWeights
+from obeaver.models.gguf.dequantise import FOUR_BIT_BLOCK, FourBitBlocks
 from obeaver.models.gguf.description import read_architecture
 from obeaver.models.gguf.reader import FloatArray, GgufFile
 from obeaver.models.gguf.streamed import head_logits, run_layers
-from obeaver.models.gguf.weights import HEAD, Weights
+from obeaver.models.gguf.weights import HEAD, HeldWeights, Weights
 
 TEXT = [int(n) for n in np.random.default_rng(9).integers(0, 261, 60)]
 
@@ -72,12 +73,34 @@ def test_the_channels_with_large_activations_count_most(tmp_path: Path) -> None:
     assert (even.importance("token_embd"), weights.importance("blk.1.attn_q")) == (None, None)
 
 
-def test_what_four_bits_hold_is_not_evened_out(tmp_path: Path) -> None:
-    file = GgufFile(TinyGguf(type="Q4_0").write(tmp_path / "source.gguf"))
-    weights = Weights(file, read_architecture(file))
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q4_K"])
+def test_what_four_bits_hold_is_not_evened_out(tmp_path: Path, kind: str) -> None:
+    file = GgufFile(TinyGguf(type=kind).write(tmp_path / "source.gguf"))
+    weights = HeldWeights(file, read_architecture(file))
     activations = activations_of(weights)
     even = FewBitWeights(weights, lambda _: activations)
     assert all(same_matrix(weights, even, f"blk.0.{part}") for part in ("attn_q", "ffn_up", "ffn_down"))
+
+
+def test_what_makes_the_channels_of_another_matrix_keeps_its_blocks(tmp_path: Path) -> None:
+    file = GgufFile(TinyGguf(type="Q4_K", types={"ffn_down": "Q6_K"}).write(tmp_path / "source.gguf"))
+    weights = HeldWeights(file, read_architecture(file))
+    activations = activations_of(weights)
+    even = FewBitWeights(weights, lambda _: activations)
+    parts = ("ffn_down", "ffn_up", "ffn_gate", "attn_v")
+    assert [part for part in parts if not same_matrix(weights, even, f"blk.0.{part}")] == ["ffn_down", "ffn_up"]
+    for rows in weights.pieces("blk.0.ffn_up"):
+        blocks, before = (of.blocks("blk.0.ffn_up", rows) for of in (even, weights))
+        assert blocks is not None
+        assert before is not None
+        assert np.array_equal(blocks.integers, before.integers)
+        assert np.allclose(values_of(blocks), even.piece("blk.0.ffn_up", rows), rtol=1e-5, atol=1e-6)
+
+
+def values_of(blocks: FourBitBlocks) -> FloatArray:
+    scales, offsets = (np.repeat(part, FOUR_BIT_BLOCK, axis=1) for part in (blocks.scales, blocks.offsets))
+    values: FloatArray = scales * blocks.integers + offsets
+    return values
 
 
 def rows_of(weights: Weights, part: str) -> list[FloatArray]:

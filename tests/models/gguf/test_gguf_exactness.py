@@ -19,9 +19,18 @@ ImportTiny = Callable[..., Path]
 NUM_TOKENS = 300
 
 
-@pytest.fixture(params=ARCHITECTURES)
+# Products of 4 bits with one block behind fours and with none, of blocks as the file has them and of searched ones.
+TINY = [
+    *(TinyGguf(architecture, "Q4_1", context=400) for architecture in ARCHITECTURES),
+    TinyGguf("llama", "Q4_1", context=400, hidden=320, ffn=608, heads=5, kv_heads=1),
+    TinyGguf("llama", "Q4_K", context=400, types={"attn_v": "Q6_K", "ffn_down": "Q6_K"}),
+]
+
+
+@pytest.fixture(params=TINY, ids=lambda tiny: f"{tiny.architecture} {tiny.type} {tiny.hidden}")
 def tiny(request: pytest.FixtureRequest) -> TinyGguf:
-    return TinyGguf(request.param, "Q4_1", context=400)
+    made: TinyGguf = request.param
+    return made
 
 
 @pytest.fixture

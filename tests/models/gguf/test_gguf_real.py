@@ -69,24 +69,34 @@ def test_int8_keeps_near_the_reference(
     assert 1 / most_perplexity < found.perplexity / found.reference_perplexity < most_perplexity
 
 
-def test_int8_answers_questions_as_float32_does(imported: dict[tuple[str, str], Path]) -> None:
-    exact, folder = imported["fp32", "float32"], imported["int8", "int8"]
+@pytest.mark.parametrize(("weights", "most_kl"), [("int8", 0.006), ("int4", 0.008)])
+def test_answers_to_questions_are_as_likely_as_to_float32(
+    imported: dict[tuple[str, str], Path], weights: str, most_kl: float
+) -> None:
+    exact, folder = imported["fp32", "float32"], imported[weights, "int8"]
     facts = read_facts(exact)
     questions = prompts(facts, QUESTIONS.read_text(encoding="utf-8").splitlines())
     expected = answers(exact / "model.onnx", questions, facts.eos_ids)
     found = compare_answers(folder / "model.onnx", expected)
-    assert found.chat_kl < 0.006
-    assert found.chat_same_top1 > 0.96
-    capital = answers(folder / "model.onnx", questions[:1], facts.eos_ids)
-    assert capital[0].token_ids == expected[0].token_ids
+    assert found.chat_kl < most_kl
+    assert found.chat_same_top1 > 0.95
+
+
+def test_int8_names_the_capital_of_france_as_float32_does(imported: dict[tuple[str, str], Path]) -> None:
+    exact, folder = imported["fp32", "float32"], imported["int8", "int8"]
+    facts = read_facts(exact)
+    question = prompts(facts, QUESTIONS.read_text(encoding="utf-8").splitlines()[:1])
+    expected, found = (answers(of / "model.onnx", question, facts.eos_ids) for of in (exact, folder))
+    assert found[0].token_ids == expected[0].token_ids
 
 
 def test_int4_keeps_near_the_reference(
     imported: dict[tuple[str, str], Path], reference: list[FloatArray], text: list[int]
 ) -> None:
     found = measured(imported["int4", "int8"], reference, text)
-    assert found.mean_kl < 0.085
-    assert found.perplexity / found.reference_perplexity < 1.1
+    # Its source is in blocks of 4 bits with offsets, which are kept.
+    assert found.mean_kl < 0.007
+    assert found.perplexity / found.reference_perplexity < 1.02
     size = sum(file.stat().st_size for file in imported["int4", "int8"].iterdir())
     assert size < 0.75 * sum(file.stat().st_size for file in imported["int8", "int8"].iterdir())
 
