@@ -11,7 +11,7 @@ class ChunkBudget:
     """Prompt tokens in a step, counted as what a token costs at the beginning of a row.
 
     A stream notices a chunk by how much longer it takes than a decode step. On two cores a decode step of n rows costs
-    about 7.5 + 1.6 n ms and prefill about 1.2 ms a token. `base + per_row x n` stays well below ten usual gaps: a step
+    about 8 + 1 n ms and prefill about 0.7 ms a token. `base + per_row x n` stays well below ten usual gaps: a step
     may also have to make room for the prompt's keys and values.
 
     Attention makes tokens dearer the further back they look: a chunk of 64 at place 2,000 was measured to take three
@@ -26,7 +26,7 @@ class ChunkBudget:
 
     alone: int = 256
     base: int = 26
-    per_row: int = 10
+    per_row: int = 7
     doubling: int = 1024
 
     def beside(self, num_decoding: int) -> int:

@@ -39,8 +39,9 @@ from obeaver.threads import default_threads
 # times as fast with 8 or 16, and prefill 1.6 times as fast. Turned they are nearer to the original too: a mean KL of
 # 0.004 against 0.008 (int8 cache included), where rows as they are had 0.012.
 # Beside searched weights of 4 bits, the projections to attention's values stand in int8: 3 % of the layers' weights,
-# which take 5.23 bits each with scales, not 5.13. The mean KL went from 0.087 to 0.074. For its size, the next best (the first or
-# the last layer's feed-forward, 0.068 at 5.31 bits) gave half as much; all keys, queries or outputs gave far less.
+# which take 5.23 bits each with scales, not 5.13. The mean KL went from 0.087 to 0.074. For its size, the next best
+# (the first or the last layer's feed-forward, 0.068 at 5.31 bits) gave half as much; all keys, queries or outputs gave
+# far less.
 # Where int8 stands in blocks: blocks of 128 would be computed in another order for one row than for several
 # (onnxruntime 1.32), so that an answer would depend on who else is served.
 _ROWS: Final = RowFormat()

@@ -9,6 +9,7 @@ R has a Hadamard matrix for each block of channels. Blocks of 32 are as good as 
 are not: on the default model, with blocks of 16, 32 and 64, the mean KL over text was 0.0044, 0.0038 and 0.0034.
 """
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,7 @@ def block_size(columns: int) -> int:
     return size
 
 
+@cache
 def hadamard(size: int) -> FloatArray:
     """The symmetric orthogonal matrix [size, size] whose values are all of one size; `size` is a power of two."""
     matrix = np.ones((1, 1), np.float32)
@@ -40,5 +42,6 @@ def hadamard(size: int) -> FloatArray:
 def rotated(matrix: FloatArray) -> FloatArray:
     """Each row of a matrix [rows, columns] turned, block by block."""
     size = block_size(matrix.shape[1])
-    turned: FloatArray = (matrix.reshape(-1, size) @ hadamard(size)).reshape(matrix.shape)
-    return turned
+    # A product for each row: all in one are so many that a BLAS library wakes threads, which fight with the importer's.
+    turned: FloatArray = matrix.reshape(len(matrix), -1, size) @ hadamard(size)
+    return turned.reshape(matrix.shape)
