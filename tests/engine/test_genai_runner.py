@@ -104,7 +104,7 @@ def test_rows_that_changed_go_on_where_they_were(runner: GenaiRunner) -> None:
     expected = runner.decode([5], [40])[0].copy()
     logits_of(runner, 0, PROMPT[:9])
     logits_of(runner, 2, PROMPT)
-    runner.swap_rows(2, 0, 40)
+    runner.swap_rows(2, 0, 40, 9)
     assert np.array_equal(runner.decode([5], [40])[0], expected)
     runner.prefill(2, [1], 9, want_logits=False)
 

@@ -125,14 +125,19 @@ def test_a_moved_row_goes_on_where_it_was(runner: OrtRunner) -> None:
     assert np.array_equal(decode_alone(runner, [5], 60), expected)
 
 
-def test_rows_that_changed_go_on_where_they_were(runner: OrtRunner) -> None:
+@pytest.mark.parametrize("longer", [0, 1])
+def test_rows_that_changed_go_on_where_they_were(runner: OrtRunner, longer: int) -> None:
     prefill(runner, 0, PROMPT[:60])
     expected = decode_alone(runner, [5], 60)
-    prefill(runner, 0, PROMPT[:20])
-    prefill(runner, 1, PROMPT[:60])
-    runner.swap_rows(0, 1, 60)
+    lengths = [20, 20]
+    lengths[longer] = 60
+    for row, length in enumerate(lengths):
+        prefill(runner, row, PROMPT[:length])
+    runner.swap_rows(0, 1, *lengths)
+    assert np.array_equal(prefill(runner, longer, PROMPT[20:40], start=20), prefill(runner, 2, PROMPT[:40]))
+    if longer == 0:
+        runner.move_row(1, 0, 60)
     assert np.array_equal(decode_alone(runner, [5], 60), expected)
-    assert np.array_equal(prefill(runner, 1, PROMPT[20:40], start=20), prefill(runner, 2, PROMPT[:40]))
 
 
 @pytest.mark.parametrize("shape", [KvShape(8, 160), KvShape(2, 160), KvShape(4, 250), KvShape(2, 128)])

@@ -125,17 +125,19 @@ class FakeRunner:
         self._clear(source)
         self.num_moves += 1
 
-    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:
+    def swap_rows(self, first: int, second: int, num_first: int, num_second: int) -> None:
         self._enter("swap_rows")
-        rows = [first, second]
         _require(first != second, f"row {first} cannot change with itself")
-        _require(max(self._held[row] for row in rows) >= num_tokens, f"no row holds {num_tokens}")
-        _require(min(self._held[row] for row in rows) > 0, "a free row is moved to, not changed with")
-        for held in (self._held, self._least):
-            held[first], held[second] = (min(held[row], num_tokens) for row in (second, first))
-        kept = self._kv[first].copy()
-        self._kv[first, ..., :num_tokens, :] = self._kv[second, ..., :num_tokens, :]
-        self._kv[second, ..., :num_tokens, :] = kept[..., :num_tokens, :]
+        kept = []
+        for row, num_tokens in ((first, num_first), (second, num_second)):
+            _require(num_tokens > 0, "a free row is moved to, not changed with")
+            _require(self._may_hold(row, num_tokens), f"row {row} holds {self._held[row]}, not {num_tokens}")
+            kept.append(self._kv[row, ..., :num_tokens, :].copy())
+            self._clear(row)
+        for row, values in zip((second, first), kept, strict=True):
+            num_tokens = values.shape[-2]
+            self._kv[row, ..., :num_tokens, :] = values
+            self._held[row] = self._least[row] = num_tokens
         self.num_swaps += 1
 
     def read_kv(self, row: int, start: int, stop: int) -> KvBlock:

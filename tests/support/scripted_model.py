@@ -170,7 +170,7 @@ class ScriptedRunner:
         self._answers[target] = self._answers.pop(source)
         self._starts[target] = self._starts.pop(source)
 
-    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:
+    def swap_rows(self, first: int, second: int, num_first: int, num_second: int) -> None:
         of_rows: list[dict[int, Any]] = [self._rows, self._answers, self._starts]
         for of_row in of_rows:
             of_row[first], of_row[second] = of_row[second], of_row[first]

@@ -273,7 +273,7 @@ class EngineCore:
     def _reshape(self, plan: StepPlan) -> None:
         for move in plan.moves:
             if move.num_back:
-                self._runner.swap_rows(move.source, move.target, max(move.num_tokens, move.num_back))
+                self._runner.swap_rows(move.source, move.target, move.num_tokens, move.num_back)
             else:
                 self._runner.move_row(move.source, move.target, move.num_tokens)
         if plan.shape is not None:

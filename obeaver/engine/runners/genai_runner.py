@@ -155,8 +155,10 @@ class GenaiRunner:
         self._row(source, num_tokens)
         self._rows[target], self._rows[source] = self._rows[source], None
 
-    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:  # noqa: ARG002 - generators know their own
-        """Exchange the generators of two rows."""
+    def swap_rows(self, first: int, second: int, num_first: int, num_second: int) -> None:
+        """Exchange the generators of two rows; they must hold exactly so many tokens."""
+        self._row(first, num_first)
+        self._row(second, num_second)
         self._rows[first], self._rows[second] = self._rows[second], self._rows[first]
 
     def read_kv(self, row: int, start: int, stop: int) -> KvBlock:

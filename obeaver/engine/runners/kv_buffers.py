@@ -48,12 +48,13 @@ class KvBuffers:
         for array in self.arrays:
             array[target, :, :num_tokens] = array[source, :, :num_tokens]
 
-    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:
-        """Exchange the first tokens of two rows, array by array."""
+    def swap_rows(self, first: int, second: int, num_first: int, num_second: int) -> None:
+        """Exchange the first tokens of two rows, so many of each, array by array."""
+        (num_short, short), (num_long, long) = sorted([(num_first, first), (num_second, second)])
         for array in self.arrays:
-            kept = array[first, :, :num_tokens].copy()
-            array[first, :, :num_tokens] = array[second, :, :num_tokens]
-            array[second, :, :num_tokens] = kept
+            kept = array[short, :, :num_short].copy()
+            array[short, :, :num_long] = array[long, :, :num_long]
+            array[long, :, :num_short] = kept
 
     def read(self, row: int, start: int, stop: int) -> KvBlock:
         """A copy of consecutive tokens: [num_layers, 2, num_kv_heads, num_tokens, head_dim]."""

@@ -192,9 +192,9 @@ class OrtRunner:
         self._kv.move_row(source, target, num_tokens)
         self._last_ids[target] = self._last_ids[source]
 
-    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:
+    def swap_rows(self, first: int, second: int, num_first: int, num_second: int) -> None:
         """Exchange the first tokens of two rows."""
-        self._kv.swap_rows(first, second, num_tokens)
+        self._kv.swap_rows(first, second, num_first, num_second)
         self._last_ids[first], self._last_ids[second] = self._last_ids[second], self._last_ids[first]
 
     def read_kv(self, row: int, start: int, stop: int) -> KvBlock:

@@ -91,8 +91,8 @@ class Runner(Protocol):
     def move_row(self, source: int, target: int, num_tokens: int) -> None:
         """Copy the first tokens of row `source` over row `target`; afterwards `source` is free."""
 
-    def swap_rows(self, first: int, second: int, num_tokens: int) -> None:
-        """Exchange the first tokens of two rows; none of them holds more."""
+    def swap_rows(self, first: int, second: int, num_first: int, num_second: int) -> None:
+        """Exchange two rows, of which one holds `num_first` and the other `num_second` tokens."""
 
     def read_kv(self, row: int, start: int, stop: int) -> KvBlock:
         """A copy of the keys and values of tokens start to stop-1 of a row."""
