@@ -49,7 +49,7 @@ def with_rests(matrix: Quantised, rests: FloatArray) -> Quantised:
     """A matrix with its rests [rows, blocks] as further columns."""
     num_blocks = rests.shape[1]
     further = np.pad(rests, ((0, 0), (0, num_further(num_blocks * FOUR_BIT_BLOCK) - num_blocks)))
-    return beside(matrix, quantise(further, FORMAT, np.ones(further.shape[1], np.float32)), FORMAT)
+    return beside(matrix, quantise(further, FORMAT), FORMAT)
 
 
 def with_sums(nodes: Nodes, parameters: LayerParameters, x: str, columns: int) -> str:
