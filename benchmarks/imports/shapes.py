@@ -73,7 +73,9 @@ def write_shape(path: Path, shape: Shape, storage: str, tokenizer: GgufFile, *, 
     _add_sizes(writer, shape)
     for key, value in tokenizer.metadata.items():
         if key.startswith(_KEY):
-            writer.add_key_value(key, value, GGUFValueType.get_type(value))
+            # Ids are unsigned: llama.cpp refuses others.
+            is_id = isinstance(value, int) and not isinstance(value, bool)
+            writer.add_key_value(key, value, GGUFValueType.UINT32 if is_id else GGUFValueType.get_type(value))
     tensors = dict(_tensors(shape, storage))
     for name, (sizes, kind) in tensors.items():
         if kind is GGMLQuantizationType.F32:
