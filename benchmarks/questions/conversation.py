@@ -70,7 +70,7 @@ async def _stall(server: Server) -> float:
     (alone,) = await streams(server, 1, 24, 96)
     running = _Running(server, 400)
     await running.steady()
-    (admitted,) = await streams(server, 1, 1950, 2)
+    (admitted,) = await streams(server, 1, 1950, 8)  # of two tokens, neither need have text
     trace = await running.task
     # A server that computes the whole prompt first stalls the stream until then, and not longer.
     if trace.arrivals[-1] < admitted.arrivals[0]:
