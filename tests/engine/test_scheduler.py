@@ -1,11 +1,12 @@
 """The scheduler's specification: steps, streams, ends."""
 
+import dataclasses
 import itertools
 
 import pytest
 from support.scheduling import CHUNKS, END, TOKEN, Engine, chunk_sizes, started
 
-from obeaver.engine.decoding.chunk_budget import CHUNK_GRAIN, ChunkBudget
+from obeaver.engine.decoding.chunk_budget import LEAST_CHUNK, ChunkBudget
 from obeaver.engine.decoding.plan import Ended, Sampled, StepPlan
 from obeaver.engine.decoding.prompt_draft import MIN_START
 from obeaver.engine.decoding.sequence import Finished, FinishReason, Status
@@ -91,12 +92,11 @@ class TestRunningStreams:
             assert plan.decode is not None
             spent += sum(chunks.cost(len(chunk.token_ids), chunk.start) for chunk in plan.prefills)
             sizes.append(sum(chunk_sizes(plan)))
-            assert spent <= num_steps * chunks.beside(1) + chunks.cost(CHUNK_GRAIN, 1200)
+            assert spent <= num_steps * chunks.beside(1) + chunks.cost(LEAST_CHUNK, 1200)
             if long.status is Status.DECODE:
                 break
-        assert set(sizes) == {0, CHUNK_GRAIN}
-
-        assert sizes[-4:].count(0) == 3
+        assert set(sizes[:-1]) <= {0, *range(LEAST_CHUNK, chunks.beside(1) + 1)}
+        assert sizes[-4:-1].count(0) == 2
 
     def test_what_was_overspent_is_forgotten_when_nobody_waits_for_it(self) -> None:
         engine = Engine(chunks=ChunkBudget(alone=256, base=16, per_row=0, doubling=400))
@@ -107,13 +107,39 @@ class TestRunningStreams:
             pass
         engine.scheduler.abort(stream.id)
         engine.step()
-        assert sum(chunk_sizes(engine.step())) > CHUNK_GRAIN
+        assert sum(chunk_sizes(engine.step())) > LEAST_CHUNK
 
     def test_what_a_prefix_hit_leaves_to_compute_is_priced_by_its_place(self) -> None:
+        chunks = dataclasses.replace(CHUNKS, doubling_alone=512)
+        engine = Engine(chunks=chunks)
+        engine.remember(tuple(range(512)))
+        engine.add(tuple(range(512 + 400)))
+        assert chunk_sizes(engine.step()) == [chunks.alone // 2]
+
+    def test_after_the_last_stream_a_long_prompt_takes_all_only_by_and_by(self) -> None:
+        engine = Engine(chunks=dataclasses.replace(CHUNKS, doubling=1 << 20, doubling_alone=1 << 20))
+        stream = engine.add(3, max_tokens=500)
+        engine.step()
+        engine.add(1500)
+        engine.step()
+        engine.scheduler.abort(stream.id)
+        engine.scheduler.release(stream)
+        assert [sum(chunk_sizes(engine.step())) for _ in range(4)] == [63, 127, 255, 255]
+
+    def test_a_prompt_that_comes_after_the_last_stream_takes_all_at_once(self) -> None:
         engine = Engine()
-        engine.remember(tuple(range(CHUNKS.doubling)))
-        engine.add(tuple(range(CHUNKS.doubling + 400)))
-        assert chunk_sizes(engine.step()) == [CHUNKS.alone // 2]
+        stream = engine.add(3, max_tokens=500)
+        engine.step()
+        engine.step()
+        engine.scheduler.abort(stream.id)
+        engine.scheduler.release(stream)
+        engine.add(1500)
+        assert chunk_sizes(engine.step()) == [CHUNKS.alone]
+
+    def test_alone_chunks_become_shorter_more_slowly(self) -> None:
+        alone, beside = CHUNKS.prices(0), CHUNKS.prices(1)
+        assert alone.affordable(256, 1900) == 256 * CHUNKS.doubling_alone // (CHUNKS.doubling_alone + 1900)
+        assert beside.affordable(256, 1900) == 256 * CHUNKS.doubling // (CHUNKS.doubling + 1900)
 
     def test_however_little_a_prefix_hit_leaves_to_compute_a_run_is_charged_as_one(self) -> None:
         engine = Engine(max_rows=16)
@@ -128,6 +154,18 @@ class TestRunningStreams:
         engine = Engine()
         engine.add(1500)
         assert chunk_sizes(engine.step()) == [256]
+
+    def test_whose_prompt_is_done_waits_for_no_long_piece_of_another(self) -> None:
+        engine = Engine()
+        engine.add(20)
+        engine.add(1500)
+        assert chunk_sizes(engine.step()) == [20, CHUNKS.beside(1)]
+
+    def test_prompts_that_are_all_done_share_the_whole_budget(self) -> None:
+        engine = Engine()
+        for _ in range(3):
+            engine.add(80)
+        assert chunk_sizes(engine.step()) == [80, 80, 80]
 
     @pytest.mark.parametrize("num_decoding", range(40))
     def test_no_step_has_more_prompt_tokens_than_one_without_streams(self, num_decoding: int) -> None:

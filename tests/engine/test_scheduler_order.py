@@ -1,5 +1,6 @@
 """The scheduler's specification: who starts, and when."""
 
+import dataclasses
 import itertools
 import random
 import statistics
@@ -162,6 +163,17 @@ class TestPassing:
         assert (short.row, long.row) == (1, 2)
         assert plan.decode is not None
         assert plan.decode.sequence_ids == (1, short.id)
+
+    def test_what_changing_rows_takes_no_prompt_has(self) -> None:
+        engine = Engine(chunks=dataclasses.replace(CHUNKS, moving=1))
+        long = self.long(engine)
+        engine.add(20)
+        engine.step()
+        plan = engine.step()
+        assert (len(plan.moves), plan.prefills) == (1, ())
+        while not (plan := engine.step()).prefills:
+            pass
+        assert started(plan) == [long.id]
 
     def test_a_long_one_that_leaves_lets_the_other_have_every_step(self) -> None:
         engine = Engine()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from support.server import Connection, connect
 
 NUM_STREAMS = 4
 _PROBE_EVERY_S = 0.005
-_ANSWERED = b'"finish_reason":"'
+_TEXT = re.compile(rb'"content":"[^"]')
 
 
 @dataclass(slots=True)
@@ -22,7 +23,7 @@ class Worst:
 
     Attributes:
         health_s: Of `/health`, from the question to the answer.
-        gap_s: Of a stream, from one chunk to the next.
+        gap_s: Of a stream, from one piece of its text to the next.
     """
 
     health_s: float = 0.0
@@ -36,6 +37,7 @@ class Bystanders:
     port: int
     worst: Worst = field(default_factory=Worst)
     num_chunks: int = 0
+    num_begun: int = 0
 
     def begin(self) -> None:
         """Forget what was seen."""
@@ -52,10 +54,16 @@ class Bystanders:
                 await asyncio.sleep(_PROBE_EVERY_S)
 
     async def read(self) -> None:
-        """Read one stream after the other."""
-        body = {"messages": [{"role": "user", "content": "Tell a story."}], "stream": True, "ignore_eos": True}
-        sent = json.dumps(body | {"max_tokens": 1000}).encode()
+        """Read one stream after the other.
+
+        All have text for each token, since one without would look like a long wait; and they end one by one.
+        """
         while True:
+            self.num_begun += 1
+            body = {"messages": [{"role": "user", "content": f"Tell a story about the number {self.num_begun}."}]}
+            sent = json.dumps(
+                {**body, "stream": True, "temperature": 0, "max_tokens": 200 + 50 * (self.num_begun % NUM_STREAMS)}
+            ).encode()
             async with connect(self.port) as connection:
                 await connection.post(CHAT, sent, "Content-Type: application/json")
                 await self._read_chunks(connection)
@@ -67,7 +75,7 @@ class Bystanders:
             if last_s is not None:
                 self.worst.gap_s = max(self.worst.gap_s, now_s - last_s)
                 self.num_chunks += 1
-            last_s = now_s if b'"content":"' in part else last_s
+            last_s = now_s if _TEXT.search(part) else last_s
             if b"[DONE]" in part:
                 return
 

@@ -93,6 +93,7 @@ class StepPlan:
         held: What `shape` must keep: tokens in each row after the moves.
         decode: The decode run.
         prefills: Chunks of prompts.
+        spent: What these and the moves take of what steps have for prompts, with what the steps before took too much.
     """
 
     moves: tuple[Move, ...] = ()
@@ -100,6 +101,7 @@ class StepPlan:
     held: tuple[int, ...] = ()
     decode: DecodeBatch | None = None
     prefills: tuple[PrefillChunk, ...] = ()
+    spent: int = 0
 
     @property
     def is_lone_decode(self) -> bool:

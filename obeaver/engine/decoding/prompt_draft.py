@@ -1,6 +1,6 @@
 """The prompts' part of a step while it is planned."""
 
-from obeaver.engine.decoding.chunk_budget import CHUNK_GRAIN, ChunkBudget
+from obeaver.engine.decoding.chunk_budget import LEAST_CHUNK, ChunkBudget
 from obeaver.engine.decoding.plan import PrefillChunk, PrefixSource
 from obeaver.engine.decoding.sequence import Sequence
 
@@ -18,26 +18,32 @@ class PromptDraft:
 
     Args:
         layout: Who has a row already, in order.
-        prices: What tokens cost.
-        budget: For all chunks together; not positive for none.
+        budgets: Of steps, and what tokens cost.
+        num_decoding: Streams that wait for the end of the step.
+        spent: What is taken of the budget before the first chunk.
 
     Attributes:
+        budget: What is left for further chunks; not positive for none.
         chunks: In the order in which they will be computed.
+        spent: With what the chunks take.
     """
 
-    def __init__(self, layout: list[Sequence], prices: ChunkBudget, budget: int) -> None:
+    def __init__(self, layout: list[Sequence], budgets: ChunkBudget, num_decoding: int, spent: int = 0) -> None:
         self.layout = layout
-        self.budget = budget
+        self.budget = budgets.left_of(num_decoding, spent)
         self.chunks: list[PrefillChunk] = []
-        self._prices = prices
+        self.spent = spent
+        self._budgets = budgets
+        self._prices = budgets.prices(num_decoding)
+        self._num_streams = num_decoding
 
     def is_worth_starting(self, num_tokens: int, start: int) -> bool:
         """Whether the rest of the budget is more than a scrap for so many tokens from this place on."""
-        return not self.chunks or self._affordable(start) >= min(num_tokens, MIN_START)
+        return not self.chunks or self._affordable(num_tokens, start) >= min(num_tokens, MIN_START)
 
     def completes(self, sequence: Sequence) -> bool:
         """Whether the budget is enough for the rest of a prompt."""
-        return self._affordable(sequence.num_computed) >= num_left(sequence)
+        return self._affordable(num_left(sequence), sequence.num_computed) >= num_left(sequence)
 
     def go_on(self, sequence: Sequence) -> None:
         """Spend the budget on a prompt that is half done, unless what is left of it is a scrap."""
@@ -53,16 +59,27 @@ class PromptDraft:
         """
         is_output = start >= sequence.num_prompt
         end = len(sequence.fill_ids) if is_output else sequence.num_prompt
-        ids = sequence.fill_ids[start : min(end, start + self._affordable(start))]
+        ids = sequence.fill_ids[start : min(end, start + self._affordable(len(sequence.fill_ids) - start, start))]
         is_last = start + len(ids) == len(sequence.fill_ids)
-        self.budget = self.budget - max(MIN_START, self._prices.cost(len(ids), start)) if is_last else 0
+        cost = self._prices.cost(len(ids), start)
+        self.spent += cost
+        self.budget = self.budget - max(MIN_START, cost) if is_last else 0
+        self._num_streams += is_last
         is_again = bool(sequence.output_ids)
         self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again, is_output))
 
-    def _affordable(self, start: int) -> int:
-        """Tokens of the next chunk; the first of a step is never so short that the prompt crawls."""
+    def _affordable(self, num_tokens: int, start: int) -> int:
+        """Tokens of the next chunk, of `num_tokens` that a prompt has left from this place on.
+
+        The first of a step is never so short that the prompt crawls. Where others were done before, a piece of a long
+        one is no longer than beside streams: the first tokens of those are told at the end of the step.
+        """
         tokens = self._prices.affordable(self.budget, start)
-        return tokens if self.chunks else max(tokens, min(self.budget, CHUNK_GRAIN))
+        if not self.chunks:
+            return max(tokens, min(self.budget, LEAST_CHUNK))
+        if tokens >= num_tokens:
+            return tokens
+        return min(tokens, self._budgets.affordable(self._budgets.beside(self._num_streams), start))
 
 
 def num_left(sequence: Sequence) -> int:

@@ -105,6 +105,7 @@ class Scheduler:
         self._held: set[SequenceId] = set()
         self._gave_way: SequenceId | None = None
         self._overspent = 0
+        self._withheld = 0
 
     @property
     def num_waiting(self) -> int:
@@ -215,9 +216,11 @@ class Scheduler:
         layout = self._slots.layout_after(moves)
         decoding = [sequence for sequence in layout if sequence.status is Status.DECODE]
         held = tuple(sequence.num_computed for sequence in layout)
-        draft = PromptDraft(layout, self._chunks, self._chunks.left_of(len(decoding), self._overspent))
+        spent = self._overspent + self._chunks.cost_of_moves(moves) if decoding else self._withheld
+        draft = PromptDraft(layout, self._chunks, len(decoding), spent)
         self._compute_prompts(draft)
-        return StepPlan(moves, self._new_shape(draft.layout), held, _decode_batch(decoding), tuple(draft.chunks))
+        shape, decode = self._new_shape(draft.layout), _decode_batch(decoding)
+        return StepPlan(moves, shape, held, decode, tuple(draft.chunks), draft.spent)
 
     def commit(self, plan: StepPlan, results: abc.Mapping[SequenceId, RowResult]) -> StepOutcome:
         """Make what was executed true: the plan's moves and shape, and each sequence's result."""
@@ -257,8 +260,13 @@ class Scheduler:
     def _take_stock(self, plan: StepPlan) -> None:
         """Note what the prompts of a step leave to the next ones: a budget, and whose turn it is."""
         num_decoding = len(plan.decode.sequence_ids) if plan.decode else 0
-        spent = sum(self._chunks.cost(len(chunk.token_ids), chunk.start) for chunk in plan.prefills)
-        self._overspent = max(0, self._overspent + spent - self._chunks.beside(num_decoding)) if num_decoding else 0
+        beside = self._chunks.beside(num_decoding)
+        self._overspent = max(0, plan.spent - beside) if num_decoding else 0
+        # Who asked for a stream that has ended often asks for the next one: a long prompt takes all only by and by.
+        if num_decoding:
+            self._withheld = self._chunks.alone - beside if self._slots.with_status(Status.PREFILL) else 0
+        else:
+            self._withheld = max(0, 2 * self._withheld - self._chunks.alone)
         if plan.prefills:
             half_done = _longest_first(self._slots.with_status(Status.PREFILL))
             is_passed = bool(half_done) and plan.prefills[0].sequence_id != half_done[0].id
