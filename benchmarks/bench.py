@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.conductor import ContenderFailed, Measure, Question
 from benchmarks.contenders.child import Child, child
-from benchmarks.contenders.fleet import Fleet
+from benchmarks.contenders.fleet import LONE, LONG, Fleet
 from benchmarks.contenders.servers import Server
 from benchmarks.options import Options
 from benchmarks.results.document import Metric
@@ -53,7 +53,13 @@ class Bench:
     @property
     def lone(self) -> list[str]:
         """Who is asked about a stream that runs alone: what it takes depends on whether anything is computed ahead."""
-        return [*self.fleet.names, *self.fleet.variants]
+        return [*self.fleet.names, *self.fleet.variants(LONE)]
+
+    @property
+    def roomy(self) -> list[str]:
+        """Who is asked about prompts that are longer than what a peer has for each of many streams."""
+        ours = [name for name in self.fleet.names if self.fleet.contenders[name].is_ours]
+        return [*ours, *self.fleet.variants(LONG)]
 
     def ask(
         self,

@@ -18,6 +18,7 @@ from benchmarks.time_limit import TimeLimit
 
 Start = Callable[[float], AbstractContextManager[Server]]
 """Takes how many seconds it may take."""
+LONE, LONG = "a lone stream", "a long prompt"
 WarmUp = Callable[[Server], Coroutine[Any, Any, None]]
 
 
@@ -31,7 +32,7 @@ class Contender:
         facts: What it is, for the results.
         is_ours: Whether it is obeaver.
         is_fresh: Whether `start` starts a new process, and does not only find one that runs.
-        is_variant: Another contender with one thing changed, for the questions that this matters to.
+        asked: Of another contender with one thing changed: which questions this matters to, `LONE` or `LONG`.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Contender:
     facts: Mapping[str, Any] = field(default_factory=dict)
     is_ours: bool = False
     is_fresh: bool = True
-    is_variant: bool = False
+    asked: str = ""
 
 
 class Fleet:
@@ -79,12 +80,11 @@ class Fleet:
     @property
     def names(self) -> list[str]:
         """In the order of their turns, without variants."""
-        return [name for name, contender in self.contenders.items() if not contender.is_variant]
+        return [name for name, contender in self.contenders.items() if not contender.asked]
 
-    @property
-    def variants(self) -> list[str]:
-        """The contenders that are asked some questions only."""
-        return [name for name, contender in self.contenders.items() if contender.is_variant]
+    def variants(self, asked: str) -> list[str]:
+        """The contenders that are asked these questions only."""
+        return [name for name, contender in self.contenders.items() if contender.asked == asked]
 
     def server(self, name: str) -> Server:
         """The running server of a contender.

@@ -10,12 +10,14 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.contenders.child import child
-from benchmarks.contenders.fleet import Contender
+from benchmarks.contenders.fleet import LONE, LONG, Contender
 from benchmarks.contenders.servers import Server, at_url, is_on_path, llama_server, obeaver, ollama
 from benchmarks.options import Options
 from benchmarks.results.environment import program_version
 
 SLOTS, CONTEXT = 16, 4608
+LONG_CONTEXT = 8192
+"""Of one stream, where there are not so many: llama-server takes memory for all of them when it starts."""
 CPU = "cpu"
 
 
@@ -34,6 +36,7 @@ def chat_contenders(options: Options, folder: Path, source: Path | None) -> list
     files = [*([source] if source else []), *options.gguf]
     if is_on_path("llama-server"):
         found += [_llama_server(options, path, files) for path in files]
+        found += [_with_long_context(options, path, files) for path in files]
     else:
         tqdm.write("llama-server is not on the PATH: it does not take part", file=sys.stderr)
     if is_on_path("ollama") and source and not options.chat_template:  # it has templates of another language
@@ -70,7 +73,7 @@ def _obeaver(options: Options, folder: Path, provider: str, runner: str) -> Cont
 def _without_lookahead(usual: Contender, folder: Path) -> Contender:
     """What a lone stream takes where its text says nothing that it said before."""
     settings = {**usual.facts["settings"], "lookahead": 0}
-    return replace(_with_settings(f"{usual.name}, no lookahead", folder, settings), is_variant=True)
+    return replace(_with_settings(f"{usual.name}, no lookahead", folder, settings), asked=LONE)
 
 
 def _with_settings(name: str, folder: Path, settings: Mapping[str, Any]) -> Contender:
@@ -84,15 +87,23 @@ def _with_settings(name: str, folder: Path, settings: Mapping[str, Any]) -> Cont
     )
 
 
-def _llama_server(options: Options, path: Path, files: Sequence[Path]) -> Contender:
+def _with_long_context(options: Options, path: Path, files: Sequence[Path]) -> Contender:
+    """For prompts that are longer than what it has for each of many streams."""
+    usual = _llama_server(options, path, files, slots=1, context=LONG_CONTEXT)
+    return replace(usual, name=f"{usual.name}, 1 slot", asked=LONG)
+
+
+def _llama_server(
+    options: Options, path: Path, files: Sequence[Path], *, slots: int = SLOTS, context: int = CONTEXT
+) -> Contender:
     name = "llama-server" if path == files[0] else f"llama-server {path.stem}"
     return Contender(
         name,
         lambda timeout_s: llama_server(
             path,
             threads=options.threads,
-            slots=SLOTS,
-            context=CONTEXT,
+            slots=slots,
+            context=context,
             chat_template=options.chat_template,
             name=name,
             timeout_s=timeout_s,

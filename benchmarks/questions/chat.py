@@ -20,6 +20,7 @@ STREAMS = (1, 4, 8, 16)
 _SHORT_PROMPT_WORDS = 24
 # What the template and the message add to the words of a prompt, in tokens of the default model.
 _OVERHEAD = 30
+_LONGEST_PREFILL = 7500
 _FULL_PREFILLS = {1: 512, 4: 256, 8: 256, 16: 128}
 _QUICK_PREFILLS = {1: 512, 4: 128, 8: 96, 16: 64}
 
@@ -31,7 +32,7 @@ def questions(bench: Bench) -> Iterator[Question]:
         yield _decode(bench, count, (48 if count == 1 else 24) if quick else 128)
     for count, num_tokens in (_QUICK_PREFILLS if quick else _FULL_PREFILLS).items():
         yield _prefill(bench, "streams", count, num_tokens)
-    for num_tokens in (128, 2048, 3900):
+    for num_tokens in (128, 2048, 3900, _LONGEST_PREFILL):
         yield _prefill(bench, "context", 1, num_tokens)
     for num_tokens in (1024, 4096):
         yield _decode_at(bench, num_tokens)
@@ -86,7 +87,8 @@ def _prefill(bench: Bench, group: str, count: int, num_tokens: int) -> Question:
     async def ask(server: Server) -> Mapping[str, float]:
         return {f"{name}.rate": prefill_rate(await streams(server, count, num_tokens - _OVERHEAD, 2))}
 
-    return bench.ask(name, group, [Metric(f"{name}.rate", title, "tok/s")], ask)
+    contenders = bench.roomy if num_tokens == _LONGEST_PREFILL else None
+    return bench.ask(name, group, [Metric(f"{name}.rate", title, "tok/s")], ask, contenders=contenders)
 
 
 def _decode_at(bench: Bench, num_tokens: int) -> Question:

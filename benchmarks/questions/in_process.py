@@ -12,6 +12,7 @@ from benchmarks.bench import Bench
 from benchmarks.conductor import Measure, Question
 from benchmarks.contenders.child import Child
 from benchmarks.contenders.engine_process import EngineInProcess, OgEngine, OgGenerator
+from benchmarks.contenders.fleet import LONE
 from benchmarks.contenders.servers import Server
 from benchmarks.load.chat_stream import decode_rate
 from benchmarks.questions.chat import streams, streams_of
@@ -38,7 +39,7 @@ def _over_http(bench: Bench, count: int) -> Question:
     async def ask(server: Server) -> Mapping[str, float]:
         return {metric.id: decode_rate(await streams(server, count, _PROMPT_WORDS, _NUM_TOKENS))}
 
-    (plain,) = bench.fleet.variants
+    (plain,) = bench.fleet.variants(LONE)
     over_http = bench.ask(f"http-{count}", "in-process", [metric], ask, contenders=[plain])
     measures = {**over_http.measures, PLAIN: _decoding(bench, PLAIN, metric.id, count)}
     return Question(f"http-{count}", "in-process", [metric], measures, plain)

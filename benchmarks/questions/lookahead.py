@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.conductor import Question
+from benchmarks.contenders.fleet import LONE
 from benchmarks.contenders.servers import Server
 from benchmarks.load import schedule
 from benchmarks.load.chat_stream import stream_chat
@@ -58,4 +59,4 @@ def _decode(bench: Bench, kind: str, texts: Sequence[str], how: str, sampling: M
             spent_s += trace.arrivals[-1] - trace.arrivals[0]
         return {metric.id: num_tokens / spent_s}
 
-    return bench.ask(name, "lookahead", [metric], ask, contenders=[bench.ours, *bench.fleet.variants])
+    return bench.ask(name, "lookahead", [metric], ask, contenders=[bench.ours, *bench.fleet.variants(LONE)])

@@ -28,7 +28,7 @@ def questions(bench: Bench) -> Iterator[Question]:
     settings = {
         name: contender.facts["settings"]
         for name, contender in bench.fleet.contenders.items()
-        if contender.is_ours and not contender.is_variant
+        if contender.is_ours and not contender.asked
     }
     reference = _Reference(bench, num_tokens)
     measures = {name: _measure(bench, reference, Settings(**given)) for name, given in settings.items()}

@@ -79,8 +79,8 @@ def test_a_chat_template_reaches_those_that_can_read_it(tmp_path: Path, monkeypa
     options = Options(providers=("cpu",), runners=("ort",), chat_template=template)
     found = chat_contenders(options, tmp_path, tmp_path / "m.gguf")
     settings = {contender.name: contender.facts.get("settings", {}).get("chat_template") for contender in found}
-    told = {"obeaver cpu/ort": str(template), "obeaver cpu/ort, no lookahead": str(template), "llama-server": None}
-    assert settings == told
+    peers = dict.fromkeys(("llama-server", "llama-server, 1 slot"))
+    assert settings == {"obeaver cpu/ort": str(template), "obeaver cpu/ort, no lookahead": str(template), **peers}
     with llama_server(tmp_path / "m.gguf", threads=2, slots=4, context=512, chat_template=template) as server:
         assert server.load_s > 0
 
@@ -123,6 +123,8 @@ def test_programs_on_the_path_and_urls_take_part_beside_every_runner(
         "obeaver cpu/ort, no lookahead",
         "llama-server",
         "llama-server other",
+        "llama-server, 1 slot",
+        "llama-server other, 1 slot",
         "ollama",
         "vllm",
     ]
