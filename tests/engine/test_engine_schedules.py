@@ -31,6 +31,7 @@ class Schedules(RuleBasedStateMachine):
         can_copy_kv=st.booleans(),
         decodes_as_prefill=st.booleans(),
         decodes_ahead=st.booleans(),
+        num_parts=st.sampled_from([1, 2]),
         lookahead=st.sampled_from([0, 2, 7]),
         disk_blocks=st.sampled_from([0, 0, 3, 50]),
     )
@@ -43,6 +44,7 @@ class Schedules(RuleBasedStateMachine):
         can_copy_kv: bool,
         decodes_as_prefill: bool,
         decodes_ahead: bool,
+        num_parts: int,
         lookahead: int,
         disk_blocks: int,
     ) -> None:
@@ -61,6 +63,7 @@ class Schedules(RuleBasedStateMachine):
                     can_copy_kv=can_copy_kv,
                     decodes_as_prefill=decodes_as_prefill,
                     decodes_ahead=decodes_ahead or decodes_as_prefill,
+                    num_parts=num_parts,
                     fails=self.fails,
                 ),
                 engine_driver.settings(

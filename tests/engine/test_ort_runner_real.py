@@ -11,7 +11,7 @@ from support.openvino import needs_openvino
 
 from obeaver.allocator import trim
 from obeaver.engine.runners.ort_runner import OrtRunner, open_ort_runner
-from obeaver.engine.runners.runner import KvShape, Logits
+from obeaver.engine.runners.runner import KvShape, Logits, Part
 from obeaver.engine.sessions.providers import CPU, choose_provider
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -65,6 +65,42 @@ def assert_equal(found: list[Logits], expected: list[Logits]) -> None:
 @pytest.mark.parametrize("chunk", [256, 299, 33])
 def test_however_the_prompt_was_cut(runner: OrtRunner, alone: list[Logits], chunk: int) -> None:
     assert_equal([prefill(runner, 0, chunk), *steps(runner, [])], alone)
+
+
+@pytest.mark.parametrize("total", [2, 4])
+def test_part_by_part_beside_others_that_decode_and_from_row_to_row(
+    runner: OrtRunner, alone: list[Logits], total: int
+) -> None:
+    if runner.info.num_parts == 1:
+        pytest.skip("this provider runs a model as a whole")
+    neighbours = [40, 7]
+    for row, length in enumerate(neighbours):
+        runner.prefill(row, PROMPT[:length][::-1], 0, want_logits=False)
+    row = 2
+    for start in range(0, LENGTH, 110):
+        token_ids = PROMPT[start : min(start + 110, LENGTH)]
+        for number in range(total):
+            part = Part(number, total)
+            is_end = start + 110 >= LENGTH and part.is_last
+            logits = runner.prefill(row, token_ids, start, want_logits=is_end, part=part)
+            runner.decode([100, 101], neighbours)
+            neighbours = [length + 1 for length in neighbours]
+            runner.move_row(row, 5 - row, start + len(token_ids))
+            row = 5 - row
+    assert logits is not None
+    found = logits.copy()
+    runner.move_row(row, 0, LENGTH)
+    assert_equal([found, *steps(runner, [])], alone)
+
+
+def test_all_logits_come_out_of_the_last_part(runner: OrtRunner) -> None:
+    if runner.info.num_parts == 1:
+        pytest.skip("this provider runs a model as a whole")
+    expected = runner.prefill_with_logits(0, PROMPT[:60], 0).copy()
+    for number in range(3):
+        runner.prefill(1, PROMPT[:60], 0, want_logits=False, part=Part(number, 4))
+    found = runner.prefill_with_logits(1, PROMPT[:60], 0, part=Part(3, 4))
+    assert np.array_equal(found, expected)
 
 
 def test_beside_other_rows(runner: OrtRunner, alone: list[Logits]) -> None:

@@ -11,7 +11,7 @@ from support.fake_runner import FakeRunner, expected_logits
 from obeaver.engine.decoding.chunk_budget import ChunkBudget
 from obeaver.engine.decoding.core import EngineCore
 from obeaver.engine.decoding.sequence import Sequence
-from obeaver.engine.runners.runner import Logits
+from obeaver.engine.runners.runner import WHOLE, Logits, Part
 from obeaver.engine.sampling.logprobs import ROWS_AT_ONCE
 from obeaver.engine.sampling.sampled_token import SampledToken, TokenLogprobs
 from obeaver.engine.sampling.sampler import Sampler
@@ -101,8 +101,10 @@ def test_sequences_side_by_side_each_get_their_own() -> None:
 class Broken(FakeRunner):
     """Its logits are no numbers."""
 
-    def prefill_with_logits(self, row: int, token_ids: SequenceOf[int], start: int, *, decoded: bool = False) -> Logits:
-        return np.full_like(super().prefill_with_logits(row, token_ids, start, decoded=decoded), np.nan)
+    def prefill_with_logits(
+        self, row: int, token_ids: SequenceOf[int], start: int, *, decoded: bool = False, part: Part = WHOLE
+    ) -> Logits:
+        return np.full_like(super().prefill_with_logits(row, token_ids, start, decoded=decoded, part=part), np.nan)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,13 @@ def test_a_run_that_fails_ends_this_sequence_alone(runner: FakeRunner, caplog: p
     assert isinstance(results[1], EngineFailed)
     assert not isinstance(results[2], ApiError)
     assert "prefill run" in caplog.text
+
+
+def test_a_long_one_beside_a_stream_gets_all_of_its_own_part_by_part() -> None:
+    runner = FakeRunner(num_parts=2)
+    _, tokens = tokens_of(engine(runner, chunk=20), scoring(1, PROMPT[:5], None, max_tokens=60), scoring(2, PROMPT))
+    check(tokens[0].prompt_logprobs, PROMPT)
+    assert max(runner.prefill_runs) == 2 * ChunkBudget(base=20).beside(1)
 
 
 def test_one_that_is_aborted_half_way_leaves_nothing_behind() -> None:

@@ -10,6 +10,7 @@ from obeaver.engine.decoding.chunk_budget import LEAST_CHUNK, ChunkBudget
 from obeaver.engine.decoding.plan import Ended, Sampled, StepPlan
 from obeaver.engine.decoding.prompt_draft import MIN_START
 from obeaver.engine.decoding.sequence import Finished, FinishReason, Status
+from obeaver.engine.runners.runner import WHOLE, Part
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.errors import EngineFailed
@@ -166,6 +167,56 @@ class TestRunningStreams:
         for _ in range(3):
             engine.add(80)
         assert chunk_sizes(engine.step()) == [80, 80, 80]
+
+    def test_a_long_prompt_comes_in_chunks_of_several_steps_each_of_which_computes_some_layers(self) -> None:
+        engine = Engine(most_parts=4)
+        engine.decoding(1)
+        long = engine.add(1500)
+        plans = [engine.step() for _ in range(5)]
+        sizes = [4 * CHUNKS.beside(1)] * 4 + [4 * CHUNKS.beside(1) * CHUNKS.doubling // (CHUNKS.doubling + 256)]
+        assert [chunk_sizes(plan) for plan in plans] == [[size] for size in sizes]
+        assert [plan.prefills[0].part for plan in plans] == [Part(number, 4) for number in (0, 1, 2, 3, 0)]
+        assert all(plan.decode is not None for plan in plans)
+        assert (long.num_computed, long.num_held) == (256, 256 + sizes[-1])
+
+    def test_it_takes_as_many_steps_as_it_needs(self) -> None:
+        engine = Engine(most_parts=4)
+        engine.decoding(1)
+        engine.add(CHUNKS.beside(1) + 20, max_tokens=1)
+        assert [engine.step().prefills[0].part for _ in range(2)] == [Part(0, 2), Part(1, 2)]
+        engine.add(CHUNKS.beside(1))
+        assert engine.step().prefills[0].part == WHOLE
+
+    def test_where_nobody_decodes_a_chunk_is_computed_at_once(self) -> None:
+        engine = Engine(most_parts=4)
+        engine.add(1500)
+        assert engine.step().prefills[0].part == WHOLE
+
+    def test_nobody_begins_between_the_parts_of_a_chunk_and_somebody_does_behind_them(self) -> None:
+        engine = Engine(most_parts=4)
+        engine.decoding(1)
+        long = engine.add(1500)
+        engine.step()
+        short = engine.add(20)
+        assert [started(engine.step()) for _ in range(4)] == [[long.id]] * 3 + [[short.id]]
+
+    def test_one_that_leaves_between_two_parts_leaves_the_next_step_to_others(self) -> None:
+        engine = Engine(most_parts=4)
+        engine.decoding(1)
+        long, other = engine.add(1500), engine.add(20)
+        engine.step()
+        engine.scheduler.abort(long.id)
+        assert started(engine.step()) == [other.id]
+
+    def test_what_its_row_has_of_an_unfinished_chunk_moves_with_it(self) -> None:
+        engine = Engine(most_parts=4)
+        first, *_ = engine.decoding(2)
+        engine.add(1500)
+        size = chunk_sizes(engine.step())[0]
+        engine.scheduler.abort(first.id)
+        plan = engine.step()
+        assert (plan.moves[-1].num_tokens, plan.held[-1]) == (size, size)
+        assert plan.prefills[0].row == 1
 
     @pytest.mark.parametrize("num_decoding", range(40))
     def test_no_step_has_more_prompt_tokens_than_one_without_streams(self, num_decoding: int) -> None:

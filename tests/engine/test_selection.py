@@ -5,12 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from obeaver.engine.sampling.selection import heaviest, in_order, largest
+from obeaver.engine.sampling.selection import heaviest, in_order, largest, largest_of_rows
 
 # Few distinct values, so that ties are everywhere.
-LOGITS = hnp.arrays(
-    np.float32, st.integers(1, 2000), elements=st.sampled_from([-np.inf, -3.0, -0.0, 0.0, 0.5, 1.0, 7.25]), fill=None
-)
+LOGITS_OF_FEW = st.sampled_from([-np.inf, -3.0, -0.0, 0.0, 0.5, 1.0, 7.25])
+LOGITS = hnp.arrays(np.float32, st.integers(1, 2000), elements=LOGITS_OF_FEW, fill=None)
 
 
 def slow_order(values: npt.NDArray[np.float32]) -> list[int]:
@@ -35,6 +34,16 @@ def test_the_largest_may_stand_in_the_tail_behind_the_last_full_group() -> None:
     values = np.zeros(10_001, np.float32)
     values[-1] = 1
     assert largest(values, 2).tolist() == [10_000, 0]
+
+
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 2000)), elements=LOGITS_OF_FEW, fill=None),
+    st.integers(1, 2500),
+)
+def test_the_largest_of_several_rows_are_those_of_each(values: npt.NDArray[np.float32], count: int) -> None:
+    rows, columns = largest_of_rows(values, count)
+    expected = [(row, column) for row, each in enumerate(values) for column in slow_order(each)[:count]]
+    assert list(zip(rows.tolist(), columns.tolist(), strict=True)) == expected
 
 
 def test_a_vocabulary_of_equal_values_gives_the_lowest_indices() -> None:

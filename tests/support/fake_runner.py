@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from obeaver.engine.runners.runner import KvBlock, KvLayout, KvShape, Logits, RunnerInfo
+from obeaver.engine.runners.runner import WHOLE, KvBlock, KvLayout, KvShape, Logits, Part, RunnerInfo
 
 NUM_LAYERS, NUM_HEADS, HEAD_DIM = 2, 1, 2
 BYTES_PER_TOKEN = NUM_LAYERS * 2 * NUM_HEADS * HEAD_DIM * 8
@@ -58,6 +58,7 @@ class FakeRunner:
         can_copy_kv: As in `RunnerInfo`.
         decodes_as_prefill: As in `RunnerInfo`. False makes decoding store something else than prefill.
         decodes_ahead: As in `RunnerInfo`. False makes several tokens at once store what prefill does.
+        num_parts: As in `RunnerInfo`; 1 or 2. A part stores its own layers alone.
         fails: Asked before each call with the name of the method; true makes the call raise.
     """
 
@@ -69,6 +70,7 @@ class FakeRunner:
         can_copy_kv: bool = True,
         decodes_as_prefill: bool = True,
         decodes_ahead: bool = True,
+        num_parts: int = 1,
         fails: Callable[[str], bool] = lambda method: False,
     ) -> None:
         self.info = RunnerInfo(
@@ -82,6 +84,7 @@ class FakeRunner:
             decodes_ahead=decodes_ahead,
             gives_all_logits=True,
             kv_layout=KvLayout(NUM_LAYERS, NUM_HEADS, HEAD_DIM, "int64") if can_copy_kv else None,
+            num_parts=num_parts,
         )
         self.shape = KvShape(0, 0)
         self.largest_bytes = 0
@@ -95,6 +98,7 @@ class FakeRunner:
         self._kv = self._garbage(0, 0)
         self._held: list[int] = []
         self._least: list[int] = []
+        self._unfinished: tuple[tuple[int, ...], int, Part] | None = None
 
     @property
     def num_prefilled(self) -> int:
@@ -155,19 +159,58 @@ class FakeRunner:
         self._held[row] = self._least[row] = stop
 
     def prefill(
-        self, row: int, token_ids: Sequence[int], start: int, want_logits: bool, *, decoded: bool = False
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        start: int,
+        want_logits: bool,
+        *,
+        decoded: bool = False,
+        part: Part = WHOLE,
     ) -> Logits | None:
         self._enter("prefill")
         _require(len(token_ids) > 0, "an empty run")
+        if part != WHOLE:
+            return self._prefill_part(row, tuple(token_ids), start, want_logits, part)
         _require(
             start == 0 or self._may_hold(row, start), f"row {row} holds {self._held[row]}, cannot begin at {start}"
         )
+        self._unfinished = None
         self._put(row, token_ids, start, odd=decoded and self.info.decodes_ahead and not self.info.decodes_as_prefill)
         self.prefill_runs.append(len(token_ids))
         return self._logits(row) if want_logits else None
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
+    def _prefill_part(
+        self, row: int, token_ids: tuple[int, ...], start: int, want_logits: bool, part: Part
+    ) -> Logits | None:
+        _require(part.total <= self.info.num_parts, f"{part} is more than {self.info.num_parts}")
+        _require(part.is_last or not want_logits, "logits come out of the last part")
+        stop = start + len(token_ids)
+        if part.is_first:
+            _require(start == 0 or self._may_hold(row, start), f"row {row} does not hold {start}")
+            _require(stop <= self.shape.tokens, f"{stop} tokens do not fit into {self.shape}")
+        else:
+            before = Part(part.number - 1, part.total)
+            _require(self._unfinished == (token_ids, start, before), f"{part} does not follow {self._unfinished}")
+            _require(self._held[row] == stop, f"row {row} holds {self._held[row]}, not {stop}")
+        layers = part.of(NUM_LAYERS)
+        values = closed_form(token_ids, start)
+        for layer in layers:
+            self._kv[row, layer, :, :, start:stop] = values[layer]
+        self._held[row], self._least[row] = stop, stop if part.is_last else start
+        self._unfinished = None if part.is_last else (token_ids, start, part)
+        if part.is_last:
+            self.prefill_runs.append(len(token_ids))
+        return self._logits(row) if want_logits else None
+
+    def prefill_with_logits(
+        self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False, part: Part = WHOLE
+    ) -> Logits:
         self._enter("prefill_with_logits")
+        if part != WHOLE:
+            self._prefill_part(row, tuple(token_ids), start, False, part)
+            stops = range(start + 1, self._held[row] + 1)
+            return np.stack([logits_of(self._kv[row, :, :, :, :stop]) for stop in stops])
         rows = [
             self.prefill(row, [token_id], place, True, decoded=decoded)
             for place, token_id in enumerate(token_ids, start)

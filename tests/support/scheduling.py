@@ -5,7 +5,7 @@ from support.fake_runner import BYTES_PER_TOKEN, closed_form
 from obeaver.engine.decoding.admission import Admission
 from obeaver.engine.decoding.chunk_budget import ChunkBudget
 from obeaver.engine.decoding.kv_slots import KvSlots
-from obeaver.engine.decoding.plan import Computed, RowResult, Sampled, StepOutcome, StepPlan
+from obeaver.engine.decoding.plan import Computed, PartComputed, RowResult, Sampled, StepOutcome, StepPlan
 from obeaver.engine.decoding.prefix_cache import PrefixCache
 from obeaver.engine.decoding.scheduler import Scheduler
 from obeaver.engine.decoding.sequence import Sequence, SequenceId, Status
@@ -29,12 +29,15 @@ class Engine:
         can_copy: bool = True,
         match_outputs: bool = True,
         chunks: ChunkBudget = CHUNKS,
+        most_parts: int = 1,
     ) -> None:
         self.admission = Admission(2048, BYTES_PER_TOKEN, max_rows, row_tokens * BYTES_PER_TOKEN)
         self.slots = KvSlots(self.admission.smallest)
         self.cache = PrefixCache(prefix_tokens * BYTES_PER_TOKEN, BYTES_PER_TOKEN)
         prefix = self.cache if can_copy else None
-        self.scheduler = Scheduler(self.admission, chunks, self.slots, prefix, match_outputs=match_outputs)
+        self.scheduler = Scheduler(
+            self.admission, chunks, self.slots, prefix, match_outputs=match_outputs, most_parts=most_parts
+        )
         self.num_added = 0
 
     def add(self, prompt: int | tuple[int, ...], max_tokens: int = 50) -> Sequence:
@@ -58,7 +61,8 @@ class Engine:
         for sequence_id in plan.decode.sequence_ids if plan.decode else ():
             results[sequence_id] = Sampled(SampledToken(TOKEN))
         for chunk in plan.prefills:
-            results[chunk.sequence_id] = Sampled(SampledToken(TOKEN)) if chunk.is_last else Computed()
+            computed = Sampled(SampledToken(TOKEN)) if chunk.is_last else Computed()
+            results[chunk.sequence_id] = computed if chunk.part.is_last else PartComputed()
         return self.scheduler.commit(plan, results | (changed or {}))
 
     def step(self, changed: dict[SequenceId, RowResult] | None = None) -> StepPlan:

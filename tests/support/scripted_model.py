@@ -16,7 +16,7 @@ from obeaver.engine.decoding.core import EngineCore, EngineSettings
 from obeaver.engine.decoding.timeline import UNMEASURED, Meter
 from obeaver.engine.decoding.worker import EngineWorker
 from obeaver.engine.grammar.grammar import GrammarCompiler, Matcher
-from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
+from obeaver.engine.runners.runner import WHOLE, KvBlock, KvShape, Logits, Part, RunnerInfo
 from obeaver.engine.sampling.sampler import Sampler
 from obeaver.engine.sampling.sampling_params import SamplingParams
 from obeaver.engine.sessions.placement import Placement
@@ -182,7 +182,14 @@ class ScriptedRunner:
         raise NotImplementedError
 
     def prefill(
-        self, row: int, token_ids: Sequence[int], start: int, want_logits: bool, *, decoded: bool = False
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        start: int,
+        want_logits: bool,
+        *,
+        decoded: bool = False,
+        part: Part = WHOLE,
     ) -> Logits | None:
         self._rows[row] = [*self._rows.get(row, [])[:start], *token_ids]
         if not want_logits:
@@ -192,7 +199,9 @@ class ScriptedRunner:
         self._starts[row] = len(self._rows[row])
         return self._logits(row)
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
+    def prefill_with_logits(
+        self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False, part: Part = WHOLE
+    ) -> Logits:
         """A prompt was likely to the last letter: each token expects the one after it."""
         last = self.prefill(row, token_ids, start, want_logits=True)
         logits = np.full((len(token_ids), VOCAB_SIZE), -10.0, np.float32)

@@ -68,6 +68,13 @@ class ChunkBudget:
         """What so many tokens from this place on take of a budget."""
         return -(-num_tokens * (self.doubling + start) // self.doubling)
 
+    def num_parts(self, cost: int, budget: int, most: int) -> int:
+        """In how many parts a chunk is computed that costs so much, in steps of this budget: a power of 2."""
+        parts = 1
+        while parts < most and cost > parts * budget:
+            parts *= 2
+        return parts
+
     def cost_of_moves(self, moves: Iterable[Move]) -> int:
         """What it takes of a budget that rows change their places."""
         return sum(move.num_tokens + move.num_back for move in moves) // self.moving

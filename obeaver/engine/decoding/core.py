@@ -25,6 +25,7 @@ from obeaver.engine.decoding.plan import (
     Computed,
     DecodeBatch,
     Ended,
+    PartComputed,
     PrefillChunk,
     RowPrefix,
     RowResult,
@@ -105,7 +106,12 @@ class EngineCore:
         can_look_ahead = settings.lookahead > 0 and info.decodes_ahead and info.gives_all_logits
         self._lookahead = Lookahead(runner, settings.lookahead) if can_look_ahead else None
         self._scheduler = Scheduler(
-            self.admission, settings.chunks, self._slots, self._prefix, match_outputs=info.decodes_as_prefill
+            self.admission,
+            settings.chunks,
+            self._slots,
+            self._prefix,
+            match_outputs=info.decodes_as_prefill,
+            most_parts=info.num_parts,
         )
         self._choosers: dict[SequenceId, Chooser] = {}
         self._prompt_logprobs: dict[SequenceId, PromptLogprobs] = {}
@@ -322,14 +328,18 @@ class EngineCore:
 
     def _prefill(self, chunk: PrefillChunk) -> RowResult:
         try:
-            self._load(chunk)
+            if chunk.part.is_first:
+                self._load(chunk)
+            if not chunk.part.is_last:
+                self._runner.prefill(chunk.row, chunk.token_ids, chunk.start, want_logits=False, part=chunk.part)
+                return PartComputed()
             logits: Logits | None
             num_top = self._scheduler.sequence(chunk.sequence_id).params.num_prompt_logprobs
             if num_top is not None and not chunk.is_again:
                 logits = self._prefill_with_logprobs(chunk, num_top)
             else:
                 logits = self._runner.prefill(
-                    chunk.row, chunk.token_ids, chunk.start, chunk.is_last, decoded=chunk.is_output
+                    chunk.row, chunk.token_ids, chunk.start, chunk.is_last, decoded=chunk.is_output, part=chunk.part
                 )
         except Exception:
             logger.exception("a prefill run of %d tokens failed", len(chunk.token_ids))
@@ -342,7 +352,7 @@ class EngineCore:
         gathered = self._prompt_logprobs.setdefault(chunk.sequence_id, PromptLogprobs(prompt_ids, num_top))
         for start in range(chunk.start, chunk.stop, ROWS_AT_ONCE):
             token_ids = prompt_ids[start : min(start + ROWS_AT_ONCE, chunk.stop)]
-            logits = self._runner.prefill_with_logits(chunk.row, token_ids, start)
+            logits = self._runner.prefill_with_logits(chunk.row, token_ids, start, part=chunk.part)
             gathered.add(logits, start)
         last: Logits = logits[-1]
         return last

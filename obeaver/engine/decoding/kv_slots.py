@@ -81,7 +81,7 @@ class KvSlots:
         moves: list[Move] = []
 
         def move(source: int, target: int) -> None:
-            moves.append(Move(source, target, owners[source].num_computed, _num_computed(owners.get(target))))
+            moves.append(Move(source, target, owners[source].num_held, _num_held(owners.get(target))))
             _change(owners, source, target)
 
         decoding, prefilling = (_rows_with(status, owners) for status in (Status.DECODE, Status.PREFILL))
@@ -121,8 +121,8 @@ class KvSlots:
         for sequence in self._owners.values():
             if sequence.status is Status.WAITING:
                 found.append(f"sequence {sequence.id} waits and has a row")
-            if sequence.num_computed > self._shape.tokens:
-                found.append(f"sequence {sequence.id} holds {sequence.num_computed} tokens of {self._shape.tokens}")
+            if sequence.num_held > self._shape.tokens:
+                found.append(f"sequence {sequence.id} holds {sequence.num_held} tokens of {self._shape.tokens}")
         return found
 
 
@@ -130,8 +130,8 @@ def _rows_with(status: Status, owners: Mapping[int, Sequence]) -> list[int]:
     return [row for row in sorted(owners) if owners[row].status is status]
 
 
-def _num_computed(owner: Sequence | None) -> int:
-    return 0 if owner is None else owner.num_computed
+def _num_held(owner: Sequence | None) -> int:
+    return 0 if owner is None else owner.num_held
 
 
 def _change(owners: dict[int, Sequence], source: int, target: int) -> None:

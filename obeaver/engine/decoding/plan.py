@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from obeaver.engine.decoding.prefix_cache import PrefixMatch
 from obeaver.engine.decoding.sequence import Finished, SequenceId
-from obeaver.engine.runners.runner import KvShape
+from obeaver.engine.runners.runner import WHOLE, KvShape, Part
 from obeaver.engine.sampling.sampled_token import SampledToken
 from obeaver.errors import ApiError
 
@@ -66,6 +66,7 @@ class PrefillChunk:
         source: Set in a sequence's first chunk when some of its prompt is known already.
         is_again: The sequence was set aside, and goes on: its prompt was counted, and reported on, before.
         is_output: The tokens are such a sequence's output, to be computed as they were then.
+        part: The layers that this step computes.
     """
 
     sequence_id: SequenceId
@@ -76,6 +77,7 @@ class PrefillChunk:
     source: PrefixSource | None = None
     is_again: bool = False
     is_output: bool = False
+    part: Part = WHOLE
 
     @property
     def stop(self) -> int:
@@ -128,7 +130,11 @@ class Computed(NamedTuple):
     """A row's chunk went well and the prompt goes on."""
 
 
-RowResult = Sampled | Computed | ApiError
+class PartComputed(NamedTuple):
+    """Some layers of a chunk were computed; the next ones are the next step's."""
+
+
+RowResult = Sampled | Computed | PartComputed | ApiError
 """What one sequence got from a step; an error ends that sequence."""
 
 

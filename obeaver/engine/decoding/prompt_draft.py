@@ -1,8 +1,12 @@
 """The prompts' part of a step while it is planned."""
 
+from dataclasses import replace
+
 from obeaver.engine.decoding.chunk_budget import LEAST_CHUNK, ChunkBudget
 from obeaver.engine.decoding.plan import PrefillChunk, PrefixSource
 from obeaver.engine.decoding.sequence import Sequence
+from obeaver.engine.runners.runner import Part
+from obeaver.engine.sampling.logprobs import ROWS_AT_ONCE
 
 MIN_START = 32
 """A prompt starts with at least so many tokens, or with all it has. A smaller run costs about as much,
@@ -21,6 +25,7 @@ class PromptDraft:
         budgets: Of steps, and what tokens cost.
         num_decoding: Streams that wait for the end of the step.
         spent: What is taken of the budget before the first chunk.
+        most_parts: In how many parts a chunk can be computed.
 
     Attributes:
         budget: What is left for further chunks; not positive for none.
@@ -28,7 +33,9 @@ class PromptDraft:
         spent: With what the chunks take.
     """
 
-    def __init__(self, layout: list[Sequence], budgets: ChunkBudget, num_decoding: int, spent: int = 0) -> None:
+    def __init__(
+        self, layout: list[Sequence], budgets: ChunkBudget, num_decoding: int, spent: int = 0, most_parts: int = 1
+    ) -> None:
         self.layout = layout
         self.budget = budgets.left_of(num_decoding, spent)
         self.chunks: list[PrefillChunk] = []
@@ -36,6 +43,7 @@ class PromptDraft:
         self._budgets = budgets
         self._prices = budgets.prices(num_decoding)
         self._num_streams = num_decoding
+        self._most_parts = most_parts if num_decoding else 1
 
     def is_worth_starting(self, num_tokens: int, start: int) -> bool:
         """Whether the rest of the budget is more than a scrap for so many tokens from this place on."""
@@ -59,14 +67,37 @@ class PromptDraft:
         """
         is_output = start >= sequence.num_prompt
         end = len(sequence.fill_ids) if is_output else sequence.num_prompt
-        ids = sequence.fill_ids[start : min(end, start + self._affordable(len(sequence.fill_ids) - start, start))]
+        num_tokens, total = self._affordable(len(sequence.fill_ids) - start, start), 1
+        if self._most_parts > 1 and not self.chunks and not is_output:
+            num_tokens, total = self._in_parts(sequence, num_tokens, end, start)
+        ids = sequence.fill_ids[start : min(end, start + num_tokens)]
         is_last = start + len(ids) == len(sequence.fill_ids)
-        cost = self._prices.cost(len(ids), start)
+        cost = -(-self._prices.cost(len(ids), start) // total)
         self.spent += cost
-        self.budget = self.budget - max(MIN_START, cost) if is_last else 0
+        self.budget = self.budget - max(MIN_START, cost) if is_last and total == 1 else 0
         self._num_streams += is_last
-        is_again = bool(sequence.output_ids)
-        self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again, is_output))
+        chunk = PrefillChunk(sequence.id, row, ids, start, is_last, source, bool(sequence.output_ids), is_output)
+        self.chunks.append(replace(chunk, part=Part(0, total)))
+
+    def next_part(self, chunk: PrefillChunk, row: int) -> None:
+        """Go on with a chunk of which some layers were computed; nobody else begins in this step."""
+        number, total = chunk.part
+        self.spent += -(-self._prices.cost(len(chunk.token_ids), chunk.start) // total)
+        self.budget = 0
+        self.chunks.append(replace(chunk, row=row, part=Part(number + 1, total)))
+
+    def _in_parts(self, sequence: Sequence, num_tokens: int, end: int, start: int) -> tuple[int, int]:
+        """A chunk for several steps, each of which computes some layers of it: how many tokens, and in how many parts.
+
+        Far back each run takes the whole past apart, for a few tokens as for the shortest chunk. So it does that for
+        some layers, and for more tokens at once.
+        """
+        most = self._prices.affordable(self.budget * self._most_parts, start)
+        if sequence.params.num_prompt_logprobs is not None:
+            most = min(most, ROWS_AT_ONCE)
+        num_tokens = max(num_tokens, min(most, end - start))
+        cost = self._prices.cost(max(min(num_tokens, end - start), LEAST_CHUNK), start)
+        return num_tokens, self._prices.num_parts(cost, self.budget, self._most_parts)
 
     def _affordable(self, num_tokens: int, start: int) -> int:
         """Tokens of the next chunk, of `num_tokens` that a prompt has left from this place on.

@@ -3,7 +3,8 @@
 Theory. A step is one decode run over all decoding rows, then prefill chunks. Decoding is cheap for each stream and must
 come regularly, prefilling is work that can be cut anywhere at no loss of exactness. So every decoding sequence is in
 every step, and prompts share what is left: a budget of tokens for each step (`chunk_budget`), small while streams run,
-so that no stream waits longer than a chunk takes.
+so that no stream waits longer than a chunk takes. Rows that change their places take of it too. Where the runner can
+(`most_parts`), a chunk of a long prompt is as long as several budgets, and takes so many steps, some layers in each.
 
 The rules:
 
@@ -47,6 +48,7 @@ from obeaver.engine.decoding.plan import (
     Advanced,
     DecodeBatch,
     Ended,
+    PartComputed,
     PrefillChunk,
     PrefixSource,
     RowPrefix,
@@ -83,6 +85,7 @@ class Scheduler:
         slots: The rows; the scheduler is their only writer.
         prefix: Where known prefixes are looked up; None when keys and values cannot be copied.
         match_outputs: Whether keys and values that decoding computed may serve other prompts.
+        most_parts: In how many parts a chunk can be computed.
     """
 
     def __init__(
@@ -93,12 +96,15 @@ class Scheduler:
         prefix: PrefixCache | None,
         *,
         match_outputs: bool = True,
+        most_parts: int = 1,
     ) -> None:
         self._admission = admission
         self._chunks = chunks
         self._slots = slots
         self._prefix = prefix
         self._match_outputs = match_outputs
+        self._most_parts = most_parts
+        self._unfinished: PrefillChunk | None = None
         self._waiting: deque[Sequence] = deque()
         self._by_id: dict[SequenceId, Sequence] = {}
         self._paused: set[SequenceId] = set()
@@ -215,10 +221,15 @@ class Scheduler:
         moves = self._slots.compaction()
         layout = self._slots.layout_after(moves)
         decoding = [sequence for sequence in layout if sequence.status is Status.DECODE]
-        held = tuple(sequence.num_computed for sequence in layout)
+        held = tuple(sequence.num_held for sequence in layout)
         spent = self._overspent + self._chunks.cost_of_moves(moves) if decoding else self._withheld
-        draft = PromptDraft(layout, self._chunks, len(decoding), spent)
-        self._compute_prompts(draft)
+        draft = PromptDraft(layout, self._chunks, len(decoding), spent, self._most_parts)
+        begun = self._unfinished
+        rows = [row for row, sequence in enumerate(layout) if begun is not None and sequence.id == begun.sequence_id]
+        if begun is not None and rows:
+            draft.next_part(begun, rows[0])
+        else:
+            self._compute_prompts(draft)
         shape, decode = self._new_shape(draft.layout), _decode_batch(decoding)
         return StepPlan(moves, shape, held, decode, tuple(draft.chunks), draft.spent)
 
@@ -229,10 +240,16 @@ class Scheduler:
         ended: list[Ended] = []
         for sequence_id in plan.decode.sequence_ids if plan.decode else ():
             self._settle(self._by_id[sequence_id], results[sequence_id], 1, advanced, ended)
+        self._unfinished = None
         for chunk in plan.prefills:
             sequence = self._by_id[chunk.sequence_id]
             if sequence.status is Status.WAITING:
                 self._begin(sequence, chunk)
+            if isinstance(results[chunk.sequence_id], PartComputed):
+                sequence.num_unfinished = len(chunk.token_ids)
+                self._unfinished = chunk
+                continue
+            sequence.num_unfinished = 0
             self._settle(sequence, results[chunk.sequence_id], len(chunk.token_ids), advanced, ended)
         self._take_stock(plan)
         return StepOutcome(tuple(advanced), tuple(ended))

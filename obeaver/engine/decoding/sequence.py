@@ -71,6 +71,7 @@ class Sequence:
         status: Changed by `move_to` alone.
         row: Its row in the shared KV buffers while it has one; written by `KvSlots` alone.
         num_computed: Tokens of prompt and output whose keys and values stand in the row.
+        num_unfinished: Tokens behind those of which the row has some layers' keys and values.
         num_cached: Prompt tokens that came from the prefix cache.
         finish_reason: Set with FINISHED.
         fill_ids: What is to be computed before the next token can be sampled: the prompt, and of a sequence that was
@@ -84,6 +85,7 @@ class Sequence:
     status: Status = Status.WAITING
     row: int | None = None
     num_computed: int = 0
+    num_unfinished: int = 0
     num_cached: int = 0
     finish_reason: FinishReason | None = None
     fill_ids: tuple[int, ...] = ()
@@ -111,6 +113,11 @@ class Sequence:
         """Move to FINISHED for this reason."""
         self.move_to(Status.FINISHED)
         self.finish_reason = reason
+
+    @property
+    def num_held(self) -> int:
+        """Tokens of which something stands in the row."""
+        return self.num_computed + self.num_unfinished
 
     @property
     def num_prompt(self) -> int:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from obeaver.engine.runners.layer_parts import GIVEN, NUM_PARTS, PARTS, computes_input
 from obeaver.engine.runners.prompt_attention import INPUTS as PROMPT_INPUTS
 from obeaver.engine.runners.prompt_attention import IS_PROMPT
 from obeaver.engine.runners.runner import KvLayout
@@ -77,6 +78,8 @@ class DecoderGraph:
         vocab_size: Width of the logits.
         logits_type: float32 or float16.
         attends_prompts_in_float: Whether prompts are computed in another way than what is decoded (`prompt_attention`).
+        num_parts: Most parts that a chunk of a prompt can be computed in (`layer_parts`).
+        num_given: Tensors that a part is given.
         has_position_ids: Whether `position_ids` is an input.
         has_logits_from: Whether `logits_from` is an input.
         has_pruned_head: Whether only the last position's logits come out.
@@ -90,6 +93,8 @@ class DecoderGraph:
     vocab_size: int
     logits_type: type[np.generic]
     attends_prompts_in_float: bool
+    num_parts: int
+    num_given: int
     has_position_ids: bool
     has_logits_from: bool
     has_pruned_head: bool
@@ -189,7 +194,7 @@ def describe(
     """
     by_name = {tensor.name: tensor for tensor in inputs}
     _check_inputs(by_name)
-    caches = {name: tensor for name, tensor in by_name.items() if name not in _OTHER_INPUTS}
+    caches = {name: tensor for name, tensor in by_name.items() if not _is_other(name)}
     num_layers = len(caches) // 2
     num_attentions = sum(node.op_type == _ATTENTION for node in nodes)
     if num_attentions != num_layers:
@@ -207,6 +212,8 @@ def describe(
         vocab_size=_size(logits.shape[-1], "the vocabulary's size"),
         logits_type=logits_type,
         attends_prompts_in_float=IS_PROMPT in by_name,
+        num_parts=NUM_PARTS if computes_input(0) in by_name else 1,
+        num_given=sum(name.startswith(GIVEN) for name in by_name),
         has_position_ids="position_ids" in by_name,
         has_logits_from="logits_from" in by_name,
         has_pruned_head=logits.shape[1] == 1,
@@ -223,6 +230,11 @@ def _evicting_window(node: Node) -> int:
     return node.ints.get("local_window_size", 0) if node.ints.get("sliding_window_cache") else 0
 
 
+def _is_other(name: str) -> bool:
+    """Whether an input is no cache."""
+    return name in _OTHER_INPUTS or name.startswith((GIVEN, PARTS))
+
+
 def _check_inputs(inputs: Mapping[str, TensorInfo]) -> None:
     for name in _REQUIRED_INPUTS:
         if name not in inputs:
@@ -230,7 +242,7 @@ def _check_inputs(inputs: Mapping[str, TensorInfo]) -> None:
     for name, tensor in inputs.items():
         if name in _SMALL_INPUTS and tensor.type != "tensor(int64)":
             raise CannotRun(f"its input {name} is not int64")
-        if name not in _OTHER_INPUTS and not _PAST.fullmatch(name):
+        if not _is_other(name) and not _PAST.fullmatch(name):
             raise CannotRun(f"its graph has an input {name}")
     batch = inputs["input_ids"].shape[0]
     if isinstance(batch, int):

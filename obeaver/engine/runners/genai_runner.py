@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from obeaver import huge_pages
-from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
+from obeaver.engine.runners.runner import WHOLE, KvBlock, KvShape, Logits, Part, RunnerInfo
 from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.ort_session import placement_of, provider_options
 from obeaver.engine.sessions.placement import Placement
@@ -177,6 +177,7 @@ class GenaiRunner:
         want_logits: bool,
         *,
         decoded: bool = False,  # noqa: ARG002 - the library knows one way
+        part: Part = WHOLE,  # noqa: ARG002 - and runs a model as a whole
     ) -> Logits | None:
         """Compute consecutive tokens of one row."""
         if start == 0:
@@ -185,7 +186,9 @@ class GenaiRunner:
         held = self._append(row, token_ids, start)
         return self._logits(held) if want_logits else None
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
+    def prefill_with_logits(
+        self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False, part: Part = WHOLE
+    ) -> Logits:
         """Not possible: the library keeps the last token's logits alone."""
         raise NotImplementedError("onnxruntime-genai gives the last token's logits alone")
 

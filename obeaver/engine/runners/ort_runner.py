@@ -25,10 +25,11 @@ from obeaver.engine.runners.decoder_graph import DecoderGraph, check_operators, 
 from obeaver.engine.runners.kv_buffers import KvBuffers
 from obeaver.engine.runners.prompt_attention import inputs_for, leaves_one_alone, with_prompt_attention
 from obeaver.engine.runners.row_bindings import RowBindings, bind_input
-from obeaver.engine.runners.runner import KvBlock, KvShape, Logits, RunnerInfo
+from obeaver.engine.runners.runner import WHOLE, KvBlock, KvShape, Logits, Part, RunnerInfo
 from obeaver.engine.runners.step_inputs import StepInputs
 from obeaver.engine.sessions.cannot_run import CannotRun
 from obeaver.engine.sessions.ort_session import copied_inputs, open_session
+from obeaver.engine.sessions.placement import Placement
 from obeaver.engine.sessions.providers import CPU, ProviderChoice, choose_provider
 from obeaver.engine.sessions.telemetry import TELEMETRY_OFF
 from obeaver.errors import EngineFailed, ProviderError
@@ -100,9 +101,8 @@ def open_ort_runner(
         nodes = read_nodes(graph)
         check_operators(nodes)
         choice = provider or choose_provider(CPU)
-        edited = with_prompt_attention(graph) if choice.is_cpu else None
         options = _session_options(ort, choices, num_threads)
-        session, placement = open_session(graph, options, choice, edited=edited)
+        session, placement = _open(graph, options, choice)
     except (CannotRun, ProviderError):
         raise
     except Exception as error:
@@ -124,8 +124,23 @@ def open_ort_runner(
         gives_all_logits=not decoder.has_pruned_head,
         placement=placement,
         kv_layout=decoder.kv_layout,
+        num_parts=decoder.num_parts,
     )
     return OrtRunner(session, decoder, info, RunChoices(ort, arena=choices.arena))
+
+
+def _open(graph: Path, options: Any, choice: ProviderChoice) -> tuple[Any, Placement]:
+    """A session whose prompts attend in float32, part by part, where that can be done."""
+    if not choice.is_cpu:
+        return open_session(graph, options, choice)
+    edited = with_prompt_attention(graph)
+    try:
+        return open_session(graph, options, choice, edited=edited)
+    except Exception:
+        # Nothing tells what kinds of tensors pass between the layers of a graph that others made.
+        if edited is None:
+            raise
+        return open_session(graph, options, choice, edited=with_prompt_attention(graph, in_parts=False))
 
 
 class RunChoices:
@@ -174,6 +189,7 @@ class OrtRunner:
         self._copied = copied_inputs(session)
         self._kv = KvBuffers(decoder)
         self._last_ids: list[int] = []
+        self._hidden: list[Any] = []
         self._bind_anew(0)
 
     @property
@@ -206,7 +222,14 @@ class OrtRunner:
         self._kv.write(row, start, block)
 
     def prefill(
-        self, row: int, token_ids: Sequence[int], start: int, want_logits: bool, *, decoded: bool = False
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        start: int,
+        want_logits: bool,
+        *,
+        decoded: bool = False,
+        part: Part = WHOLE,
     ) -> Logits | None:
         """Compute consecutive tokens of one row."""
         last_id = self._last_ids[row]
@@ -220,18 +243,20 @@ class OrtRunner:
             else:
                 token_ids, logits_from = [*token_ids, token_ids[-1]], -2
         if not want_logits:
-            self._run_chunk(row, token_ids, start, None, in_float)
+            self._run_chunk(row, token_ids, start, None, in_float, part)
             return None
-        return _float32(self._run_chunk(row, token_ids, start, logits_from, in_float)[logits_from])
+        return _float32(self._run_chunk(row, token_ids, start, logits_from, in_float, part)[logits_from])
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
+    def prefill_with_logits(
+        self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False, part: Part = WHOLE
+    ) -> Logits:
         """The same, with the logits of all of these tokens; not for graphs with a pruned head."""
         self._last_ids[row] = token_ids[-1]
         num_tokens = len(token_ids)
         in_float = self._attends_in_float(decoded)
         if self._needs_another_token(num_tokens, start, in_float):
             token_ids = [*token_ids, token_ids[-1]]
-        return _float32(self._run_chunk(row, token_ids, start, 0, in_float)[:num_tokens])
+        return _float32(self._run_chunk(row, token_ids, start, 0, in_float, part)[:num_tokens])
 
     def decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> Logits:
         """Advance rows 0 to n-1 by one token each."""
@@ -271,7 +296,13 @@ class OrtRunner:
         return num_tokens == 1 and start > 0 and not self._decoder.decodes_ahead
 
     def _run_chunk(
-        self, row: int, token_ids: Sequence[int], start: int, logits_from: int | None, in_float: bool
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        start: int,
+        logits_from: int | None,
+        in_float: bool,
+        part: Part = WHOLE,
     ) -> npt.NDArray[Any]:
         """Compute consecutive tokens of a row; the logits that came out, [n, vocab_size].
 
@@ -281,12 +312,17 @@ class OrtRunner:
             start: Place of the first.
             logits_from: Which of them is the first whose logits are wanted; may count from the end. None: of none.
             in_float: As a prompt of a graph that attends to prompts in float32.
+            part: Of the layers.
         """
         stop = start + len(token_ids)
         self._inputs.set_length(row, stop)
         num_logits = 0 if logits_from is None else self._decoder.num_logits(len(token_ids), logits_from)
         logits: npt.NDArray[Any] = np.empty((1, num_logits, self._decoder.vocab_size), self._decoder.logits_type)
-        binding = self._bindings.prefill(row, logits)
+        if part == WHOLE:
+            binding = self._bindings.prefill(row, logits)
+        else:
+            parts = part.of(self._decoder.num_parts)
+            binding = self._bindings.part(row, parts, [] if part.is_first else self._hidden, logits)
         ids = np.array([token_ids], np.int64)
         positions = np.arange(start, stop, dtype=np.int64)[None]
         first_wanted = np.array([-1 if logits_from is None else logits_from], np.int64)
@@ -300,6 +336,8 @@ class OrtRunner:
             for name, array in attention.items():
                 bind_input(binding, name, array)
         self._run(binding, self._run_choices.of(num_logits, stop * self._decoder.float_bytes_per_token * in_float))
+        if part != WHOLE:
+            self._hidden = [] if part.is_last else binding.get_outputs()[-self._decoder.num_given :]
         rows: npt.NDArray[Any] = logits[0]
         return rows
 

@@ -27,6 +27,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from obeaver.engine.runners.layer_parts import cut_into_parts
 from obeaver.processor import level_2_cache
 
 IS_PROMPT: Final = "is_prompt"
@@ -85,13 +86,14 @@ def leaves_one_alone(num_tokens: int, head_size: int) -> bool:
     return num_tokens % block == 1 or (known is None and num_tokens % _QUERY_GRAIN == 1)
 
 
-def with_prompt_attention(graph: Path) -> bytes | None:
+def with_prompt_attention(graph: Path, *, in_parts: bool = True) -> bytes | None:
     """A decoder graph that can attend in float32; None where its attention is not of the kind described above.
 
     None too where the second cache's size cannot be told: the kernel would then take queries and keys one by one.
 
     Args:
         graph: The .onnx file; weights beside it stay there.
+        in_parts: Whether to cut it into parts as well (`layer_parts`), if that can be done.
     """
     if level_2_cache() == 0:
         return None
@@ -102,7 +104,7 @@ def with_prompt_attention(graph: Path) -> bytes | None:
         return None
     constants = _Constants(model.graph, graph.parent)
     shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in model.graph.input}
-    num_kv_heads = 0
+    num_kv_heads, caches = 0, []
     for node in model.graph.node:
         if node.op_type == _ATTENTION:
             attention = _Attention.of(node, shapes, constants)
@@ -110,6 +112,9 @@ def with_prompt_attention(graph: Path) -> bytes | None:
                 return None
             node.CopyFrom(attention.either(constants))
             num_kv_heads = attention.num_kv_heads
+            caches.append((node.output[1], node.output[2]))
+    if in_parts:
+        cut_into_parts(model.graph, caches)
     model.graph.initializer.extend(constants.added)
     model.graph.input.extend(_inputs(num_kv_heads))
     data: bytes = model.SerializeToString()

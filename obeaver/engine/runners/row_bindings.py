@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from obeaver.engine.runners.decoder_graph import DecoderGraph
 from obeaver.engine.runners.kv_buffers import KvArray
+from obeaver.engine.runners.layer_parts import computes_input, given_input, hidden_output, layers_of
 from obeaver.engine.runners.prompt_attention import inputs_for
 from obeaver.engine.runners.step_inputs import StepInputs
 
 Array = npt.NDArray[Any]
+_YES, _NO = np.array(True), np.array(False)
 
 
 class RowBindings:
@@ -43,6 +46,9 @@ class RowBindings:
         self._logits = logits
         self._copied = copied
         self._attention = inputs_for(decoder.num_kv_heads) if decoder.attends_prompts_in_float else {}
+        num_parts = decoder.num_parts if decoder.num_given else 0
+        self._all_parts = {computes_input(part): _YES for part in range(num_parts)}
+        self._none_given = np.empty((1, 0, 1), np.float32)
         self._decodes: dict[int, Any] = {}
         self._prefills: dict[tuple[int, bool], Any] = {}
 
@@ -72,6 +78,38 @@ class RowBindings:
             _bind_output(binding, "logits", logits)
         return binding
 
+    def part(self, row: int, parts: range, given: Sequence[Any], logits: Array) -> Any:
+        """As `prefill`, for some parts of the layers; not kept.
+
+        Args:
+            row: Which row.
+            parts: Which parts; without the last one, what stands behind them comes out.
+            given: What came out of the parts before, onnxruntime's values.
+            logits: As `prefill` takes them.
+        """
+        decoder = self._decoder
+        binding = self._session.io_binding()
+        layers = layers_of(decoder.num_layers, parts)
+        written = range(2 * layers.start, 2 * layers.stop)
+        for place, ((past, present), cache) in enumerate(zip(decoder.cache_names, self._caches, strict=True)):
+            bind_input(binding, past, cache[row : row + 1])
+            if place in written:
+                _bind_output(binding, present, cache[row : row + 1])
+        bind_input(binding, "attention_mask", self._inputs.mask[row : row + 1])
+        for part in range(decoder.num_parts):
+            bind_input(binding, computes_input(part), _YES if part in parts else _NO)
+        for index in range(decoder.num_given):
+            if given:
+                binding.bind_ortvalue_input(given_input(index), given[index])
+            else:
+                bind_input(binding, given_input(index), self._none_given)
+        if logits.size:
+            _bind_output(binding, "logits", logits)
+        elif parts.stop < decoder.num_parts:
+            for index in range(decoder.num_given):
+                binding.bind_output(hidden_output(parts.stop - 1, index))
+        return binding
+
     def _small_inputs(self, num_rows: int) -> dict[str, Array]:
         inputs: dict[str, Array] = {"input_ids": self._inputs.ids[:num_rows]}
         inputs["attention_mask"] = self._inputs.mask[:num_rows]
@@ -88,8 +126,10 @@ class RowBindings:
             bind_input(binding, past, cache[rows])
             _bind_output(binding, present, cache[rows])
         bind_input(binding, "attention_mask", self._inputs.mask[rows])
-        for name, array in self._attention.items():
+        for name, array in (*self._attention.items(), *self._all_parts.items()):
             bind_input(binding, name, array)
+        for index in range(self._decoder.num_given):
+            bind_input(binding, given_input(index), self._none_given)
         return binding
 
 

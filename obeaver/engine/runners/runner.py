@@ -8,7 +8,7 @@ Rows are compact: `decode` advances rows 0 to n-1 together, so that their keys a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,7 @@ class RunnerInfo:
             one by one.
         placement: Which execution provider computes, and how much of the model.
         kv_layout: What `read_kv` gives; None where it does not work.
+        num_parts: Most parts that a chunk of a prompt can be computed in, a power of 2.
     """
 
     label: str
@@ -71,6 +72,37 @@ class RunnerInfo:
     gives_all_logits: bool = False
     placement: Placement = field(default_factory=Placement)
     kv_layout: KvLayout | None = None
+    num_parts: int = 1
+
+
+class Part(NamedTuple):
+    """A share of a decoder's layers.
+
+    Attributes:
+        number: Which one, in order, from 0.
+        total: Of how many equal ones.
+    """
+
+    number: int
+    total: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether tokens come in here."""
+        return self.number == 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether logits come out here."""
+        return self.number == self.total - 1
+
+    def of(self, pieces: int) -> range:
+        """Which of so many pieces, a multiple of `total`, it has."""
+        return range(pieces * self.number // self.total, pieces * (self.number + 1) // self.total)
+
+
+WHOLE: Final = Part(0, 1)
+"""All layers."""
 
 
 class Runner(Protocol):
@@ -101,7 +133,14 @@ class Runner(Protocol):
         """Put a block back, its first token at place `start`."""
 
     def prefill(
-        self, row: int, token_ids: Sequence[int], start: int, want_logits: bool, *, decoded: bool = False
+        self,
+        row: int,
+        token_ids: Sequence[int],
+        start: int,
+        want_logits: bool,
+        *,
+        decoded: bool = False,
+        part: Part = WHOLE,
     ) -> Logits | None:
         """Compute consecutive tokens of one row, the first at place `start` (0: the row begins anew).
 
@@ -111,13 +150,18 @@ class Runner(Protocol):
             start: Place of the first.
             want_logits: Whether those of the last token are wanted.
             decoded: As `decode` would compute them, not as a prompt; see `RunnerInfo.decodes_ahead`.
+            part: The layers to compute. All parts of a prompt's chunk are computed in order, the same tokens each time.
+                Between them there may be steps of decoding, and the row may change its place, together with what it has
+                of these tokens; no others of a prompt are computed.
 
         Returns:
             Logits of the last of these tokens, [vocab_size], if wanted. Valid until the next call.
         """
 
-    def prefill_with_logits(self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False) -> Logits:
-        """As `prefill`, with the logits of all of these tokens.
+    def prefill_with_logits(
+        self, row: int, token_ids: Sequence[int], start: int, *, decoded: bool = False, part: Part = WHOLE
+    ) -> Logits:
+        """As `prefill`, with the logits of all of these tokens; where there are several parts, of the last of them.
 
         Not all of them need to stay: the row may be told to go on behind any of them, and the rest is void.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from obeaver.engine.runners.runner import Logits
 from obeaver.engine.sampling.sampled_token import TokenLogprobs
-from obeaver.engine.sampling.selection import largest
+from obeaver.engine.sampling.selection import largest, largest_of_rows
 from obeaver.errors import EngineFailed
 
 ROWS_AT_ONCE: Final = 64
@@ -37,6 +37,41 @@ def token_logprobs(logits: Logits, likeliest: int, token_id: int, num_top: int) 
     return TokenLogprobs(float(logits[token_id]) - log_total, top)
 
 
+def logprobs_of_rows(logits: Logits, token_ids: Sequence[int], num_top: int, scratch: Logits) -> list[TokenLogprobs]:
+    """What each row of logits, [n, vocab_size], says of its token and of the likeliest ones.
+
+    All rows in a few operations: at each of them another thread may take the interpreter, and keep it for a turn.
+
+    Args:
+        logits: The rows.
+        token_ids: The token of each.
+        num_top: How many of the likeliest.
+        scratch: At least as large as `logits`; fresh memory would take longer than all the rest.
+
+    Raises:
+        EngineFailed: They hold NaN or infinity.
+    """
+    peaks = logits.max(axis=1, keepdims=True, initial=-np.inf)
+    if not np.isfinite(peaks).all():
+        raise EngineFailed("The model's output is not a number: its weights or its graph are broken.")
+    weights = np.subtract(logits, peaks, out=scratch[: len(logits)])
+    np.exp(weights, out=weights)
+    totals = peaks[:, 0].astype(np.float64) + np.log(weights.sum(axis=1), dtype=np.float64)
+    chosen = logits[np.arange(len(logits)), np.array(token_ids, np.intp)] - totals
+    places, ids = largest_of_rows(logits, num_top) if num_top else (np.empty(0, np.intp),) * 2
+    values = logits[places, ids]
+    is_possible = values > -np.inf
+    tops: list[list[tuple[int, float]]] = [[] for _ in token_ids]
+    found = zip(places[is_possible], ids[is_possible], (values - totals[places])[is_possible], strict=True)
+    for place, token_id, logprob in found:
+        tops[place].append((int(token_id), float(logprob)))
+    return [TokenLogprobs(float(own), tuple(top)) for own, top in zip(chosen, tops, strict=True)]
+
+
+_ROWS_TOGETHER: Final = 8
+"""Of which log-probabilities are read at once."""
+
+
 class PromptLogprobs:
     """Log-probabilities of one prompt's tokens, gathered as the prompt is computed. The first token has none.
 
@@ -49,6 +84,7 @@ class PromptLogprobs:
         self._prompt_ids = prompt_ids
         self._num_top = num_top
         self._found: list[TokenLogprobs] = []
+        self._scratch: Logits | None = None
 
     def add(self, logits: Logits, start: int) -> None:
         """Take logits, [n, vocab_size]: what stands after the prompt's token `start` and those that follow it.
@@ -56,8 +92,12 @@ class PromptLogprobs:
         Raises:
             EngineFailed: They hold NaN or infinity.
         """
-        for row, token_id in zip(logits, self._prompt_ids[start + 1 :], strict=False):
-            self._found.append(token_logprobs(row, likeliest_token(row), token_id, self._num_top))
+        token_ids = self._prompt_ids[start + 1 : start + 1 + len(logits)]
+        if self._scratch is None:
+            self._scratch = np.empty((_ROWS_TOGETHER, logits.shape[1]), np.float32)
+        for begin in range(0, len(token_ids), _ROWS_TOGETHER):
+            ids = token_ids[begin : begin + _ROWS_TOGETHER]
+            self._found += logprobs_of_rows(logits[begin : begin + len(ids)], ids, self._num_top, self._scratch)
 
     def all(self) -> tuple[TokenLogprobs, ...]:
         """Those of every token but the first, once the whole prompt was computed."""

@@ -1,0 +1,108 @@
+"""A decoder that is cut into parts: what each computes, and which graphs stay whole."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from support.tiny_decoder import TinyDecoder
+
+from obeaver.engine.runners import ort_runner
+from obeaver.engine.runners.layer_parts import NUM_PARTS, cut_into_parts, layers_of
+from obeaver.engine.runners.ort_runner import OrtRunner, open_ort_runner
+from obeaver.engine.runners.prompt_attention import with_prompt_attention
+from obeaver.engine.runners.runner import WHOLE, KvShape, Part
+
+TEXT = [number * 7 % 300 for number in range(40)]
+
+
+def runner_of(folder: Path, **decoder: object) -> OrtRunner:
+    graph = TinyDecoder(kv="int8", context=128, **decoder).write(folder)  # type: ignore[arg-type]
+    runner = open_ort_runner(graph, context_length=128)
+    runner.resize(KvShape(2, 128))
+    return runner
+
+
+@pytest.mark.parametrize("layers", [4, 5, 7])
+@pytest.mark.parametrize("total", [2, 4])
+@pytest.mark.parametrize("fused_qkv", [True, False])
+def test_parts_give_what_the_whole_gives(tmp_path: Path, layers: int, total: int, *, fused_qkv: bool) -> None:
+    runner = runner_of(tmp_path, layers=layers, fused_qkv=fused_qkv)
+    assert runner.info.num_parts == NUM_PARTS
+    expected = runner.prefill(0, TEXT, 0, want_logits=True)
+    assert expected is not None
+    expected = expected.copy()
+    for number in range(total):
+        found = runner.prefill(1, TEXT, 0, want_logits=number == total - 1, part=Part(number, total))
+    assert found is not None
+    assert np.array_equal(found, expected)
+    assert np.array_equal(runner.read_kv(1, 0, len(TEXT)), runner.read_kv(0, 0, len(TEXT)))
+
+
+def test_a_part_writes_its_own_layers_alone(tmp_path: Path) -> None:
+    runner = runner_of(tmp_path, layers=6)
+    before = runner.read_kv(0, 0, len(TEXT))
+    runner.prefill(0, TEXT, 0, want_logits=False, part=Part(0, 2))
+    after = runner.read_kv(0, 0, len(TEXT))
+    changed = [layer for layer in range(6) if not np.array_equal(before[layer], after[layer])]
+    assert changed == list(layers_of(6, range(2)))
+
+
+def test_parts_that_were_given_up_leave_nothing_behind(tmp_path: Path) -> None:
+    runner = runner_of(tmp_path, layers=4)
+    expected = runner.prefill(0, TEXT, 0, want_logits=True)
+    assert expected is not None
+    expected = expected.copy()
+    runner.prefill(1, TEXT[::-1], 0, want_logits=False, part=Part(0, 4))
+    for number in range(4):
+        found = runner.prefill(1, TEXT, 0, want_logits=number == 3, part=Part(number, 4))
+    assert found is not None
+    assert np.array_equal(found, expected)
+
+
+def test_too_few_layers_stay_whole(tmp_path: Path) -> None:
+    assert runner_of(tmp_path, layers=NUM_PARTS - 1).info.num_parts == 1
+
+
+def test_where_the_cut_graph_does_not_load_the_whole_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def broken(graph: Path, *, in_parts: bool = True) -> bytes | None:
+        asked.append(in_parts)
+        return b"no graph" if in_parts else with_prompt_attention(graph, in_parts=False)
+
+    monkeypatch.setattr(ort_runner, "with_prompt_attention", broken)
+    runner = runner_of(tmp_path, layers=4)
+    assert asked == [True, False]
+    assert runner.info.num_parts == 1
+    assert runner.prefill(0, TEXT, 0, want_logits=True, part=WHOLE) is not None
+
+
+def test_a_graph_in_which_more_passes_between_layers_is_left_as_it_was(tmp_path: Path) -> None:
+    graph = onnx.load(TinyDecoder(kv="int8", layers=4).write(tmp_path)).graph
+    caches = [(f"present.{layer}.key", f"present.{layer}.value") for layer in range(4)]
+    attended = [node.output[0] for node in graph.node if node.op_type == "GroupQueryAttention"]
+    # What the first layer attends to is needed at the end once more.
+    last = graph.node[-1]
+    graph.node.insert(len(graph.node) - 1, helper.make_node("Add", [last.input[0], attended[0]], ["mixed"]))
+    last.input[0] = "mixed"
+    before = graph.SerializeToString()
+    assert not cut_into_parts(graph, caches)
+    assert graph.SerializeToString() == before
+
+
+def test_a_graph_whose_caches_are_told_in_another_order_is_left_as_it_was(tmp_path: Path) -> None:
+    graph = onnx.load(TinyDecoder(kv="int8", layers=4).write(tmp_path)).graph
+    caches = [(f"present.{layer}.key", f"present.{layer}.value") for layer in (1, 0, 2, 3)]
+    assert not cut_into_parts(graph, caches)
+
+
+@pytest.mark.parametrize("num_layers", [4, 5, 30, 31])
+def test_parts_have_all_layers_between_them(num_layers: int) -> None:
+    parts = [layers_of(num_layers, range(part, part + 1)) for part in range(NUM_PARTS)]
+    assert [layer for layers in parts for layer in layers] == list(range(num_layers))
+    assert [layers_of(num_layers, Part(number, 2).of(NUM_PARTS)) for number in range(2)] == [
+        range(parts[2].start),
+        range(parts[2].start, num_layers),
+    ]
