@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from obeaver.engine.runners.layer_parts import GIVEN, NUM_PARTS, PARTS, computes_input
+from obeaver.engine.runners.layer_parts import GIVEN, NUM_PARTS, PARTS, computes_input, given_input
 from obeaver.engine.runners.prompt_attention import INPUTS as PROMPT_INPUTS
 from obeaver.engine.runners.prompt_attention import IS_PROMPT
 from obeaver.engine.runners.runner import KvLayout
@@ -80,6 +80,7 @@ class DecoderGraph:
         attends_prompts_in_float: Whether prompts are computed in another way than what is decoded (`prompt_attention`).
         num_parts: Most parts that a chunk of a prompt can be computed in (`layer_parts`).
         num_given: Tensors that a part is given.
+        hidden_size: Their width.
         has_position_ids: Whether `position_ids` is an input.
         has_logits_from: Whether `logits_from` is an input.
         has_pruned_head: Whether only the last position's logits come out.
@@ -95,6 +96,7 @@ class DecoderGraph:
     attends_prompts_in_float: bool
     num_parts: int
     num_given: int
+    hidden_size: int
     has_position_ids: bool
     has_logits_from: bool
     has_pruned_head: bool
@@ -214,6 +216,7 @@ def describe(
         attends_prompts_in_float=IS_PROMPT in by_name,
         num_parts=NUM_PARTS if computes_input(0) in by_name else 1,
         num_given=sum(name.startswith(GIVEN) for name in by_name),
+        hidden_size=_size(by_name[given_input(0)].shape[-1], "its width") if given_input(0) in by_name else 0,
         has_position_ids="position_ids" in by_name,
         has_logits_from="logits_from" in by_name,
         has_pruned_head=logits.shape[1] == 1,

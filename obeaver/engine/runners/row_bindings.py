@@ -48,7 +48,7 @@ class RowBindings:
         self._attention = inputs_for(decoder.num_kv_heads) if decoder.attends_prompts_in_float else {}
         num_parts = decoder.num_parts if decoder.num_given else 0
         self._all_parts = {computes_input(part): _YES for part in range(num_parts)}
-        self._none_given = np.empty((1, 0, 1), np.float32)
+        self._none_given = np.empty((1, 0, decoder.hidden_size), np.float32)
         self._decodes: dict[int, Any] = {}
         self._prefills: dict[tuple[int, bool], Any] = {}
 
