@@ -22,7 +22,6 @@ NUM_PARTS: Final = 4
 GIVEN: Final = "given."
 PARTS: Final = "parts."
 
-_ATTENTION: Final = "GroupQueryAttention"
 _PRODUCT: Final = "MatMul"
 _NORM: Final = "LayerNormalization"
 _MOST_CROSSING: Final = 2
@@ -93,8 +92,8 @@ def _producer(nodes: Sequence[Any], name: str) -> int:
 
 
 def _before_norm(nodes: Sequence[Any], start: int, places: range, outputs: set[str]) -> tuple[int, list[str]]:
-    """The first place at which a norm reads all that nodes from `start` on have for those behind; and what."""
-    for place in places:
+    """The last place at which a norm reads all that nodes from `start` on have for those behind; and what."""
+    for place in reversed(places):
         node = nodes[place]
         if node.op_type.endswith(_NORM):
             crossing = sorted(_consumed(nodes[place:], nodes[start:place]) - outputs)
