@@ -22,6 +22,7 @@ FENCES = {
         "models/gguf/",
         "models/encoder/",
         "models/embedder/",
+        "engine/runners/layer_parts",
         "engine/runners/prompt_attention",
         "engine/sessions/openvino_graph",
     ),
