@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -149,7 +148,8 @@ async def hostile_beside_bystanders(server: Server, scale: float) -> None:
         await asyncio.to_thread(send, server.port, hostile.path, hostile.body(WARM_UP_SCALE))
     async with standing_by(server.port) as others:
         await asyncio.sleep(USUAL_S)
-        usual = replace(others.worst)
+        usual = others.worst
+        others.begin()
         before_mb = await asyncio.to_thread(lambda: server.rss_mb)
         tell(f"usual: /health within {usual.health_s * 1e3:.0f} ms, a stream's gap {usual.gap_s * 1e3:.0f} ms")
         for hostile in hostile_chats():

@@ -23,9 +23,9 @@ class ChunkBudget:
 
     Attention makes tokens dearer the further back they look: a chunk of 64 at place 2,000 was measured to take three
     times as long as one at place 0, one of 256 a little more than twice, so chunks become shorter on the way. But each
-    takes the whole past apart, whatever its length. Where nobody
-    decodes, only who comes next notices how long a chunk takes, so they may be longer there: a prompt of 7,500 tokens
-    took 22.2 s in chunks as beside streams, 17.5 in such that take up to 0.4 s, and 15.7 in chunks of 256.
+    takes the whole past apart, whatever its length. Where nobody decodes, only who comes next notices how long a chunk
+    takes, so they may be longer there: a prompt of 7,500 tokens took 22.2 s in chunks as beside streams, 17.5 in such
+    that take up to 0.4 s, and 15.7 in chunks of 256.
 
     Attributes:
         alone: Budget when nothing decodes.

@@ -72,19 +72,25 @@ class PromptDraft:
             num_tokens, total = self._in_parts(sequence, num_tokens, end, start)
         ids = sequence.fill_ids[start : min(end, start + num_tokens)]
         is_last = start + len(ids) == len(sequence.fill_ids)
-        cost = -(-self._prices.cost(len(ids), start) // total)
-        self.spent += cost
+        cost = self._spend(len(ids), start, total)
         self.budget = self.budget - max(MIN_START, cost) if is_last and total == 1 else 0
         self._num_streams += is_last
-        chunk = PrefillChunk(sequence.id, row, ids, start, is_last, source, bool(sequence.output_ids), is_output)
-        self.chunks.append(replace(chunk, part=Part(0, total)))
+        is_again = bool(sequence.output_ids)
+        part = Part(0, total)
+        self.chunks.append(PrefillChunk(sequence.id, row, ids, start, is_last, source, is_again, is_output, part))
 
     def next_part(self, chunk: PrefillChunk, row: int) -> None:
         """Go on with a chunk of which some layers were computed; nobody else begins in this step."""
         number, total = chunk.part
-        self.spent += -(-self._prices.cost(len(chunk.token_ids), chunk.start) // total)
+        self._spend(len(chunk.token_ids), chunk.start, total)
         self.budget = 0
         self.chunks.append(replace(chunk, row=row, part=Part(number + 1, total)))
+
+    def _spend(self, num_tokens: int, start: int, total: int) -> int:
+        """Count one of so many parts of a chunk; what it costs."""
+        cost = -(-self._prices.cost(num_tokens, start) // total)
+        self.spent += cost
+        return cost
 
     def _in_parts(self, sequence: Sequence, num_tokens: int, end: int, start: int) -> tuple[int, int]:
         """A chunk for several steps, each of which computes some layers of it: how many tokens, and in how many parts.

@@ -88,21 +88,11 @@ class RowBindings:
             logits: As `prefill` takes them.
         """
         decoder = self._decoder
-        binding = self._session.io_binding()
-        layers = layers_of(decoder.num_layers, parts)
-        written = range(2 * layers.start, 2 * layers.stop)
-        for place, ((past, present), cache) in enumerate(zip(decoder.cache_names, self._caches, strict=True)):
-            bind_input(binding, past, cache[row : row + 1])
-            if place in written:
-                _bind_output(binding, present, cache[row : row + 1])
-        bind_input(binding, "attention_mask", self._inputs.mask[row : row + 1])
+        binding = self._rows(row, 1, layers_of(decoder.num_layers, parts))
         for part in range(decoder.num_parts):
             bind_input(binding, computes_input(part), _YES if part in parts else _NO)
-        for index in range(decoder.num_given):
-            if given:
-                binding.bind_ortvalue_input(given_input(index), given[index])
-            else:
-                bind_input(binding, given_input(index), self._none_given)
+        for index, value in enumerate(given):
+            binding.bind_ortvalue_input(given_input(index), value)
         if logits.size:
             _bind_output(binding, "logits", logits)
         elif parts.stop < decoder.num_parts:
@@ -119,12 +109,15 @@ class RowBindings:
             inputs["logits_from"] = self._inputs.logits_from
         return inputs
 
-    def _rows(self, first: int, num_rows: int) -> Any:
+    def _rows(self, first: int, num_rows: int, layers: range | None = None) -> Any:
+        """What runs of these rows share; `layers` are those that are written, if not all."""
         binding = self._session.io_binding()
         rows = slice(first, first + num_rows)
-        for (past, present), cache in zip(self._decoder.cache_names, self._caches, strict=True):
+        written = range(self._decoder.num_layers) if layers is None else layers
+        for place, ((past, present), cache) in enumerate(zip(self._decoder.cache_names, self._caches, strict=True)):
             bind_input(binding, past, cache[rows])
-            _bind_output(binding, present, cache[rows])
+            if place // 2 in written:
+                _bind_output(binding, present, cache[rows])
         bind_input(binding, "attention_mask", self._inputs.mask[rows])
         for name, array in (*self._attention.items(), *self._all_parts.items()):
             bind_input(binding, name, array)

@@ -14,6 +14,11 @@ from obeaver.errors import EngineFailed
 ROWS_AT_ONCE: Final = 64
 """Prompt tokens whose logits exist at a time: 256 of them would take 155 MB with a vocabulary of 151,936."""
 
+_ROWS_TOGETHER: Final = 8
+"""Of which log-probabilities are read at once."""
+
+_NO_NUMBER: Final = "The model's output is not a number: its weights or its graph are broken."
+
 
 def likeliest_token(logits: Logits) -> int:
     """The id with the largest logit; of equal ones the lowest.
@@ -24,7 +29,7 @@ def likeliest_token(logits: Logits) -> int:
     # The index of the first NaN, if there is one.
     likeliest = int(logits.argmax())
     if not isfinite(logits[likeliest]):
-        raise EngineFailed("The model's output is not a number: its weights or its graph are broken.")
+        raise EngineFailed(_NO_NUMBER)
     return likeliest
 
 
@@ -53,7 +58,7 @@ def logprobs_of_rows(logits: Logits, token_ids: Sequence[int], num_top: int, scr
     """
     peaks = logits.max(axis=1, keepdims=True, initial=-np.inf)
     if not np.isfinite(peaks).all():
-        raise EngineFailed("The model's output is not a number: its weights or its graph are broken.")
+        raise EngineFailed(_NO_NUMBER)
     weights = np.subtract(logits, peaks, out=scratch[: len(logits)])
     np.exp(weights, out=weights)
     totals = peaks[:, 0].astype(np.float64) + np.log(weights.sum(axis=1), dtype=np.float64)
@@ -66,10 +71,6 @@ def logprobs_of_rows(logits: Logits, token_ids: Sequence[int], num_top: int, scr
     for place, token_id, logprob in found:
         tops[place].append((int(token_id), float(logprob)))
     return [TokenLogprobs(float(own), tuple(top)) for own, top in zip(chosen, tops, strict=True)]
-
-
-_ROWS_TOGETHER: Final = 8
-"""Of which log-probabilities are read at once."""
 
 
 class PromptLogprobs:
