@@ -14,7 +14,6 @@ token took 4 % longer than without `If`s, one of eight rows 1 %, a chunk of 256 
 were declared without their shape.)
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -145,13 +144,8 @@ def _rewrite(
         ]
         kinds = [TensorProto.FLOAT] * len(hidden) + [TensorProto.INT8] * len(kept)
         shapes = [shape] * len(hidden) + [None] * len(kept)
-        computed = helper.make_graph(
-            body,
-            f"part.{part}",
-            [],
-            _declared(list(inner.values()), kinds, shapes),
-            initializer=_own(graph, body, nodes),
-        )
+        # Weights stay outside: onnxruntime keeps files mapped for those of a branch, as large as the model.
+        computed = helper.make_graph(body, f"part.{part}", [], _declared(list(inner.values()), kinds, shapes))
         skipped = helper.make_graph(
             skip, f"skip.{part}", [], _declared([node.output[0] for node in skip], kinds, shapes)
         )
@@ -173,22 +167,6 @@ def _rewrite(
     for index in range(len(crossings[0])):
         graph.input.append(helper.make_tensor_value_info(given_input(index), TensorProto.FLOAT, shape))
     graph.initializer.append(numpy_helper.from_array(np.empty(0, np.int8), "parts/nothing"))
-
-
-def _own(graph: Any, body: Sequence[Any], nodes: Sequence[Any]) -> list[Any]:
-    """The weights that these nodes alone read, taken out of the graph.
-
-    What a branch has of its own need not be handed to it in each run.
-    """
-    read = {name for node in body for name in _needed(node)}
-    times = Counter(name for node in nodes for name in set(_needed(node)))
-    there = Counter(name for node in body for name in set(_needed(node)))
-    own = [tensor for tensor in graph.initializer if tensor.name in read and times[tensor.name] == there[tensor.name]]
-    names = {tensor.name for tensor in own}
-    kept = [tensor for tensor in graph.initializer if tensor.name not in names]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
-    return own
 
 
 def _declared(names: Sequence[str], kinds: Sequence[int], shapes: Sequence[Any]) -> list[Any]:
