@@ -62,7 +62,21 @@ def _folders(options: argparse.Namespace) -> Iterator[dict[str, Path]]:
     formats = options.format or ([] if options.folder else FORMATS)
     with tempfile.TemporaryDirectory() as scratch:
         imported = {form: _imported(options.source, Path(scratch) / form.replace(":", "-"), form) for form in formats}
-        yield imported | {folder.name: folder for folder in options.folder or ()}
+        folders = imported | {folder.name: folder for folder in options.folder or ()}
+        yield dict(_with_computed(folders, Path(scratch)))
+
+
+def _with_computed(folders: dict[str, Path], scratch: Path) -> Iterator[tuple[str, Path]]:
+    """Each folder, and what an import in int4 is computed as where memory allows it."""
+    from obeaver.models.facts import read_facts
+    from obeaver.models.gguf.as_int8 import write_as_int8
+
+    for name, folder in folders.items():
+        yield name, folder
+        if read_facts(folder).weights == "int4":
+            (computed := scratch / f"{folder.name}-computed").mkdir()
+            if write_as_int8(folder / "model.onnx", computed) is not None:
+                yield f"{name}, as int8", computed
 
 
 def _imported(source: Path, folder: Path, form: str) -> Path:

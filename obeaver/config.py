@@ -89,6 +89,12 @@ class Settings:
         "what runs the decoder: straight onnxruntime where the graph allows it, or onnxruntime-genai",
         metavar="RUNNER",
     )
+    int4_compute: Literal["auto", "int4", "int8"] = _option(
+        "auto",
+        "how an import in int4 computes: as int8, which reads prompts several times as fast, or as it is stored, which "
+        "takes less memory; auto: as int8 where there is memory for it",
+        metavar="FORM",
+    )
     provider: str = _option(
         "auto",
         "execution provider that computes: auto, cpu, or another that is installed, such as cuda, webgpu or openvino; "

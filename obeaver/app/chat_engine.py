@@ -4,6 +4,7 @@ import logging
 import math
 
 from obeaver.api.models.model_host import OnStage
+from obeaver.app.int4_computing import graph_to_compute
 from obeaver.app.memory import MB, kv_budget_bytes
 from obeaver.app.prefix_folder import open_prefix_disk
 from obeaver.config import Settings
@@ -124,7 +125,7 @@ def _open_runner(facts: ModelFacts, settings: Settings, provider: ProviderChoice
         reasons.append(f"run on onnxruntime-genai: it keeps keys and values on the {provider.device.kind}")
     else:
         try:
-            runner = _open_ort(facts, threads, provider)
+            runner = _open_ort(facts, settings, provider, reasons)
         except CannotRun as reason:
             reasons.append(f"not run straight on onnxruntime: {reason}")
             logger.info("%s is %s", facts.name, reasons[-1])
@@ -149,15 +150,16 @@ def _open_runner(facts: ModelFacts, settings: Settings, provider: ProviderChoice
         raise ModelError(f"{facts.name} cannot be run: {reason}") from None
 
 
-def _open_ort(facts: ModelFacts, threads: int | None, provider: ProviderChoice) -> Runner:
+def _open_ort(facts: ModelFacts, settings: Settings, provider: ProviderChoice, reasons: list[str]) -> Runner:
     if facts.decoder_graph is None:
         raise CannotRun("the model is more than one decoder graph")
     from obeaver.engine.runners.ort_runner import open_ort_runner
 
-    return open_ort_runner(
-        facts.decoder_graph,
-        context_length=facts.context_length,
-        head_size=facts.head_size,
-        threads=threads,
-        provider=provider,
-    )
+    with graph_to_compute(facts.decoder_graph, facts, settings, provider, reasons) as graph:
+        return open_ort_runner(
+            graph,
+            context_length=facts.context_length,
+            head_size=facts.head_size,
+            threads=settings.threads or None,
+            provider=provider,
+        )

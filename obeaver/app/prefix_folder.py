@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from obeaver import models
 from obeaver.app.memory import MB
 from obeaver.config import Settings
 from obeaver.engine import runners, sessions
@@ -21,7 +22,10 @@ from obeaver.processor import description
 _WORDS: Final = frozenset({".json", ".jinja", ".txt", ".md", ".model"})
 """Files that decide what a text becomes, and not what its tokens become."""
 
-_CODE: Final = tuple(Path(room.__file__).parent for room in (runners, sessions) if room.__file__)
+_CODE: Final = (
+    *(Path(room.__file__).parent for room in (runners, sessions) if room.__file__),
+    *(Path(room.__file__).parent / "gguf" for room in (models,) if room.__file__),
+)
 """What prepares graphs and runs them. A number for its version would have to be remembered with each change."""
 
 _MAX_UNWRITTEN_SHARE: Final = 4

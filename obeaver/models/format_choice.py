@@ -53,7 +53,12 @@ def memory_bytes() -> int:
 
 def is_short(num_weights: int, memory: int) -> bool:
     """Whether so many weights in int8 leave too little of the memory."""
-    return num_weights * _LOADED > _SHARE * memory
+    return loaded_in_int8(num_weights) > _SHARE * memory
+
+
+def loaded_in_int8(num_weights: int) -> int:
+    """Bytes that so many weights take in int8, loaded."""
+    return int(num_weights * _LOADED)
 
 
 def num_weights_of(size_bytes: int, quantisation: str | None) -> int:
@@ -70,6 +75,6 @@ def recommended_bytes_in_int4(num_weights: int) -> int:
 def reason_for_int4(num_weights: int, memory: int) -> str:
     """One line for the person who did not choose it."""
     return (
-        f"imported in int4, since int8 would take about {num_weights * _LOADED / 1e9:.1f} GB of this machine's "
+        f"imported in int4, since int8 would take about {loaded_in_int8(num_weights) / 1e9:.1f} GB of this machine's "
         f"{memory / 1e9:.1f} GB: --weights int8 has it nonetheless"
     )

@@ -111,9 +111,11 @@ def open_ort_runner(
     decoder = describe(inputs, session.get_outputs(), nodes, head_size=head_size)
     if any(name in copied_inputs(session) for name, _ in decoder.cache_names):
         raise CannotRun(f"{placement.provider} keeps keys and values in memory of its own")
-    rows_vary = few_bit_rows_vary() and has_few_bits(nodes)
+    few_bits = has_few_bits(nodes)
+    rows_vary = few_bit_rows_vary() and few_bits
+    weights = ", weights of 4 bits" if few_bits else ""
     info = RunnerInfo(
-        label=f"onnxruntime {ort.__version__}, {placement}, {num_threads} threads, {decoder.attention}",
+        label=f"onnxruntime {ort.__version__}, {placement}, {num_threads} threads, {decoder.attention}{weights}",
         vocab_size=decoder.vocab_size,
         context_length=context_length,
         kv_bytes_per_token=decoder.kv_bytes_per_token,

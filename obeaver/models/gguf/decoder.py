@@ -21,6 +21,7 @@ from obeaver.models.gguf.architecture import Architecture
 from obeaver.models.gguf.graph import LOGITS, MICROSOFT, HeadParameters, LayerParameters, Nodes, Parameters, ScalesOf
 from obeaver.models.gguf.layers import DecoderLayers, attention_inputs
 
+PRODUCER: Final = "obeaver"
 _OPSETS: Final = {"": 21, MICROSOFT: 1}
 # The first to go with opset 21; initializers may be overridden by an input of their name since version 4.
 _IR_VERSION: Final = 10
@@ -84,7 +85,7 @@ def as_model(
     """An ONNX model of a graph's parts."""
     graph = helper.make_graph(nodes.protos, "decoder", inputs, outputs, initializer=tensors)
     opsets = [helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
-    return helper.make_model(graph, producer_name="obeaver", ir_version=_IR_VERSION, opset_imports=opsets)
+    return helper.make_model(graph, producer_name=PRODUCER, ir_version=_IR_VERSION, opset_imports=opsets)
 
 
 def declared_caches(model: Architecture, prefix: str, kind: int, length: str) -> list[ValueInfoProto]:

@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from onnx import numpy_helper
 
 from obeaver.models.gguf import block_offsets
 from obeaver.models.gguf.graph import MICROSOFT, Nodes
@@ -27,14 +26,12 @@ from obeaver.models.gguf.quantize import (
     quantise_rows,
 )
 from obeaver.models.gguf.reader import FloatArray
-from obeaver.models.gguf.rotation import block_size, hadamard, rotated
+from obeaver.models.gguf.rotation import rotated
+from obeaver.models.gguf.row_products import RowProducts
 from obeaver.models.gguf.stored_experts import StoredExperts
 from obeaver.models.gguf.weights import EMBEDDING, HEAD, Weights
 from obeaver.models.gguf.writer import TensorWriter
 
-# The kernels want activations unsigned: 128 stands for 0, and 1 to 255 for a token's range.
-_ACTIVATION_ZERO: Final = 128
-_ACTIVATION_TOP: Final = 127
 Result = TypeVar("Result")
 _ATTENTION_OUTPUT: Final = ".attn_output"
 _VALUES: Final = ".attn_v"
@@ -111,7 +108,7 @@ class StoredParameters:
         self._advance = advance
         self._stored: set[str] = set()
         self._zeros = ""
-        self._rounded: dict[str, tuple[str, str]] = {}
+        self._products = RowProducts(self.array)
         self._with_sums: dict[str, str] = {}
 
     def array(self, name: str, values: npt.NDArray[np.generic]) -> str:
@@ -149,10 +146,10 @@ class StoredParameters:
         if form is None:
             return self._float_product(nodes, name, x, self._float_matrix(self._head, parts), bias)
         if isinstance(form, RowFormat):
-            zeros = self._row_zeros(nodes, "wanted_zeros", x)
-            return self._row_product(
-                nodes, name, x, self._row_matrix(self._head, parts, form), parts, form, zeros, bias
-            )
+            zeros = self._products.zeros(nodes, "wanted_zeros", x)
+            matrix = self._row_matrix(self._head, parts, form)
+            width = self._weights.num_columns(parts)
+            return self._products.product(nodes, name, x, matrix, width, zeros, rotated=form.rotated, bias=bias)
         return self._block_product(nodes, name, x, self._block_matrix(self._head, parts, form), parts, form, bias)
 
     def scores(self, nodes: Nodes, name: str, x: str, part: str) -> str:
@@ -174,9 +171,11 @@ class StoredParameters:
             return self._float_product(nodes, name, x, self._float_matrix(name, parts), bias_name)
         if isinstance(form, RowFormat):
             # All tokens of a run share this tensor of zero points, whatever the matrix.
-            self._zeros = self._zeros or self._row_zeros(nodes, "activation_zeros", x)
-            matrix = self._row_matrix(name, parts, form)
-            return self._row_product(nodes, name, x, matrix, parts, form, self._zeros, bias_name)
+            self._zeros = self._zeros or self._products.zeros(nodes, "activation_zeros", x)
+            matrix, width = self._row_matrix(name, parts, form), self._weights.num_columns(parts)
+            return self._products.product(
+                nodes, name, x, matrix, width, self._zeros, rotated=form.rotated, bias=bias_name
+            )
         return self._block_product(nodes, name, x, self._block_matrix(name, parts, form), parts, form, bias_name)
 
     def _form_of(self, part: str) -> BlockFormat | RowFormat | None:
@@ -238,59 +237,6 @@ class StoredParameters:
             self._writer.add(names[0], integers)
             self._writer.add(names[1], scales)
         return names
-
-    def _row_zeros(self, nodes: Nodes, name: str, x: str) -> str:
-        """Zero points for the tokens of x: [batch, tokens, 1]."""
-        one = self.array("one", np.array([1], np.int64))
-        tokens = nodes.one(f"{name}.tokens", "Shape", x, start=0, end=2)
-        shape = nodes.one(f"{name}.shape", "Concat", tokens, one, axis=0)
-        zero = numpy_helper.from_array(np.array([_ACTIVATION_ZERO], np.uint8))
-        return nodes.one(name, "ConstantOfShape", shape, value=zero)
-
-    def _row_product(
-        self,
-        nodes: Nodes,
-        name: str,
-        x: str,
-        matrix: Sequence[str],
-        parts: Sequence[str],
-        form: RowFormat,
-        zeros: str,
-        bias: str = "",
-    ) -> str:
-        """Round x to integers token by token, multiply, and scale back.
-
-        The bias comes last, by itself: a kernel that adds it on the way may round differently for one token and many.
-        """
-        one = self.array("unscaled", np.array(1, np.float32))
-        zero = self.array("activation_zero", np.array(_ACTIVATION_ZERO, np.uint8))
-        if x not in self._rounded:
-            width = self._weights.num_columns(parts)
-            turned = self._rotate(nodes, x, width) if form.rotated else x
-            self._rounded[x] = self._round(nodes, turned, width, zeros)
-        rounded, scale = self._rounded[x]
-        inputs = [rounded, matrix[0], one, matrix[1], zero]
-        product = nodes.one(f"{name}.product", "MatMulIntegerToFloat", *inputs, domain=MICROSOFT)
-        if not bias:
-            return nodes.one(name, "Mul", product, scale)
-        return nodes.one(name, "Add", nodes.one(f"{name}.unbiased", "Mul", product, scale), bias)
-
-    def _rotate(self, nodes: Nodes, x: str, width: int) -> str:
-        """Turn x [batch, tokens, width] as the matrix's columns were turned."""
-        size = block_size(width)
-        rotation = self.array(f"rotation.{size}", hadamard(size))
-        in_blocks = self.array(f"blocks_of.{width}", np.array([0, 0, width // size, size], np.int64))
-        whole = self.array(f"whole.{width}", np.array([0, 0, width], np.int64))
-        turned = nodes.one(f"{x}.turned", "MatMul", nodes.one(f"{x}.blocks", "Reshape", x, in_blocks), rotation)
-        return nodes.one(f"{x}.rotated", "Reshape", turned, whole)
-
-    def _round(self, nodes: Nodes, x: str, width: int, zeros: str) -> tuple[str, str]:
-        """Round x [batch, tokens, width] to integers; the names of these and of each token's scale."""
-        axis = self.array("last_axis", np.array([-1], np.int64))
-        unit = self.array("activation_unit", np.array(1 / _ACTIVATION_TOP, np.float32))
-        highest = nodes.one(f"{x}.highest", "ReduceMax", nodes.one(f"{x}.size", "Abs", x), axis, keepdims=1)
-        scale = nodes.one(f"{x}.scale", "Mul", highest, unit)
-        return nodes.one(f"{x}.rounded", "QuantizeLinear", x, scale, zeros, axis=2, block_size=width), scale
 
     def _block_matrix(self, name: str, parts: Sequence[str], form: BlockFormat) -> list[str]:
         """Quantise and store matrices once; returns the names of packed values, scales and, if any, zero points."""

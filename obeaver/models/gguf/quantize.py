@@ -138,9 +138,9 @@ def beside(left: Quantised, right: Quantised, form: BlockFormat) -> Quantised:
 
 def dequantise(quantised: Quantised, form: BlockFormat, columns: int) -> FloatArray:
     """The matrix [rows, columns] that a quantised one stands for."""
-    stored = _unpack(quantised.packed, form.bits).astype(np.float32)
-    zeros = _zero_points(quantised, form).astype(np.float32)
-    values = (stored - zeros[..., None]) * quantised.scales[..., None]
+    values = _unpack(quantised.packed, form.bits).astype(np.float32)
+    values -= _zero_points(quantised, form).astype(np.float32)[..., None]
+    values *= quantised.scales[..., None]
     return values.reshape(len(values), -1)[:, :columns]
 
 
@@ -301,5 +301,7 @@ def _pack(values: ByteArray, bits: int) -> ByteArray:
 def _unpack(packed: ByteArray, bits: int) -> ByteArray:
     if bits == 8:
         return packed
-    halves = np.stack([packed & np.uint8(15), packed >> np.uint8(4)], axis=-1)
-    return halves.reshape(*packed.shape[:-1], -1)
+    values = np.empty((*packed.shape[:-1], 2 * packed.shape[-1]), np.uint8)
+    np.bitwise_and(packed, np.uint8(15), out=values[..., 0::2])
+    np.right_shift(packed, np.uint8(4), out=values[..., 1::2])
+    return values
