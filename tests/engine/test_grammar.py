@@ -400,3 +400,38 @@ class TestForcedText:
         for token_id in matcher.forced():
             matcher.accept(token_id)
         assert matcher.finished
+
+
+def many_objects(count: int) -> dict[str, Any]:
+    """As many objects to choose from, each of which can begin in four ways."""
+    return {
+        "anyOf": [
+            {"type": "object", "properties": {f"{name}{i}": {"type": "integer"} for name in "abc"}}
+            for i in range(count)
+        ]
+    }
+
+
+def many_rules(count: int) -> str:
+    rules = "\n".join(f'r{i}: "x{i}"? "y{i}"? "z{i}"' for i in range(count))
+    return f'start: "<" ({" | ".join(f"r{i}" for i in range(count))})\n{rules}'
+
+
+def test_a_grammar_that_leaves_too_much_open_at_its_beginning_is_refused(compiler: GrammarCompiler) -> None:
+    assert compiler.compile(schema_grammar(many_objects(100))).allowed().any()
+    assert compiler.compile(grammar_text(user_part(many_rules(300)))).allowed().any()
+    for grammar in (schema_grammar(many_objects(1500)), grammar_text(user_part(many_rules(5000)))):
+        with pytest.raises(GrammarError, match="too much can follow at its beginning"):
+            compiler.compile(grammar)
+
+
+def test_one_that_does_so_later_is_found_out_before_a_token_is_taken_in(compiler: GrammarCompiler) -> None:
+    later = {"type": "object", "properties": {"a": {"const": "a" * 60}, "b": many_objects(1500)}}
+    matcher = compiler.compile(schema_grammar(later | {"required": ["a", "b"], "additionalProperties": False}))
+    # As far as masks see, its text is forced, which would be found out by taking in all of it.
+    assert matcher.forced() == []
+    for token_id in ids(f'{{"a": "{"a" * 60}", "b": '):
+        assert matcher.allowed()[token_id]
+        matcher.accept(token_id)
+    with pytest.raises(GrammarTooComplex):
+        matcher.allowed()

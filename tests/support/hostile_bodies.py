@@ -260,6 +260,22 @@ def _schemas() -> Iterator[Hostile]:
         "a schema of alternatives", CHAT, lambda n: _form({"anyOf": [_object(3, f"p{i}_") for i in range(n)]}), 1_500
     )
     yield Hostile(
+        "a schema of alternatives, later",
+        CHAT,
+        lambda n: _form(
+            {
+                "type": "object",
+                "properties": {"a": {"const": "a" * 60}, "b": {"anyOf": [_object(3, f"p{i}_") for i in range(n)]}},
+                "required": ["a", "b"],
+            }
+        ),
+        1_500,
+    )
+    yield Hostile("a grammar of many rules", CHAT, lambda n: chat("a", max_tokens=9, grammar=_rules(n)), 5_400)
+    yield Hostile(
+        "a grammar of many rules, later", CHAT, lambda n: chat("a", max_tokens=99, grammar=_rules(n, "a" * 99)), 5_400
+    )
+    yield Hostile(
         "a schema that repeats",
         CHAT,
         lambda n: _form({"type": "array", "minItems": n, "maxItems": n, "items": {"type": "integer"}}),
@@ -441,6 +457,13 @@ def _tool(index: int, description: str, num_properties: int) -> dict[str, Any]:
 
 def _object(num_properties: int, name: str = "property_") -> dict[str, Any]:
     return {"type": "object", "properties": {f"{name}{i}": {"type": "string"} for i in range(num_properties)}}
+
+
+def _rules(count: int, first: str = "") -> str:
+    """A Lark grammar that can go on in three ways for each of its rules."""
+    names = " | ".join(f"r{i}" for i in range(count))
+    rules = "\n".join(f'r{i}: "x{i}"? "y{i}"? "z{i}"' for i in range(count))
+    return f'start: "{first}<" ({names})\n{rules}'
 
 
 def _nested(depth: int) -> dict[str, Any]:

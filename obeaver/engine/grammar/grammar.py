@@ -45,6 +45,16 @@ _OPTIONS: Final = '{"no_forcing": true}'
 
 _EMBEDDED: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|#[^\n]*|/(?:\\.|[^/\\\n])+/|%json\s*')
 """Where a schema begins in a Lark grammar; strings, comments and regular expressions are passed over."""
+_MOST_ITEMS: Final = 10_000
+"""Of Earley's, that finding a mask may make. The library holds the interpreter's lock while it takes in a token, and
+takes 0.3 ns for each pair of the items behind it: 31 ms for so many, 84 ms for the 16,500 of 1,500 objects to choose
+from. It refuses what leaves more than 2,000 anyway, but not before it has made them all."""
+
+_LONGEST_FORCED: Final = 64_000
+"""Characters of a grammar that is asked what it forces: that may be far ahead of what masks have looked at, so that
+only the size of the grammar bounds it. Some 40 are needed for five items."""
+
+_TOO_MANY: Final = "Too many items"
 _SOURCE_PLACE: Final = re.compile(r"[\w./-]+\.rs:\d+")
 
 
@@ -93,7 +103,7 @@ class GrammarCompiler:
             self._tokenizer = _library_tokenizer(vocabulary, vocab_size, eos_ids)
         except ValueError as error:
             raise GrammarError(f"no grammar can be compiled for this tokenizer: {error}") from error
-        limits = llguidance.LLParserLimits(verbose_errors=False)
+        limits = llguidance.LLParserLimits(verbose_errors=False, step_max_items=_MOST_ITEMS)
         self._vocab_size = vocab_size
         # No methods: a cache that knows this object would keep it, and all its memory, until Python looks for cycles.
         self._build = partial(_build, partial(llguidance.LLMatcher, self._tokenizer, log_level=0, limits=limits))
@@ -105,7 +115,8 @@ class GrammarCompiler:
         Raises:
             GrammarError: The grammar does not compile.
         """
-        return Matcher(self._compilation(grammar).deep_copy(), self._vocab_size)
+        may_force = len(grammar) <= _LONGEST_FORCED
+        return Matcher(self._compilation(grammar).deep_copy(), self._vocab_size, may_force=may_force)
 
     def compiled(self, grammar: str) -> str:
         """The grammar, of which `compile` makes matchers without compiling it again.
@@ -171,16 +182,18 @@ def _build(make_matcher: Callable[..., Any], grammar: str) -> Any:
     # Computed here, the first mask costs the copies nothing.
     matcher.compute_bitmask()
     if matcher.is_error():
-        raise GrammarError("nothing can match it")
+        text: str = matcher.get_error()
+        raise GrammarError("too much can follow at its beginning" if _TOO_MANY in text else "nothing can match it")
     return matcher
 
 
 class Matcher:
     """Where one sequence stands in its grammar. Made by `GrammarCompiler.compile`."""
 
-    def __init__(self, matcher: Any, vocab_size: int) -> None:
+    def __init__(self, matcher: Any, vocab_size: int, *, may_force: bool) -> None:
         self._matcher = matcher
         self._vocab_size = vocab_size
+        self._may_force = may_force
 
     def allowed(self) -> TokenMask:
         """Ids that may come next: [vocab_size].
@@ -193,7 +206,7 @@ class Matcher:
         return np.unpackbits(packed, count=self._vocab_size, bitorder="little").view(np.bool_)
 
     def accept(self, token_id: int) -> None:
-        """Go on by one token.
+        """Go on by one token, after `allowed` has said that it may come: what that takes is bounded there.
 
         Raises:
             GrammarTooComplex: As for `allowed`, or the grammar does not allow the token here.
@@ -207,6 +220,8 @@ class Matcher:
         Other tokens may spell the same text, and `allowed` allows those too: this is what is likely to come, and binds
         nobody. It is found out on a copy, so that no limit of the library's is met earlier than without.
         """
+        if not self._may_force:
+            return []
         ahead = self._matcher.deep_copy()
         ahead.compute_ff_bytes()
         token_ids: list[int] = ahead.compute_ff_tokens()
