@@ -271,9 +271,9 @@ def _schemas() -> Iterator[Hostile]:
         ),
         1_500,
     )
-    yield Hostile("a grammar of many rules", CHAT, lambda n: chat("a", max_tokens=9, grammar=_rules(n)), 5_400)
+    yield Hostile("a grammar of many rules", CHAT, lambda n: chat("a", max_tokens=9, grammar=_rules(n)), 2_700)
     yield Hostile(
-        "a grammar of many rules, later", CHAT, lambda n: chat("a", max_tokens=99, grammar=_rules(n, "a" * 99)), 5_400
+        "a grammar of many rules, later", CHAT, lambda n: chat("a", max_tokens=99, grammar=_rules(n, "a" * 99)), 2_700
     )
     yield Hostile(
         "a schema that repeats",

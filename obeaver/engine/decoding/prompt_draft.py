@@ -17,6 +17,10 @@ a dozen runs in each, and the streams would wait for all of them.
 """
 
 
+_SHARE_WITH_LOGPROBS = (2, 3)
+"""Of the tokens of a chunk in parts. The last part has more to do: the logits of all of them, and what these say."""
+
+
 class PromptDraft:
     """Rows as they will stand, and what is left of the budget.
 
@@ -100,7 +104,7 @@ class PromptDraft:
         """
         most = self._prices.affordable(self.budget * self._most_parts, start)
         if sequence.params.num_prompt_logprobs is not None:
-            most = min(most, ROWS_AT_ONCE)
+            most = min(most * _SHARE_WITH_LOGPROBS[0] // _SHARE_WITH_LOGPROBS[1], ROWS_AT_ONCE)
         num_tokens = max(num_tokens, min(most, end - start))
         cost = self._prices.cost(max(min(num_tokens, end - start), LEAST_CHUNK), start)
         return num_tokens, self._prices.num_parts(cost, self.budget, self._most_parts)
