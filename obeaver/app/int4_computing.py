@@ -86,6 +86,10 @@ def _made(graph: Path, folder: Path, name: str) -> Path | None:
             error.strerror or error,
         )
         return None
+    except Exception as error:  # noqa: BLE001  # nothing bounds what a broken graph can lead to
+        # The runner, which opens it as it is, says more of it.
+        logger.warning("the int4 weights of %s are computed as they are: %s", name, error)
+        return None
     if made is not None:
         took = time.perf_counter() - started
         logger.info("the int4 weights of %s are computed as int8, made in %.1f s (--int4-compute)", name, took)

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from obeaver.app import int4_computing
 from obeaver.app.chat_engine import open_runner
 from obeaver.config import Settings
 from obeaver.engine.runners.runner import KvShape, Runner
+from obeaver.errors import ModelError
 from obeaver.models.facts import ModelFacts, read_facts
 from obeaver.models.gguf import import_gguf
 from obeaver.models.progress import SilentProgress
@@ -92,6 +94,17 @@ def test_a_full_disk_leaves_it_as_it_is_and_says_so(
     assert not is_in_int8(runner)
     assert "computed as int8" not in " ".join(reasons)
     assert f"{temporary} cannot hold them as int8 (No space left on device); TMPDIR names another" in caplog.text
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_broken_graph_is_left_to_the_runner(
+    facts: ModelFacts, temporary: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Path(shutil.copytree(facts.folder, tmp_path / "broken"))
+    (folder / "model.onnx.data").write_bytes(b"cut")
+    with caplog.at_level(logging.WARNING), pytest.raises(ModelError, match="cannot be run"):
+        opened(read_facts(folder))
+    assert "are computed as they are" in caplog.text
     assert list(temporary.iterdir()) == []
 
 

@@ -33,7 +33,7 @@ from obeaver.models.gguf.quantize import BlockFormat, FloatArray, Quantised, Row
 from obeaver.models.gguf.rotation import rotated
 from obeaver.models.gguf.row_products import RowProducts
 from obeaver.models.gguf.workers import Workers
-from obeaver.models.gguf.writer import GRAPH_FILE, TensorWriter
+from obeaver.models.gguf.writer import DATA_FILE, GRAPH_FILE, TensorWriter
 from obeaver.threads import default_threads
 
 _PRODUCT: Final = "MatMulNBits"
@@ -57,6 +57,7 @@ def write_as_int8(graph: Path, target: Path) -> Path | None:
 
     Raises:
         OSError: The folder cannot be written, as where a disk is full.
+        ValueError: The stored graph is broken.
     """
     model = onnx.load(graph, load_external_data=False)
     if model.producer_name != PRODUCER:
@@ -64,7 +65,7 @@ def write_as_int8(graph: Path, target: Path) -> Path | None:
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     rewriting = _Rewriting(lambda name: _array(stored[name], graph.parent))
     nodes = _needed(rewriting.nodes(model.graph.node), [value.name for value in model.graph.output])
-    with keeping_freed(), TensorWriter(target) as writer, Workers(default_threads()) as workers:
+    with keeping_freed(), TensorWriter(target, lasts=False) as writer, Workers(default_threads()) as workers:
         rows = list(_write(rewriting.matrices, writer, workers))
     made = {tensor.name: tensor for tensor in (*writer.tensors, *rows, *rewriting.constants)}
     read = {name for node in nodes for name in node.input} - made.keys()
@@ -81,9 +82,11 @@ def _array(tensor: TensorProto, folder: Path) -> npt.NDArray[Any]:
     if tensor.data_location != TensorProto.EXTERNAL:
         return onnx.numpy_helper.to_array(tensor)
     where = {entry.key: entry.value for entry in tensor.external_data}
+    if where["location"] != DATA_FILE or (folder / DATA_FILE).is_symlink():
+        raise ValueError(f"{tensor.name} lies outside of {DATA_FILE}")
     kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
     offset, shape = int(where.get("offset", 0)), tuple(tensor.dims)
-    return np.asarray(np.memmap(folder / where["location"], kind, "r", offset, shape))
+    return np.asarray(np.memmap(folder / DATA_FILE, kind, "r", offset, shape))
 
 
 def _whole(tensor: TensorProto, folder: Path) -> TensorProto:

@@ -32,11 +32,16 @@ class TensorWriter:
 
     A thread of its own writes, so that the next array can be made meanwhile. What it could not write is told with the
     next array, or at the end of the `with` block. It hashes what it writes, which need not be read again for that.
+
+    Args:
+        folder: Where the file goes.
+        lasts: Whether it has to be on the disk at the end, whatever becomes of the machine.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lasts: bool = True) -> None:
         self.tensors: list[TensorProto] = []
         self._file: BinaryIO = (folder / DATA_FILE).open("wb")
+        self._lasts = lasts
         self._end = 0
         self._hash = hashlib.sha256()
         self._num_synced = 0
@@ -112,7 +117,7 @@ class TensorWriter:
         for part in (bytes(start - self._file.tell()), array.data):  # a page's rest is zeros
             self._hash.update(part)
             self._file.write(part)
-        if self._file.tell() - self._num_synced >= _SYNCED_TOGETHER:
+        if self._lasts and self._file.tell() - self._num_synced >= _SYNCED_TOGETHER:
             self._wait_for_disk()
             self._num_synced = self._file.tell()
             self._syncing = self._sync_thread.submit(os.fsync, self._file.fileno())

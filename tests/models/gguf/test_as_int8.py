@@ -96,6 +96,24 @@ def test_the_runner_has_the_weights_when_the_files_are_gone(import_tiny: ImportT
     assert "4 bits" not in runner.info.label
 
 
+@pytest.mark.parametrize("location", ["../source.gguf", "/etc/hostname", "other.data"])
+def test_weights_are_read_from_their_own_file_alone(import_tiny: ImportTiny, location: str) -> None:
+    folder = import_tiny(TinyGguf("llama", "Q4_1"), weights="int4")
+    model = onnx.load(folder / "model.onnx", load_external_data=False)
+    packed = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("ffn_up.packed"))
+    next(entry for entry in packed.external_data if entry.key == "location").value = location
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=r"lies outside of model\.onnx\.data"):
+        as_int8(folder)
+
+
+def test_a_file_that_is_cut_is_an_error(import_tiny: ImportTiny) -> None:
+    folder = import_tiny(TinyGguf("llama", "Q4_1"), weights="int4")
+    (folder / "model.onnx.data").write_bytes(b"cut")
+    with pytest.raises(ValueError, match="greater than file size"):
+        as_int8(folder)
+
+
 @pytest.mark.real
 def test_the_default_model_keeps_near_its_source(default_gguf: Path, tmp_path: Path) -> None:
     (folder := tmp_path / "int4").mkdir()
