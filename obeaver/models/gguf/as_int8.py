@@ -67,7 +67,7 @@ def write_as_int8(graph: Path, target: Path) -> Path | None:
     nodes = _needed(rewriting.nodes(model.graph.node), [value.name for value in model.graph.output])
     with keeping_freed(), TensorWriter(target, lasts=False) as writer, Workers(default_threads()) as workers:
         rows = list(_write(rewriting.matrices, writer, workers))
-    made = {tensor.name: tensor for tensor in (*writer.tensors, *rows, *rewriting.constants)}
+    made = {tensor.name: tensor for tensor in (*writer.tensors, *rows, *rewriting.constants.tensors.values())}
     read = {name for node in nodes for name in node.input} - made.keys()
     kept = [_whole(tensor, graph.parent) for name, tensor in stored.items() if name in read]
     del model.graph.node[:], model.graph.initializer[:]
@@ -161,6 +161,22 @@ def _write(matrices: Iterable[_Matrix], writer: TensorWriter, workers: Workers) 
         yield written()
 
 
+class _Constants:
+    """Small constants that are added, each once.
+
+    An object of its own: in a circle with `_Rewriting`, the files that matrices are read from would stay mapped.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, TensorProto] = {}
+
+    def add(self, name: str, values: npt.NDArray[np.generic]) -> str:
+        """Add one; whatever import has it, a name has one meaning."""
+        if name not in self.tensors:
+            self.tensors[name] = onnx.numpy_helper.from_array(values, name)
+        return name
+
+
 class _Rewriting:
     """Puts products of rows in the place of products of blocks.
 
@@ -171,10 +187,9 @@ class _Rewriting:
 
     def __init__(self, stored: Callable[[str], npt.NDArray[Any]]) -> None:
         self.matrices: list[_Matrix] = []
-        self.constants: list[TensorProto] = []
+        self.constants = _Constants()
         self._stored = stored
-        self._names: set[str] = set()
-        self._products = RowProducts(self._constant)
+        self._products = RowProducts(self.constants.add)
         self._zeros = ""
 
     def nodes(self, nodes: Sequence[NodeProto]) -> list[NodeProto]:
@@ -188,13 +203,6 @@ class _Rewriting:
             else:
                 rewritten.protos.append(node)
         return rewritten.protos
-
-    def _constant(self, name: str, values: npt.NDArray[np.generic]) -> str:
-        """Each has one meaning, in whatever import."""
-        if name not in self._names:
-            self._names.add(name)
-            self.constants.append(onnx.numpy_helper.from_array(values, name))
-        return name
 
     def _rewrite(self, node: NodeProto, blocks: "_Blocks", x: str, nodes: Nodes) -> None:
         name, bias = node.output[0], next(iter(node.input[_BIAS:]), "")
