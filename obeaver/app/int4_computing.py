@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -66,8 +66,9 @@ def _new_folder() -> Path | None:
         logger.warning("int4 weights are computed as they are: no temporary file can be written (%s)", error.strerror)
         return None
     for other in folder.parent.glob(f"{_PREFIX}*"):
-        if other.stat().st_mtime < time.time() - _ABANDONED_S:
-            shutil.rmtree(other, ignore_errors=True)
+        with suppress(OSError):  # whose load has just ended removes his own
+            if other.stat().st_mtime < time.time() - _ABANDONED_S:
+                shutil.rmtree(other, ignore_errors=True)
     return folder
 
 

@@ -35,7 +35,7 @@ class TensorWriter:
 
     Args:
         folder: Where the file goes.
-        lasts: Whether it has to be on the disk at the end, whatever becomes of the machine.
+        lasts: Whether it is kept: then it is hashed, and on the disk at the end, whatever becomes of the machine.
     """
 
     def __init__(self, folder: Path, *, lasts: bool = True) -> None:
@@ -115,7 +115,8 @@ class TensorWriter:
 
     def _put(self, start: int, array: Array) -> None:
         for part in (bytes(start - self._file.tell()), array.data):  # a page's rest is zeros
-            self._hash.update(part)
+            if self._lasts:
+                self._hash.update(part)
             self._file.write(part)
         if self._lasts and self._file.tell() - self._num_synced >= _SYNCED_TOGETHER:
             self._wait_for_disk()
