@@ -33,6 +33,7 @@ examples:
   python -m benchmarks --quick                             what matters most, within three minutes
   python -m benchmarks --only streams --rounds 5           one group
   python -m benchmarks --only decode-8 --peer vllm=http://127.0.0.1:8000
+  python -m benchmarks --model NAME --also NAME-int4       two formats of one model, each beside its fidelity
   python -m benchmarks --continue --budget 600             ten minutes more of a run that was stopped
   python -m benchmarks compare before.json after.json      what moved beyond the noise
   python -m benchmarks check                               the same figures from curl and a stopwatch
@@ -48,6 +49,7 @@ class Options:
     Attributes:
         model: Name or folder of the chat model.
         embedding_model: Name or folder of the embedding model.
+        also: Names or folders of other imports of the same file, which obeaver serves as contenders of their own.
         gguf: Further files that llama-server serves as contenders of their own.
         chat_template: Template file that obeaver and llama-server render conversations with; None for the model's own.
         providers: Execution providers; empty for all that are present.
@@ -67,6 +69,7 @@ class Options:
 
     model: str = DEFAULT_MODEL
     embedding_model: str = DEFAULT_EMBEDDING_MODEL
+    also: tuple[str, ...] = ()
     gguf: tuple[Path, ...] = ()
     chat_template: Path | None = None
     providers: tuple[str, ...] = ()
@@ -140,6 +143,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--peer", action="append", default=[], type=_peer, metavar="NAME=URL", help="a server that runs already")
     add_model(parser, "name or folder of the chat model")
     add("--embedding-model", default=DEFAULT_EMBEDDING_MODEL, metavar="MODEL", help="the same for embeddings")
+    add(
+        "--also", action="append", default=[], metavar="MODEL", help="another import of the same file, in turns with it"
+    )
     add("--gguf", action="append", default=[], type=Path, metavar="FILE", help="a further file for llama-server")
     add("--chat-template", type=Path, metavar="FILE", help="of a model that has none; llama-server gets the same")
     add("--threads", type=_count, default=default_threads(), metavar="N", help="threads that compute, for everybody")
@@ -165,6 +171,7 @@ def run_options(arguments: argparse.Namespace) -> Options:
     return Options(
         model=arguments.model,
         embedding_model=arguments.embedding_model,
+        also=tuple(arguments.also),
         gguf=tuple(arguments.gguf),
         chat_template=arguments.chat_template,
         providers=tuple(arguments.provider),

@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -122,9 +122,10 @@ def _bench(options: Options, limit: TimeLimit) -> Iterator[tuple[Bench, Results]
     stored = _stored(options.model)
     sources = Store(load_settings({}, os.environ).home).sources
     source = sources.find(stored.recipe.source_sha256) if stored.recipe else None
-    results = _results(options, stored.folder, source)
+    also = [_another_import(model, stored) for model in options.also]
+    results = _results(options, [stored.folder, *also], source)
     with contextlib.ExitStack() as stack:
-        contenders = chat_contenders(options, stored.folder, source)
+        contenders = chat_contenders(options, stored.folder, source, also)
         fleet = stack.enter_context(Fleet(contenders, limit, warm_up_chat, results.contenders.__setitem__))
         yield Bench(options, stored.folder, source, fleet, stack, limit), results
 
@@ -133,8 +134,21 @@ def _stored(model: str) -> StoredModel:
     return ensure_model(model, Store(load_settings({}, os.environ).home), progress=TerminalProgress())
 
 
-def _results(options: Options, folder: Path, source: Path | None) -> Results:
-    files = [*sorted(folder.glob("*.onnx*")), *([source] if source else []), *options.gguf]
+def _another_import(model: str, stored: StoredModel) -> Path:
+    """The folder of another import.
+
+    Raises:
+        CommandError: It is not known to be one of the same file: what is measured would be compared with another model.
+    """
+    found = _stored(model)
+    if not (stored.recipe and found.recipe and found.recipe.source_sha256 == stored.recipe.source_sha256):
+        raise CommandError(f"{model} is not another import of the file that {stored.name} was imported from")
+    return found.folder
+
+
+def _results(options: Options, folders: Sequence[Path], source: Path | None) -> Results:
+    graphs = [file for folder in folders for file in sorted(folder.glob("*.onnx*"))]
+    files = [*graphs, *([source] if source else []), *options.gguf]
     here = environment.describe(files)
     if not options.keep:
         return Results({}, here, datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))

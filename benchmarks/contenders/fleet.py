@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,6 +34,7 @@ class Contender:
         is_ours: Whether it is obeaver.
         is_fresh: Whether `start` starts a new process, and does not only find one that runs.
         asked: Of another contender with one thing changed: which questions this matters to, `LONE` or `LONG`.
+        folder: Of the model, where it is obeaver.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Contender:
     is_ours: bool = False
     is_fresh: bool = True
     asked: str = ""
+    folder: Path | None = None
 
 
 class Fleet:

@@ -21,16 +21,20 @@ LONG_CONTEXT = 8192
 CPU = "cpu"
 
 
-def chat_contenders(options: Options, folder: Path, source: Path | None) -> list[Contender]:
+def chat_contenders(options: Options, folder: Path, source: Path | None, also: Sequence[Path] = ()) -> list[Contender]:
     """All that take part; obeaver on its default provider and runner first.
 
     Args:
         options: What is asked for.
         folder: Of the model.
         source: The GGUF file that it was imported from, which peers get.
+        also: Folders of other imports of that file.
     """
     found = [
-        _obeaver(options, folder, provider, runner) for provider in providers(options) for runner in options.runners
+        _obeaver(options, each, provider, runner, f", {each.name}" if each != folder else "")
+        for each in (folder, *also)
+        for provider in providers(options)
+        for runner in options.runners
     ]
     found.append(_without_lookahead(found[0], folder))
     files = [*([source] if source else []), *options.gguf]
@@ -63,11 +67,11 @@ def providers(options: Options) -> Sequence[str]:
     return found
 
 
-def _obeaver(options: Options, folder: Path, provider: str, runner: str) -> Contender:
+def _obeaver(options: Options, folder: Path, provider: str, runner: str, which: str) -> Contender:
     settings: dict[str, Any] = {"threads": options.threads, "provider": provider, "runner": runner}
     if options.chat_template:
         settings["chat_template"] = str(options.chat_template)
-    return _with_settings(f"obeaver {provider}/{runner}", folder, settings)
+    return _with_settings(f"obeaver {provider}/{runner}{which}", folder, settings)
 
 
 def _without_lookahead(usual: Contender, folder: Path) -> Contender:
@@ -84,6 +88,7 @@ def _with_settings(name: str, folder: Path, settings: Mapping[str, Any]) -> Cont
         lambda timeout_s: obeaver(str(folder), *flags, name=name, timeout_s=timeout_s),
         facts,
         is_ours=True,
+        folder=folder,
     )
 
 

@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 def questions(bench: Bench) -> Iterator[Question]:
     """The question of the group."""
     num_tokens = 256 if bench.options.quick else 1024
-    settings = {
-        name: contender.facts["settings"]
-        for name, contender in bench.fleet.contenders.items()
-        if contender.is_ours and not contender.asked
-    }
     reference = _Reference(bench, num_tokens)
-    measures = {name: _measure(bench, reference, Settings(**given)) for name, given in settings.items()}
+    measures = {
+        name: _measure(contender.folder, reference, Settings(**contender.facts["settings"]))
+        for name, contender in bench.fleet.contenders.items()
+        if contender.folder and not contender.asked
+    }
     if measures:
         metrics = _metrics(f"over {num_tokens:,} tokens")
         yield Question("fidelity", "fidelity", metrics, measures, bench.ours, rounds=1, warm_up=False, exact=True)
@@ -132,11 +131,11 @@ class _Reference:
         return self.path
 
 
-def _measure(bench: Bench, reference: _Reference, settings: Settings) -> Measure:
+def _measure(folder: Path, reference: _Reference, settings: Settings) -> Measure:
     def measure() -> Mapping[str, float]:
         path = reference.ensure()
         with child(RunnerLogits) as runner:
-            found = runner.call("compare", bench.folder, settings, reference.num_tokens, path)
+            found = runner.call("compare", folder, settings, reference.num_tokens, path)
         change = 100 * (found["perplexity"] / found["reference_perplexity"] - 1)
         return {
             "fidelity.mean_kl": found["mean_kl"],

@@ -85,6 +85,17 @@ def test_a_chat_template_reaches_those_that_can_read_it(tmp_path: Path, monkeypa
         assert server.load_s > 0
 
 
+def test_another_import_of_the_model_is_a_contender_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    options = Options(providers=("cpu",), runners=("ort",))
+    found = chat_contenders(options, tmp_path / "m", None, [tmp_path / "m-int4"])
+    assert {contender.name: contender.folder for contender in found} == {
+        "obeaver cpu/ort": tmp_path / "m",
+        "obeaver cpu/ort, m-int4": tmp_path / "m-int4",
+        "obeaver cpu/ort, no lookahead": tmp_path / "m",
+    }
+
+
 def test_ollama_gets_a_store_of_its_own_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_path(tmp_path, "ollama", OLLAMA, monkeypatch)
     with ollama(tmp_path / "m.gguf", threads=2, slots=4, context=512) as server:
