@@ -11,9 +11,9 @@ they count in front of it only. A closing marker with which free text begins is 
 did not think. Reasoning that is never closed stays reasoning. Within reasoning nothing else is looked for, except that
 a model may repeat the marker with which the prompt opened it.
 
-An answer that holds to a form is content from its first character on, whatever it looks like. In free text, where the
-dialect has a marker for calls, a call without it counts only where nothing was said before: behind words it is an
-example.
+An answer that holds to a form is content from its first character on, whatever it looks like; one that calls in its
+place is nothing but calls from its first call on. In free text, where the dialect has a marker for calls, a call
+without it counts only where nothing was said before: behind words it is an example.
 """
 
 from collections.abc import Mapping
@@ -115,7 +115,7 @@ class AnswerReader:
 
     @property
     def _form_has_begun(self) -> bool:
-        return self._is_form and self._begun
+        return self._is_form and self._begun and not self._delivery.num_calls
 
     def feed(self, text: str) -> None:
         """Take the next piece."""

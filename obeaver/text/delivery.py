@@ -57,6 +57,7 @@ class Delivery:
         new_call_id: Makes an id for each call.
         one_call: The answer ends with its first call.
         drops_content: The answer is nothing but calls, so what is no call is a call that was cut.
+        drops_behind_calls: The same from its first call on.
 
     Attributes:
         stopped: A stop string or its only call has ended the answer; whatever comes now is dropped.
@@ -71,6 +72,7 @@ class Delivery:
         new_call_id: Callable[[], str],
         one_call: bool = False,
         drops_content: bool = False,
+        drops_behind_calls: bool = False,
     ) -> None:
         self._stop = StopStrings(stop)
         self._edges = ContentEdges(active=may_have_blocks)
@@ -82,6 +84,7 @@ class Delivery:
         self._stop_token: str | None = None
         self._one_call = one_call
         self._drops_content = drops_content
+        self._drops_behind_calls = drops_behind_calls
         self.num_calls = 0
         self.stopped = False
 
@@ -119,6 +122,7 @@ class Delivery:
         if self.stopped:
             return
         self._edges.block()
+        self._drops_content = self._drops_content or self._drops_behind_calls
         self._close_delta()
         self._events.append(ToolCallStart(self.num_calls, self._new_call_id(), name))
         self.num_calls += 1

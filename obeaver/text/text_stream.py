@@ -91,6 +91,7 @@ class TextStream:
             new_call_id=new_call_id or (lambda: random_call_id(random.SystemRandom())),
             one_call=not parallel_tool_calls,
             drops_content=expected is Expected.CALLS,
+            drops_behind_calls=expected is Expected.FORM,
         )
         offered = {tool.name: tool for tool in tools or ()}
         self._reader: AnswerReader | HarmonyReader

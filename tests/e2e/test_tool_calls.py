@@ -139,6 +139,17 @@ def test_a_form_and_calls_are_alternatives(client: openai.OpenAI) -> None:
             Draft202012Validator(schema).validate(json.loads(answer.message.content))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_several_calls_in_place_of_a_form_are_calls_and_nothing_else(client: openai.OpenAI, seed: int) -> None:
+    messages = [{"role": "user", "content": "Call the tool."}]
+    parameters = {"messages": messages, "temperature": 1, "seed": seed, "max_tokens": 120}
+    choice = ask(client, response_format={"type": "json_object"}, **parameters)
+    if choice.message.tool_calls:
+        assert not choice.message.content
+    else:
+        assert choice.message.content.lstrip().startswith("{")
+
+
 def test_parameters_that_cannot_be_enforced_are_refused_where_a_call_must_be(client: openai.OpenAI) -> None:
     parameters = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}
     tools = [{"type": "function", "function": {"name": "f", "parameters": parameters}}]

@@ -83,13 +83,22 @@ def test_thoughts_in_front_of_a_form_are_no_part_of_it(text: str, content: str, 
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_calls_in_place_of_a_form_are_calls(dialect: str) -> None:
-    text = DIALECTS[dialect].format.write([("get_weather", ARGUMENTS)])
+@pytest.mark.parametrize("num_calls", [1, 2, 3])
+def test_calls_in_place_of_a_form_are_calls(dialect: str, num_calls: int) -> None:
+    text = DIALECTS[dialect].format.write([("get_weather", ARGUMENTS)] * num_calls)
     told = read_all_ways(text, expected=Expected.FORM, tool_dialect=dialect, tools=TOOLS)
     assert [(call.name, json.loads(call.arguments)) for call in told.tool_calls] == [
         ("get_weather", json.loads(ARGUMENTS))
-    ]
+    ] * num_calls
     assert told.content == ""
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_calls_in_place_of_a_form_leave_no_content_wherever_they_are_cut(dialect: str) -> None:
+    text = DIALECTS[dialect].format.write([("get_weather", ARGUMENTS)] * 3)
+    for end in range(len(text) + 1):
+        told = read(list(text[:end]), expected=Expected.FORM, tool_dialect=dialect, tools=TOOLS)
+        assert not (told.tool_calls and told.content)
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "<tool_call>", "```json\n", "{", "}", '"', "\n", " ", "a"])))
