@@ -64,6 +64,8 @@ def unknown_model(asked: str, names: Collection[str]) -> str:
         asked: What somebody typed.
         names: Of the store and the catalogue.
     """
+    if "://" in asked:
+        return f"{asked} is no address of a model: those begin with https://, http:// or hf:"
     if {"/", "\\"} & set(asked) or asked.lower().endswith(".gguf"):
         return f"there is no file or folder {asked}"
     close = close_names(asked, names)

@@ -44,6 +44,8 @@ def model_at(path: Path) -> Path:
     if not path.is_dir():
         return _file(path)
     if is_model_folder(path) or (is_encoder_folder(path) and not _is_better_as_gguf(path)):
+        for each in path.iterdir():
+            _check_kind(each)
         return path
     if (blobs := _ollama_store(path)) is not None:
         return _only(_ollama_models(blobs), path, "Ollama's store", lambda name: f"{OLLAMA}{name}")
@@ -73,7 +75,18 @@ def ollama_model(name: str, environ: Mapping[str, str]) -> Path:
     return models[asked]
 
 
+def _check_kind(path: Path) -> None:
+    """See that reading will come to an end.
+
+    Raises:
+        ModelError: It is a pipe, a device or the like.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ModelError(f"{path} is no regular file: a model cannot be read from a pipe or a device")
+
+
 def _file(path: Path) -> Path:
+    _check_kind(path)
     try:
         with path.open("rb") as file:
             beginning = file.read(512)

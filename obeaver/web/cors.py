@@ -57,7 +57,7 @@ class Cors:
         """What tells the browser that the page may read the answer; empty if it may not."""
         if origin is None:
             return {}
-        exposed = {"access-control-expose-headers": "x-request-id, retry-after"}
+        exposed = {"access-control-expose-headers": "x-request-id, request-id, retry-after"}
         if origin.lower() in self._named:
             # Sandboxed frames of every page have the origin `null`.
             trusted = {} if origin == "null" else {"access-control-allow-credentials": "true"}
@@ -85,7 +85,7 @@ def _is_same_origin(origin: str, headers: Mapping[str, str]) -> bool:
 def _preflight_response(headers: Mapping[str, str], grant: Mapping[str, str]) -> Response:
     answer = {
         **grant,
-        "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
+        "access-control-allow-methods": "GET, HEAD, POST, DELETE, OPTIONS",
         "access-control-max-age": "600",
         "vary": _PREFLIGHT_VARY,
     }

@@ -1,6 +1,7 @@
 """What people point obeaver at: places of other programs that are understood, and files of which one line is said."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -137,6 +138,19 @@ def test_a_model_of_ollamas_is_found_by_name(tmp_path: Path, gguf: Path, name: s
     assert ollama_model(name, {"OLLAMA_MODELS": str(tmp_path)}) == tmp_path / "blobs" / f"sha256-{digest}"
     with pytest.raises(ModelError, match="no model other:latest: it has host/me/x:1, me/mine:7b, tiny:1b, tiny:latest"):
         ollama_model("other", {"OLLAMA_MODELS": str(tmp_path)})
+
+
+def test_what_cannot_be_read_to_an_end_is_told_at_once(tmp_path: Path, gguf: Path) -> None:
+    os.mkfifo(tmp_path / "model.gguf")
+    with pytest.raises(ModelError, match="is no regular file"):
+        model_at(tmp_path / "model.gguf")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "genai_config.json").write_text("{}")
+    assert model_at(folder) == folder
+    os.mkfifo(folder / "tokenizer.json")
+    with pytest.raises(ModelError, match=r"tokenizer\.json is no regular file"):
+        model_at(folder)
 
 
 def test_no_store_of_ollamas_is_said(tmp_path: Path) -> None:

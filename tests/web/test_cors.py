@@ -89,7 +89,7 @@ async def test_a_preflight_from_loopback_is_granted_what_it_asks(origin: str) ->
 
     assert (reply.status, reply.body) == (204, b"")
     assert reply.headers["access-control-allow-origin"] == origin
-    assert reply.headers["access-control-allow-methods"] == "GET, HEAD, POST, OPTIONS"
+    assert reply.headers["access-control-allow-methods"] == "GET, HEAD, POST, DELETE, OPTIONS"
     assert reply.headers["access-control-allow-headers"] == "authorization, content-type,x-stainless-os"
     assert "access-control-allow-private-network" not in reply.headers
     assert reply.headers["vary"].startswith("Origin")
@@ -164,7 +164,7 @@ async def test_errors_can_be_read_by_pages_that_may_call() -> None:
 
     assert reply.status == 400
     assert reply.headers["access-control-allow-origin"] == "http://localhost:3000"
-    assert reply.headers["access-control-expose-headers"] == "x-request-id, retry-after"
+    assert reply.headers["access-control-expose-headers"] == "x-request-id, request-id, retry-after"
 
 
 @pytest.mark.parametrize("origin", ["file://", "chrome-extension://abc", "https://chat.example:8443"])

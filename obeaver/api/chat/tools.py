@@ -1,5 +1,6 @@
 """The tools of a chat request: rules that the schema leaves open, and the core's tools made of them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from obeaver.api.core.tools import Tool, Tools
@@ -20,7 +21,9 @@ def parse_tools(request: dict[str, Any]) -> Tools:
             where = f"tools[{index}].function.name"
             raise BadRequest(f"`{where}` stands there twice.", param=where, code="invalid_value")
         names.append(tool.name)
-    return Tools.of(tools, _choice(request["tool_choice"], names), parallel=request["parallel_tool_calls"])
+    choice, allowed = _choice(request["tool_choice"], names)
+    offered = [tool for tool in tools if tool.name in allowed]
+    return Tools.of(offered, choice, parallel=request["parallel_tool_calls"])
 
 
 def _tool(function: dict[str, Any], at: str) -> Tool:
@@ -33,15 +36,29 @@ def _tool(function: dict[str, Any], at: str) -> Tool:
     )
 
 
-def _choice(choice: Any, names: list[str]) -> ToolChoice:
+def _choice(choice: Any, names: list[str]) -> tuple[ToolChoice, list[str]]:
+    """What is called, and the names of what may be."""
     if choice in (None, "none", "auto"):
-        return ToolChoice(choice or "auto")
+        return ToolChoice(choice or "auto"), names
     if not names:
         raise BadRequest("This `tool_choice` needs `tools`.", param="tool_choice", code="invalid_value")
     if isinstance(choice, str):
-        return ToolChoice("required")
-    name = choice["function"]["name"]
+        return ToolChoice("required"), names
+    kind = choice["type"]
+    if choice.get(kind) is None:
+        where = f"tool_choice.{kind}"
+        raise BadRequest(f"`{where}` is required.", param=where, code="missing_required_parameter")
+    if kind == "allowed_tools":
+        given = choice[kind]
+        at = "tool_choice.allowed_tools.tools"
+        allowed = [_known(each, names, f"{at}[{index}]") for index, each in enumerate(given["tools"])]
+        return ToolChoice(given["mode"]), allowed
+    return ToolChoice("function", _known(choice, names, "tool_choice")), names
+
+
+def _known(named: Mapping[str, Any], names: list[str], at: str) -> str:
+    name: str = named["function"]["name"]
     if name not in names:
-        where = "tool_choice.function.name"
+        where = f"{at}.function.name"
         raise BadRequest(f"`{where}` is not one of `tools`.", param=where, code="invalid_value")
-    return ToolChoice("function", name)
+    return name

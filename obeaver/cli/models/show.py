@@ -49,6 +49,8 @@ def run_show(arguments: argparse.Namespace) -> int:
     elif path.is_dir():
         summary = summarise(path)
         _print(summary.name, _folder_rows(summary), summary, {"installed": False, **summary.to_json()}, arguments.json)
+    elif path.is_file():
+        raise ModelError(f"{path} is a file: show tells of models; obeaver import {path} makes one of a GGUF file")
     else:
         raise ModelError(unknown_model(arguments.model, {*catalog, *store.names()}))
     return 0

@@ -334,6 +334,37 @@ async def test_text_without_a_call_stays_as_it_is(serve: Any) -> None:
     assert (given["message"]["content"], given["finish_reason"]) == ("Hello, {you} <tool", "stop")
 
 
+def allowing(mode: str, *names: str) -> dict[str, Any]:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+async def test_of_allowed_tools_the_others_are_not_shown_and_not_called(serve: Any) -> None:
+    prompts: list[str] = []
+    async with serve(recording(prompts, CALL), grammars=make_grammars()) as served:
+        await served.answer(tools=TOOLS, tool_choice=allowing("auto", "get_time"))
+        assert "get_time" in prompts[-1]
+        assert "get_weather" not in prompts[-1]
+        message = (await served.answer(tools=TOOLS, tool_choice=allowing("required", "get_weather")))["choices"][0]
+    assert [call["function"]["name"] for call in message["message"]["tool_calls"]] == ["get_weather"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "param", "code"),
+    [
+        (allowing("auto", "f"), "tool_choice.allowed_tools.tools[0].function.name", "invalid_value"),
+        (allowing("none", "get_time"), "tool_choice.allowed_tools.mode", "unknown_value"),
+        (allowing("auto"), "tool_choice.allowed_tools.tools", "invalid_value"),
+        ({"type": "allowed_tools"}, "tool_choice.allowed_tools", "missing_required_parameter"),
+        ({"type": "function"}, "tool_choice.function", "missing_required_parameter"),
+    ],
+)
+async def test_a_choice_that_is_none_is_told_by_what_is_wrong(serve: Any, choice: Any, param: str, code: str) -> None:
+    async with serve(grammars=make_grammars()) as served:
+        reply = await served.chat(tools=TOOLS, tool_choice=choice)
+    assert (reply.status, reply.error["param"], reply.error["code"]) == (400, param, code)
+
+
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "f"}}])
 async def test_parameters_that_cannot_be_enforced_are_refused_where_a_call_must_be(serve: Any, choice: Any) -> None:
     async with serve(grammars=make_grammars()) as served:
