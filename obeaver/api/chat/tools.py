@@ -40,14 +40,14 @@ def _choice(choice: Any, names: list[str]) -> tuple[ToolChoice, list[str]]:
     """What is called, and the names of what may be."""
     if choice in (None, "none", "auto"):
         return ToolChoice(choice or "auto"), names
-    if not names:
-        raise BadRequest("This `tool_choice` needs `tools`.", param="tool_choice", code="invalid_value")
-    if isinstance(choice, str):
-        return ToolChoice("required"), names
-    kind = choice["type"]
-    if choice.get(kind) is None:
+    kind = choice["type"] if isinstance(choice, Mapping) else None
+    if kind is not None and choice.get(kind) is None:
         where = f"tool_choice.{kind}"
         raise BadRequest(f"`{where}` is required.", param=where, code="missing_required_parameter")
+    if not names:
+        raise BadRequest("This `tool_choice` needs `tools`.", param="tool_choice", code="invalid_value")
+    if kind is None:
+        return ToolChoice("required"), names
     if kind == "allowed_tools":
         given = choice[kind]
         at = "tool_choice.allowed_tools.tools"
