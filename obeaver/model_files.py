@@ -8,6 +8,17 @@ from obeaver.errors import ModelError
 from obeaver.utf8 import NotUtf8, read_utf8
 
 
+def check_regular(path: Path) -> None:
+    """See that reading will come to an end; what is not there passes.
+
+    Raises:
+        ModelError: It is a pipe, a device or the like.
+        OSError: It cannot be looked at.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ModelError(f"{path} is no regular file: a model cannot be read from a pipe or a device")
+
+
 def read_text(path: Path) -> str:
     """The text of a file.
 
@@ -15,6 +26,7 @@ def read_text(path: Path) -> str:
         ModelError: It is missing, cannot be read, or is not UTF-8.
     """
     try:
+        check_regular(path)
         return read_utf8(path)
     except FileNotFoundError:
         raise ModelError(f"{path.parent} is no complete model folder: {path.name} is missing") from None

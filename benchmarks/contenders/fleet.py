@@ -31,7 +31,6 @@ class Contender:
         name: Unique in a run.
         start: Starts one.
         facts: What it is, for the results.
-        is_ours: Whether it is obeaver.
         is_fresh: Whether `start` starts a new process, and does not only find one that runs.
         asked: Of another contender with one thing changed: which questions this matters to, `LONE` or `LONG`.
         folder: Of the model, where it is obeaver.
@@ -40,10 +39,14 @@ class Contender:
     name: str
     start: Start
     facts: Mapping[str, Any] = field(default_factory=dict)
-    is_ours: bool = False
     is_fresh: bool = True
     asked: str = ""
     folder: Path | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is obeaver."""
+        return self.folder is not None
 
 
 class Fleet:

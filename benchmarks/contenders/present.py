@@ -87,7 +87,6 @@ def _with_settings(name: str, folder: Path, settings: Mapping[str, Any]) -> Cont
         name,
         lambda timeout_s: obeaver(str(folder), *flags, name=name, timeout_s=timeout_s),
         facts,
-        is_ours=True,
         folder=folder,
     )
 

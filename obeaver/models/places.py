@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from obeaver.errors import ModelError
+from obeaver.model_files import check_regular
 from obeaver.models.encoder.layout import find_graph, is_encoder_folder, is_importable
 from obeaver.models.exports import folder_of
 from obeaver.models.facts import is_model_folder
@@ -45,7 +46,7 @@ def model_at(path: Path) -> Path:
         return _file(path)
     if is_model_folder(path) or (is_encoder_folder(path) and not _is_better_as_gguf(path)):
         for each in path.iterdir():
-            _check_kind(each)
+            check_regular(each)
         return path
     if (blobs := _ollama_store(path)) is not None:
         return _only(_ollama_models(blobs), path, "Ollama's store", lambda name: f"{OLLAMA}{name}")
@@ -75,19 +76,9 @@ def ollama_model(name: str, environ: Mapping[str, str]) -> Path:
     return models[asked]
 
 
-def _check_kind(path: Path) -> None:
-    """See that reading will come to an end.
-
-    Raises:
-        ModelError: It is a pipe, a device or the like.
-    """
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise ModelError(f"{path} is no regular file: a model cannot be read from a pipe or a device")
-
-
 def _file(path: Path) -> Path:
-    _check_kind(path)
     try:
+        check_regular(path)
         with path.open("rb") as file:
             beginning = file.read(512)
     except OSError as error:

@@ -102,7 +102,7 @@ class Delivery:
         self._content(text, shown=False)
 
     def _content(self, text: str, *, shown: bool) -> None:
-        if self.stopped or self._drops_content:
+        if self.stopped or self._drops_content or (self._drops_behind_calls and self.num_calls):
             return
         self._put(ContentDelta, self._edges.feed(self._stop.feed(text, shown=shown)))
         if self._stop.stopped:
@@ -122,7 +122,6 @@ class Delivery:
         if self.stopped:
             return
         self._edges.block()
-        self._drops_content = self._drops_content or self._drops_behind_calls
         self._close_delta()
         self._events.append(ToolCallStart(self.num_calls, self._new_call_id(), name))
         self.num_calls += 1

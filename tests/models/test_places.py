@@ -11,6 +11,7 @@ from reference.tiny_gguf import TinyGguf
 from support.tiny_encoder import bert_config
 
 from obeaver.errors import ModelError
+from obeaver.models.facts import read_facts
 from obeaver.models.places import model_at, ollama_model
 from obeaver.models.progress import SilentProgress
 from obeaver.models.pull import ensure_model
@@ -140,7 +141,7 @@ def test_a_model_of_ollamas_is_found_by_name(tmp_path: Path, gguf: Path, name: s
         ollama_model("other", {"OLLAMA_MODELS": str(tmp_path)})
 
 
-def test_what_cannot_be_read_to_an_end_is_told_at_once(tmp_path: Path, gguf: Path) -> None:
+def test_what_cannot_be_read_to_an_end_is_told_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "model.gguf")
     with pytest.raises(ModelError, match="is no regular file"):
         model_at(tmp_path / "model.gguf")
@@ -151,6 +152,10 @@ def test_what_cannot_be_read_to_an_end_is_told_at_once(tmp_path: Path, gguf: Pat
     os.mkfifo(folder / "tokenizer.json")
     with pytest.raises(ModelError, match=r"tokenizer\.json is no regular file"):
         model_at(folder)
+    (folder / "genai_config.json").unlink()
+    os.mkfifo(folder / "genai_config.json")
+    with pytest.raises(ModelError, match=r"genai_config\.json is no regular file"):
+        read_facts(folder)
 
 
 def test_no_store_of_ollamas_is_said(tmp_path: Path) -> None:
