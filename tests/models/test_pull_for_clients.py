@@ -88,7 +88,7 @@ async def test_a_pull_that_is_cancelled_ends_at_once_and_the_next_one_goes_on_wh
 ) -> None:
     hub.gate.clear()
     job = (await pull(served)).json()
-    await until(lambda: bytes_below(tmp_path / "home" / "downloads", "*.part") > 0)
+    await until(lambda: bytes_below(tmp_path / "home" / "downloads", f"*{LARGE}.part") > 0)
     again = await pull(served)
     assert (again.status, again.error["code"]) == (409, "pull_in_progress")
     told = (await asgi.request(served.app, "POST", f"{PULL}/{job['id']}/cancel")).json()
