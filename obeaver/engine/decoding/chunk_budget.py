@@ -18,8 +18,10 @@ class ChunkBudget:
     """Prompt tokens in a step, counted as what a token costs at the beginning of a row.
 
     A stream notices a chunk by how much longer it takes than a decode step. On two cores a decode step of n rows costs
-    about 8 + 1 n ms and prefill about 0.7 ms a token. `base + per_row x n` stays well below ten usual gaps: a step
-    may also have to make room for the prompt's keys and values.
+    about 8 + 1 n ms and prefill about 0.7 ms a token, so a step with a chunk takes two to three usual ones; it may also
+    have to make room for the prompt's keys and values. Beside 1.5 requests a second, budgets of 26 + 7 n tokens had
+    gaps of 64 ms (p99) where 30 + 2 n have 44, with the same first tokens and as many requests done; chunks of 16
+    tokens beside few streams spoiled both: a run costs much that does not depend on its length.
 
     Attention makes tokens dearer the further back they look: a chunk of 64 at place 2,000 was measured to take three
     times as long as one at place 0, one of 256 a little more than twice, so chunks become shorter on the way. But each
@@ -37,8 +39,8 @@ class ChunkBudget:
     """
 
     alone: int = 256
-    base: int = 26
-    per_row: int = 7
+    base: int = 30
+    per_row: int = 2
     doubling: int = 1024
     doubling_alone: int = 4096
     moving: int = 128
