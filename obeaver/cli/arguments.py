@@ -90,3 +90,10 @@ def _typed(row: Option) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return parse
+
+
+def not_empty(text: str) -> str:
+    """The type of words that name a file or a folder: an empty one, as of an unset variable, is the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text

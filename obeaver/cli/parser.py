@@ -5,7 +5,7 @@ from typing import Any
 
 from obeaver import __version__
 from obeaver.cli.arguments import STORE_OPTIONS as _STORE_OPTIONS
-from obeaver.cli.arguments import IntermixedParser, later
+from obeaver.cli.arguments import IntermixedParser, later, not_empty
 from obeaver.cli.arguments import add_options as _add_options
 from obeaver.cli.arguments import command as _command
 from obeaver.cli.chat.sampling_flags import add_sampling_flags
@@ -265,7 +265,7 @@ def _add_import(commands: Any) -> None:
             "obeaver import model.gguf --name mine --weights int4",
         ),
     )
-    parser.add_argument("file", metavar="FILE.gguf", help="the GGUF file")
+    parser.add_argument("file", type=not_empty, metavar="FILE.gguf", help="the GGUF file")
     parser.add_argument("--name", metavar="NAME", help="name in the store (default: from the file's name)")
     parser.add_argument("--weights", choices=("int8", "int4", "fp32"), default=None, help="format of the weights")
     parser.add_argument("--kv", choices=("int8", "float32"), default=None, help="format of the KV cache")

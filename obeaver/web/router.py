@@ -1,5 +1,6 @@
 """(method, path) to handler, from one table: the same table answers 404 and 405."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -66,11 +67,6 @@ class Route:
                 return None
         return params
 
-    def is_above(self, segments: Sequence[str]) -> bool:
-        """Whether its path, taken literally, begins this one."""
-        pattern = self.path.split("/")
-        return list(segments[: len(pattern)]) == pattern
-
 
 class Router:
     """The ASGI app that answers HTTP requests from a table of routes; of two that match, the first.
@@ -99,14 +95,20 @@ class Router:
     def error_shape(self, scope: Scope) -> ErrorShape:
         """How errors look to who sent this request, whether a route answers it or not.
 
-        It is the shape of the path's own route, whatever the method; else that of the nearest route above it.
+        It is the shape of the path's own route, whatever the method; else that of the nearest route above it, or what
+        most routes beside it have: clients that ask for something unknown are those of its neighbours.
         """
         segments = split_path(scope)
         own = next((route.errors for route in self.routes if route.match(segments) is not None), None)
         if own is not None:
             return own
-        above = [route for route in self.routes if route.is_above(segments)]
-        return max(above, key=lambda route: len(route.path)).errors if above else OWN_SHAPE
+        for depth in range(len(segments) - 1, 1, -1):
+            path = segments[:depth]
+            above = [route.errors for route in self.routes if route.path.split("/") == path]
+            beside = [route.errors for route in self.routes if route.path.split("/")[:-1] == path]
+            if near := above or beside:
+                return Counter(near).most_common(1)[0][0]
+        return OWN_SHAPE
 
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         segments = split_path(scope)

@@ -145,6 +145,13 @@ def test_show_of_what_cannot_be_shown_is_one_line_and_exit_status_1(store: Store
     assert obeaver("show", name, home=store.home) == (1, "", message)
 
 
+@pytest.mark.parametrize("words", [("show", ""), ("import", ""), ("convert", "", "-p", "int4")])
+def test_an_empty_word_is_not_the_current_folder(store: Store, words: tuple[str, ...]) -> None:
+    ran = obeaver(*words, home=store.home)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.endswith(": it is empty\n")
+
+
 def test_rm_removes_and_tells_how_much(store: Store) -> None:
     ran = obeaver("rm", "tiny", "broken", "--yes", home=store.home)
     assert (ran.status, ran.err) == (0, "")

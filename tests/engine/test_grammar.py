@@ -141,6 +141,7 @@ def test_sequences_stand_each_at_their_own_place(compiler: GrammarCompiler) -> N
         ('{"grammars": [{"json_schema": {"type": "objekt"}}]}', "objekt"),
         (schema_grammar({"type": "string", "pattern": "^\\p{Nonsense}$"}), "property"),
         (grammar_text(regex_part("a(b")), "unclosed group"),
+        (schema_grammar({"oneOf": [{"type": "integer"}, {"minimum": 2}]}), "exclude each other .*`anyOf`"),
     ],
 )
 def test_a_grammar_that_does_not_compile_says_why_and_where(

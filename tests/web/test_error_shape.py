@@ -45,11 +45,16 @@ def broken_after(num_lines: int) -> Handler:
     return handler
 
 
+FAMILY = PlainText()
 ROUTER = Router(
     [
         Route("POST", "/own", echo),
         Route("POST", "/plain", echo, errors=PlainText()),
         Route("POST", "/plain/deeper/{id}", echo),
+        Route("POST", "/family/one", echo, errors=FAMILY),
+        Route("POST", "/family/two/{id}", echo, errors=FAMILY),
+        Route("POST", "/family/three", echo, errors=FAMILY),
+        Route("POST", "/family/stranger", echo),
         Route("POST", "/lines", broken_after(1), errors=PlainText()),
         Route("POST", "/silent", broken_after(0), errors=PlainText()),
     ],
@@ -71,6 +76,9 @@ async def post(path: str, body: bytes = b"{}", headers: dict[str, str] = KEY) ->
         ("POST", "/plain", b"{}", {"origin": "https://elsewhere.example"}, 403),
         ("POST", "/plain/nothing", b"{}", KEY, 404),
         ("GET", "/plain", b"", KEY, 405),
+        ("POST", "/family/nobody", b"{}", KEY, 404),
+        ("POST", "/family/nobody/1", b"{}", KEY, 404),
+        ("POST", "/family/two/1/more", b"{}", KEY, 404),
         ("POST", "/plain", b'"' + b"x" * 200 + b'"', KEY, 413),
         ("POST", "/plain", b"{}", {**KEY, "content-type": "text/plain"}, 415),
         ("POST", "/silent", b"{}", KEY, 500),
@@ -84,7 +92,9 @@ async def test_whatever_goes_wrong_on_a_path_is_told_in_its_shape(
     assert isinstance(reply.json()["error"], str)
 
 
-@pytest.mark.parametrize("path", ["/own", "/nothing", "/plain/deeper/1", "/", "/plainer"])
+@pytest.mark.parametrize(
+    "path", ["/own", "/nothing", "/plain/deeper/1", "/", "/plainer", "/family", "/family/stranger/1"]
+)
 async def test_all_other_paths_have_the_servers_own_shape(path: str) -> None:
     reply = await post(path, b"{")
     assert reply.status in {400, 404}

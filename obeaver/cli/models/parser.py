@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from obeaver.cli.arguments import STORE_OPTIONS, add_options, command, later
+from obeaver.cli.arguments import STORE_OPTIONS, add_options, command, later, not_empty
 
 _HOME = frozenset({"home"})
 
@@ -30,7 +30,12 @@ def _add_convert(commands: Any) -> None:
             "obeaver convert ORG/REPO@v1.0 -p fp16 -e cuda",
         ),
     )
-    parser.add_argument("source", metavar="DIR | ORG/REPO", help="folder of a checkpoint, or a repository of the hub")
+    parser.add_argument(
+        "source",
+        type=not_empty,
+        metavar="DIR | ORG/REPO",
+        help="folder of a checkpoint, or a repository of the hub",
+    )
     parser.add_argument(
         "-p", "--precision", required=True, metavar="FORMAT", help="format of the weights: int4, int8, fp16, fp32"
     )
@@ -65,7 +70,9 @@ def _add_show(commands: Any) -> None:
         "tell what is known of a model: formats, context, template, licence, source, fidelity",
         ("obeaver show smollm2-135m", "obeaver show ~/models/my-model", "obeaver show smollm2-135m --json"),
     )
-    parser.add_argument("model", metavar="MODEL", help="a name in the store or the catalogue, or a model folder")
+    parser.add_argument(
+        "model", type=not_empty, metavar="MODEL", help="a name in the store or the catalogue, or a model folder"
+    )
     _add_json(parser)
     add_options(parser, _HOME)
 

@@ -337,4 +337,8 @@ def _reason(matcher: Any) -> str:
         # Its places in the library's source are of use to us; the rest of the words may quote the request.
         logger.warning("llguidance gave up on a grammar, at %s", " ".join(_SOURCE_PLACE.findall(text)) or "no place")
         return "it is too large or too complex"
+    if "coerce_one_of" in text:  # an option of the library, which nobody here can set
+        return (
+            "`oneOf` is enforced where its branches exclude each other by their type or a constant; `anyOf` always is"
+        )
     return text.partition("\n<non-verbose/>")[0].strip()

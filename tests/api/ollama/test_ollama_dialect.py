@@ -250,3 +250,17 @@ async def test_models_are_told_with_their_tag(serve: Any) -> None:
     assert [model["name"] for model in running["models"]] == ["scripted:latest"]
     assert shown["capabilities"][0] == "completion"
     assert shown["template"]
+
+
+@pytest.mark.parametrize("path", ["/api/embed", "/api/copy", "/api/blobs/sha256:1"])
+async def test_what_is_not_here_is_told_as_ollama_tells_it(path: str, serve: Any) -> None:
+    async with serve() as served:
+        reply = await served.post(path, model="m")
+    assert reply.status == 404
+    assert "no such path" in reply.json()["error"]
+
+
+async def test_a_format_of_another_name_is_told_what_a_format_is(serve: Any) -> None:
+    async with serve() as served:
+        reply = await served.post("/api/chat", model="m", messages=HI, format="xml")
+    assert reply.json()["error"] == '`format` must be "json" or a JSON Schema.'
