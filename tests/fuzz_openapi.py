@@ -22,6 +22,7 @@ BOUND: Final[Mapping[str, str]] = {
     "/v1/messages": "blocks belong to roles; `thinking.budget_tokens` is below `max_tokens`",
     "/v1/messages/count_tokens": "as for /v1/messages; a `tool_choice` needs `tools`",
     "/v1/responses": "items need what their type asks for; a form's schema needs its type",
+    "/v1/responses/input_tokens": "as for /v1/responses",
     "/v1/responses/{id}": "`starting_after` needs `stream`",
     "/v1/responses/{id}/cancel": "only what was begun in the background",
     "/v1/tokenize": "what belongs to messages cannot stand beside a `prompt`",

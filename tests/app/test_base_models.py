@@ -50,6 +50,7 @@ async def test_texts_are_gone_on_with_and_conversations_are_a_400_that_says_so(t
     ("path", "body", "place"),
     [
         ("/v1/responses", {"input": "Hi"}, ("error", "message")),
+        ("/v1/responses/input_tokens", {"input": "Hi"}, ("error", "message")),
         ("/v1/messages", {"messages": USER, "max_tokens": 4}, ("error", "message")),
         ("/v1/messages/count_tokens", {"messages": USER}, ("error", "message")),
         ("/api/chat", {"messages": USER}, ("error",)),

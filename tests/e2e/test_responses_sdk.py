@@ -64,6 +64,14 @@ def test_a_response_whole_and_streamed_is_the_chat_endpoints(client: openai.Open
         assert response.usage.output_tokens == chat.usage.completion_tokens == 24
 
 
+def test_what_a_request_would_take_can_be_counted(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "any", "input": QUESTION, "instructions": "Be brief.", "tools": TOOLS}
+    first = client.responses.create(**asked, max_output_tokens=4)
+    assert first.usage is not None
+    counted = client.responses.input_tokens.count(**asked)
+    assert (counted.object, counted.input_tokens) == ("response.input_tokens", first.usage.input_tokens)
+
+
 @pytest.mark.parametrize("more", [{}, {"tools": TOOLS, "tool_choice": "required"}], ids=["text", "a call"])
 def test_every_event_is_one_of_the_clients_own(more: dict[str, Any], client: openai.OpenAI) -> None:
     with client.responses.with_streaming_response.create(

@@ -75,8 +75,11 @@ def test_a_conversation_of_three_turns_outlives_its_server(storing: Restartable)
             {"role": "user", "content": "Why?"},
         ]
         sent = valid(client.responses.create(input=whole, store=False, **SHORT))
+        counted = client.responses.input_tokens.count(input="Why?", model="any", previous_response_id=second.id)
         kept = list(client.responses.input_items.list(third.id, order="asc", limit=2))
         again = client.responses.retrieve(third.id)
+    assert third.usage is not None
+    assert counted.input_tokens == third.usage.input_tokens
     assert third.previous_response_id == second.id
     assert sent.output_text == third.output_text
     assert sent.usage is not None

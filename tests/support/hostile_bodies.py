@@ -403,6 +403,9 @@ def _responses() -> Iterator[Hostile]:
     yield Hostile(
         "instructions to Responses", "/v1/responses", lambda n: _json(model="", instructions="a" * n, input="b")
     )
+    yield Hostile(
+        "words to count for Responses", "/v1/responses/input_tokens", lambda n: _json(input=_WORDS * (n // 18))
+    )
 
 
 def _completions() -> Iterator[Hostile]:

@@ -20,6 +20,7 @@ from obeaver.errors import (
     ArchiveUnavailable,
     BadRequest,
     ContextLengthExceeded,
+    ModelNotLoaded,
     NoChatTemplate,
     NotFound,
     TemplateFailed,
@@ -29,9 +30,10 @@ from obeaver.web.router import Handler
 
 def _handlers(state: ApiState) -> Mapping[str, Handler]:
     background = BackgroundResponses(state.background)
-    stored = StoredResponsesApi(state, background)
+    responses, stored = ResponsesApi(state, background), StoredResponsesApi(state, background)
     return {
-        "createResponse": ResponsesApi(state, background).create,
+        "createResponse": responses.create,
+        "countResponseTokens": responses.count,
         "retrieveResponse": stored.retrieve,
         "deleteResponse": stored.delete,
         "cancelResponse": stored.cancel,
@@ -62,6 +64,24 @@ RESPONSES = Dialect(
                 ArchiveUnavailable,
             ),
             example='{"input": "Why is the sky blue?", "max_output_tokens": 64}',
+        ),
+        Operation(
+            id="countResponseTokens",
+            method="POST",
+            path="/v1/responses/input_tokens",
+            summary="Tokens of the prompt that such a conversation makes",
+            request="response_request",
+            response="ResponseInputTokens",
+            errors=(
+                *BODY_ERRORS,
+                ContextLengthExceeded,
+                NoChatTemplate,
+                TemplateFailed,
+                *CHOICE_ERRORS,
+                ModelNotLoaded,
+                ArchiveUnavailable,
+            ),
+            example='{"input": "Why is the sky blue?"}',
         ),
         Operation(
             id="retrieveResponse",

@@ -1,8 +1,9 @@
-"""`POST /v1/responses`."""
+"""`POST /v1/responses` and `/v1/responses/input_tokens`."""
 
 from obeaver.api.core.endpoint import Endpoint
 from obeaver.api.core.generation import Generation
 from obeaver.api.core.job import Job, start
+from obeaver.api.core.prompt import make_prompt
 from obeaver.api.models.loaded_model import LoadedModel
 from obeaver.api.models.state import ApiState
 from obeaver.api.responses.answers import Answer, ResponseEvents, whole_response
@@ -48,12 +49,28 @@ class ResponsesApi(Endpoint):
             return self.streamed(request, generation, ResponseEvents(answer))
         return await self.whole(request, generation, whole_response(generation, answer))
 
-    def _check(self, asked: ResponsesRequest, owner: str) -> None:
-        """Refuse what cannot be gone on with, and what nobody could look at later."""
+    async def count(self, request: Request) -> JSONResponse:
+        """`POST /v1/responses/input_tokens`: all of the conversation, also where `truncation` would drop some of it.
+
+        Raises:
+            ApiError: The request is wrong, or there is no model to count for.
+        """
+        given, is_long = await self.read(request, parse_responses_request)
+        self._check_previous(given, request.caller)
+        asked = await recalled(given, self._state.archive, request.caller)
+        num_tokens = await self.made(asked, _counted, in_thread=is_long or asked.items != given.items)
+        return JSONResponse({"object": "response.input_tokens", "input_tokens": num_tokens})
+
+    def _check_previous(self, asked: ResponsesRequest, owner: str) -> None:
+        """Refuse what cannot be gone on with."""
         previous, param = asked.previous_response_id, "previous_response_id"
         if previous is not None and self._background.is_under_way(previous, owner):
             message = f"The response of `{param}` is still being made: wait for its end, or cancel it."
             raise BadRequest(message, param=param, code="response_in_progress")
+
+    def _check(self, asked: ResponsesRequest, owner: str) -> None:
+        """Refuse what cannot be gone on with, and what nobody could look at later."""
+        self._check_previous(asked, owner)
         if asked.background and self._state.archive is None:
             message = f"`background` is not supported: {NOT_STORED.partition(';')[0]}."
             raise BadRequest(message, param="background", code="unsupported_parameter")
@@ -82,3 +99,7 @@ class ResponsesApi(Endpoint):
 
 def _prepared(model: LoadedModel, asked: ResponsesRequest) -> tuple[Job, int]:
     return fitting_job(model, asked)
+
+
+def _counted(model: LoadedModel, asked: ResponsesRequest) -> int:
+    return len(make_prompt(model, asked.conversation).token_ids)

@@ -78,6 +78,7 @@ async def test_a_chat_request_keeps_to_every_limit(home: Path) -> None:
         ("/api/generate", {"prompt": "a", "raw": True, "options": {"stop": ["123456789"]}}, "9 characters"),
         ("/api/generate", {"prompt": "a", "format": WIDE}, "30 JSON values"),
         ("/v1/responses", {"input": [USER] * 4, "store": False}, "4 messages"),
+        ("/v1/responses/input_tokens", {"input": [USER] * 4}, "4 messages"),
         ("/v1/completions", {"prompt": ["a", "b", "c"], "max_tokens": 1}, "3 answers"),
         ("/v1/completions", {"prompt": "a", "stop": "123456789"}, "9 characters"),
         ("/v1/tokenize", {"messages": [USER] * 4}, "4 messages"),

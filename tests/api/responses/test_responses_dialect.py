@@ -340,6 +340,46 @@ async def test_a_prompt_beyond_the_context_names_the_input(serve: Any) -> None:
     assert (reply.status, error["code"], error["param"]) == (400, "context_length_exceeded", "input")
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"instructions": "Be brief."},
+        {"tools": TOOLS},
+        {
+            "input": [
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "content": "Hello"},
+                {"role": "user", "content": "Bye"},
+            ]
+        },
+        {"reasoning": {"effort": "high"}},
+        {"truncation": "auto"},
+    ],
+)
+async def test_what_is_counted_is_what_an_answer_takes(more: dict[str, Any], serve: Any) -> None:
+    async with serve(template=TEMPLATE_WITH_TOOLS) as served:
+        reply = await served.post(f"{PATH}/input_tokens", **({"input": "Hi"} | more))
+        whole = await response(served, **more)
+    assert reply.status == 200, reply.body
+    contract.check("ResponseInputTokens", reply.json())
+    assert reply.json()["input_tokens"] == whole["usage"]["input_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "input"),
+        ({"input": "Hi", "previous_response_id": "resp_none"}, "previous_response_id"),
+        ({"input": "x" * 1_000_000}, "input"),
+    ],
+)
+async def test_what_cannot_be_counted_is_told(body: dict[str, Any], param: str, serve: Any) -> None:
+    async with serve() as served:
+        reply = await served.post(f"{PATH}/input_tokens", **body)
+    assert (reply.status, reply.json()["error"]["param"]) == (400, param)
+
+
 async def test_a_stream_that_fails_ends_with_what_there_is(serve: Any) -> None:
     async with serve(says("Hello"), fails=lambda num_runs: num_runs == 4) as served:
         found = await events(served)
