@@ -16,8 +16,9 @@ from benchmarks.options import Options
 from benchmarks.results.environment import program_version
 
 SLOTS, CONTEXT = 16, 4608
-LONG_CONTEXT = 8192
-"""Of one stream, where there are not so many: llama-server takes memory for all of them when it starts."""
+LONG_CONTEXT, FAR_CONTEXT = 8192, 16_384
+"""Of one stream, where there are not so many: llama-server takes memory for all of them when it starts. The second one
+for models that can use it."""
 CPU = "cpu"
 
 
@@ -40,12 +41,20 @@ def chat_contenders(options: Options, folder: Path, source: Path | None, also: S
     files = [*([source] if source else []), *options.gguf]
     if is_on_path("llama-server"):
         found += [_llama_server(options, path, files) for path in files]
-        found += [_with_long_context(options, path, files) for path in files]
+        context = FAR_CONTEXT if reads_far(folder) else LONG_CONTEXT
+        found += [_with_long_context(options, path, files, context) for path in files]
     else:
         tqdm.write("llama-server is not on the PATH: it does not take part", file=sys.stderr)
     if is_on_path("ollama") and source and not options.chat_template:  # it has templates of another language
         found.append(_ollama(options, source))
     return found + [_at_url(name, url) for name, url in options.peers]
+
+
+def reads_far(folder: Path) -> bool:
+    """Whether a model can use so long a context."""
+    from obeaver.models.facts import read_facts
+
+    return read_facts(folder).context_length >= FAR_CONTEXT
 
 
 class ProviderNames:
@@ -91,9 +100,9 @@ def _with_settings(name: str, folder: Path, settings: Mapping[str, Any]) -> Cont
     )
 
 
-def _with_long_context(options: Options, path: Path, files: Sequence[Path]) -> Contender:
+def _with_long_context(options: Options, path: Path, files: Sequence[Path], context: int) -> Contender:
     """For prompts that are longer than what it has for each of many streams."""
-    usual = _llama_server(options, path, files, slots=1, context=LONG_CONTEXT)
+    usual = _llama_server(options, path, files, slots=1, context=context)
     return replace(usual, name=f"{usual.name}, 1 slot", asked=LONG)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.bench import Bench
 from benchmarks.conductor import Question
+from benchmarks.contenders.present import reads_far
 from benchmarks.contenders.servers import Server
 from benchmarks.load.chat_stream import StreamTrace, decode_rate, prefill_rate, stream_chat
 from benchmarks.load.prompts import fresh_messages
@@ -20,7 +21,7 @@ STREAMS = (1, 4, 8, 16)
 _SHORT_PROMPT_WORDS = 24
 # What the template and the message add to the words of a prompt, in tokens of the default model.
 _OVERHEAD = 30
-_LONGEST_PREFILL = 7500
+_LONG, _FAR = 7500, 16_000
 _FULL_PREFILLS = {1: 512, 4: 256, 8: 256, 16: 128}
 _QUICK_PREFILLS = {1: 512, 4: 128, 8: 96, 16: 64}
 
@@ -32,9 +33,10 @@ def questions(bench: Bench) -> Iterator[Question]:
         yield _decode(bench, count, (48 if count == 1 else 24) if quick else 128)
     for count, num_tokens in (_QUICK_PREFILLS if quick else _FULL_PREFILLS).items():
         yield _prefill(bench, "streams", count, num_tokens)
-    for num_tokens in (128, 2048, 3900, _LONGEST_PREFILL):
+    far = (_FAR,) if reads_far(bench.folder) else ()
+    for num_tokens in (128, 2048, 3900, _LONG, *far):
         yield _prefill(bench, "context", 1, num_tokens)
-    for num_tokens in (1024, 4096):
+    for num_tokens in (1024, 4096, *far):
         yield _decode_at(bench, num_tokens)
 
 
@@ -87,7 +89,7 @@ def _prefill(bench: Bench, group: str, count: int, num_tokens: int) -> Question:
     async def ask(server: Server) -> Mapping[str, float]:
         return {f"{name}.rate": prefill_rate(await streams(server, count, num_tokens - _OVERHEAD, 2))}
 
-    contenders = bench.roomy if num_tokens == _LONGEST_PREFILL else None
+    contenders = bench.roomy if num_tokens >= _LONG else None
     return bench.ask(name, group, [Metric(f"{name}.rate", title, "tok/s")], ask, contenders=contenders)
 
 
@@ -100,7 +102,7 @@ def _decode_at(bench: Bench, num_tokens: int) -> Question:
         return {f"{name}.rate": decode_rate(traces)}
 
     metric = Metric(f"{name}.rate", f"decode at context {num_tokens:,}", "tok/s")
-    return bench.ask(name, "context", [metric], ask, contenders=bench.lone)
+    return bench.ask(name, "context", [metric], ask, contenders=bench.roomy if num_tokens == _FAR else bench.lone)
 
 
 def streams_of(count: int) -> str:

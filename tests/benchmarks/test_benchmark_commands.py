@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from support.chat_app import make_model
 
 from benchmarks.__main__ import main
 from benchmarks.options import GROUPS, Options
 from benchmarks.results.document import Metric, Results, Row
+from obeaver.models.store import Store
 
 ENVIRONMENT = {
     "processor": "p",
@@ -102,3 +104,14 @@ def test_questions_are_chosen_by_group_or_by_the_first_words_of_their_name(
     options: Options, group: str, question: str, wanted: bool
 ) -> None:
     assert options.wants(group, question) is wanted
+
+
+@pytest.mark.parametrize("context", [8192, 32_768])
+def test_long_contexts_are_asked_about_where_the_model_has_them(
+    context: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_model(Store(tmp_path), "far", context=context)
+    assert main(["--list", "--only", "context", "--model", str(model.folder)]) == 0
+    asked = {line.split()[1] for line in capsys.readouterr().out.splitlines()}
+    assert {"prefill-7500-tokens", "decode-at-4096"} <= asked
+    assert ({"prefill-16000-tokens", "decode-at-16000"} <= asked) is (context > 16_000)
