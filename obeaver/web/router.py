@@ -80,6 +80,8 @@ class Router:
 
     def __init__(self, routes: Iterable[Route], *, limits: BodyLimits = DEFAULT_BODY_LIMITS) -> None:
         self.routes = tuple(routes)
+        # A path may have thousands of segments; none that is here has.
+        self._depth = max((len(route.path.split("/")) for route in self.routes), default=0)
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,10 +104,10 @@ class Router:
         own = next((route.errors for route in self.routes if route.match(segments) is not None), None)
         if own is not None:
             return own
-        for depth in range(len(segments) - 1, 1, -1):
-            path = segments[:depth]
-            above = [route.errors for route in self.routes if route.path.split("/") == path]
-            beside = [route.errors for route in self.routes if route.path.split("/")[:-1] == path]
+        for depth in range(min(len(segments) - 1, self._depth), 1, -1):
+            path = "/".join(segments[:depth])
+            above = [route.errors for route in self.routes if route.path == path]
+            beside = [route.errors for route in self.routes if route.path.rpartition("/")[0] == path]
             if near := above or beside:
                 return Counter(near).most_common(1)[0][0]
         return OWN_SHAPE

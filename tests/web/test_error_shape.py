@@ -79,6 +79,7 @@ async def post(path: str, body: bytes = b"{}", headers: dict[str, str] = KEY) ->
         ("POST", "/family/nobody", b"{}", KEY, 404),
         ("POST", "/family/nobody/1", b"{}", KEY, 404),
         ("POST", "/family/two/1/more", b"{}", KEY, 404),
+        ("POST", "/family" + "/more" * 10_000, b"{}", KEY, 404),
         ("POST", "/plain", b'"' + b"x" * 200 + b'"', KEY, 413),
         ("POST", "/plain", b"{}", {**KEY, "content-type": "text/plain"}, 415),
         ("POST", "/silent", b"{}", KEY, 500),
