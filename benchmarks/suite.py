@@ -12,7 +12,7 @@ from tqdm import tqdm
 from benchmarks.bench import Bench
 from benchmarks.conductor import Conductor, Question
 from benchmarks.contenders.fleet import Fleet, warm_up_chat
-from benchmarks.contenders.present import chat_contenders
+from benchmarks.contenders.present import chat_contenders, reads_far
 from benchmarks.options import OVERTIME_S, Options, described
 from benchmarks.questions import (
     chat,
@@ -125,7 +125,7 @@ def _bench(options: Options, limit: TimeLimit) -> Iterator[tuple[Bench, Results]
     also = [_another_import(model, stored) for model in options.also]
     results = _results(options, [stored.folder, *also], source)
     with contextlib.ExitStack() as stack:
-        contenders = chat_contenders(options, stored.folder, source, also)
+        contenders = chat_contenders(options, stored.folder, source, also, far=reads_far(stored.folder))
         fleet = stack.enter_context(Fleet(contenders, limit, warm_up_chat, results.contenders.__setitem__))
         yield Bench(options, stored.folder, source, fleet, stack, limit), results
 

@@ -22,7 +22,9 @@ for models that can use it."""
 CPU = "cpu"
 
 
-def chat_contenders(options: Options, folder: Path, source: Path | None, also: Sequence[Path] = ()) -> list[Contender]:
+def chat_contenders(
+    options: Options, folder: Path, source: Path | None, also: Sequence[Path] = (), *, far: bool = False
+) -> list[Contender]:
     """All that take part; obeaver on its default provider and runner first.
 
     Args:
@@ -30,6 +32,7 @@ def chat_contenders(options: Options, folder: Path, source: Path | None, also: S
         folder: Of the model.
         source: The GGUF file that it was imported from, which peers get.
         also: Folders of other imports of that file.
+        far: Whether the model can use a context of `FAR_CONTEXT` tokens.
     """
     found = [
         _obeaver(options, each, provider, runner, f", {each.name}" if each != folder else "")
@@ -41,7 +44,7 @@ def chat_contenders(options: Options, folder: Path, source: Path | None, also: S
     files = [*([source] if source else []), *options.gguf]
     if is_on_path("llama-server"):
         found += [_llama_server(options, path, files) for path in files]
-        context = FAR_CONTEXT if reads_far(folder) else LONG_CONTEXT
+        context = FAR_CONTEXT if far else LONG_CONTEXT
         found += [_with_long_context(options, path, files, context) for path in files]
     else:
         tqdm.write("llama-server is not on the PATH: it does not take part", file=sys.stderr)
