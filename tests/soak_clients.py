@@ -27,9 +27,7 @@ TESTS = Path(__file__).parent
 NUM_CLIENTS: Final = 20
 NUM_TIMED: Final = 400
 COMES_BACK_S: Final = 10.0
-WARM_UP_SCALE: Final = 0.01
-"""Of bodies that come before the first look at the memory. Shorter ones do not get to what they are to load: the first
-grammar of the right size leaves 13 MB behind, the next ones nothing more."""
+WARM_UP_SCALE: Final = 0.0001
 WRITE_TIMEOUT_S: Final = 120
 USUAL_S: Final = 15
 PATIENCE_S: Final = 900

@@ -5,6 +5,7 @@ which also holds the memory.
 """
 
 import asyncio
+import json
 import os
 import statistics
 import time
@@ -17,12 +18,11 @@ import httpx
 import psutil
 import pytest
 from support.chat_app import make_model
-from support.mixed_load import Client, Sizes, Tally, exchange
+from support.mixed_load import KEPT_S, Client, Sizes, Tally, exchange
 from support.scraped import Read, scraped_text
 from support.server_process import ServerProcess, serve
 from support.tiny_encoder import bert_config, bert_weights, write_sentence_transformer
 
-from obeaver.api.models.state import NUM_TEXT_THREADS
 from obeaver.models.encoder.importer import import_encoder
 from obeaver.models.progress import SilentProgress
 from obeaver.models.pull import import_file
@@ -34,13 +34,11 @@ NUM_CLIENTS = 10
 NUM_THINGS = 60
 """Of the short run, all clients together."""
 
-POOLED = min(32, (os.cpu_count() or 1) + 4) + NUM_TEXT_THREADS
-"""Threads that pools start where none is free, however late that is: asyncio's pool, and the one for texts."""
-
 WARM_UP = 0.35
 """Of the long run's time: caches fill, the allocator finds its size."""
 MOST_GROWTH = 1.05
 
+JSON = {"Content-Type": "application/json"}
 MODELS = ("first", "second")
 SMALL = Sizes(words=4, long_words=12, too_many_words=300, max_tokens=24, pause_s=0.05)
 REAL = Sizes(words=40, long_words=900, too_many_words=20_000, max_tokens=120, pause_s=2)
@@ -75,10 +73,6 @@ class Watched:
 
     server: ServerProcess
     resident_bytes: list[tuple[float, int]] = field(default_factory=list)
-    most_threads: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.most_threads = self.handles()[1] + POOLED
 
     def metrics(self) -> Read:
         return scraped_text(httpx.get(self.server.url + "/metrics", timeout=600).text)
@@ -116,6 +110,18 @@ def servers(home: Path, encoder: Path) -> Iterator[tuple[Watched, Watched]]:
         yield Watched(chat), Watched(embed)
 
 
+async def fill_pools(chat: Watched) -> None:
+    """Ask so much at once that the pools have all their threads: they start one when none is free, however late."""
+    limits = httpx.Limits(max_connections=None, keepalive_expiry=KEPT_S)
+    async with httpx.AsyncClient(base_url=chat.server.url, timeout=600, limits=limits) as client:
+        body = json.dumps({"messages": [{"role": "user", "content": "Hi"}]})
+        long = f"{body:10000}"  # a body of this size is worked on in a thread
+        for _ in range(5):
+            asked = [client.get("/api/tags") for _ in range(50)]
+            asked += [client.post("/v1/tokenize", content=long, headers=JSON) for _ in range(50)]
+            assert {response.status_code for response in await asyncio.gather(*asked)} == {200}
+
+
 async def load(chat: Watched, embed: Watched, tally: Tally, goes_on: Callable[[], bool]) -> None:
     sizes = REAL if IS_LONG else SMALL
     clients = [Client(chat.server.url, embed.server.url, sizes, tally, seed) for seed in range(NUM_CLIENTS)]
@@ -129,15 +135,15 @@ async def load(chat: Watched, embed: Watched, tally: Tally, goes_on: Callable[[]
 
 
 def until_still(watched: Watched, handles: tuple[int, int]) -> None:
-    """Wait until nobody computes, no more descriptors are there than before, and no threads that are not of a pool."""
+    """Wait until nobody computes, and no more descriptors and threads are there than before."""
     give_up = time.monotonic() + 120
     while True:
         # In this order: the connection of the last look is closed by now.
         now, read = watched.handles(), watched.metrics()
         busy = sum(read(name) for name in ("vllm:num_requests_running", "vllm:num_requests_waiting"))
-        if not busy and now[0] <= handles[0] and now[1] <= watched.most_threads:
+        if not busy and now[0] <= handles[0] and now[1] <= handles[1]:
             return
-        assert time.monotonic() < give_up, f"{busy} sequences; {now} descriptors and threads, {handles} before"
+        assert time.monotonic() < give_up, f"{busy} sequences; descriptors and threads: {now}, before: {handles}"
         time.sleep(0.2)
 
 
@@ -145,6 +151,8 @@ def until_still(watched: Watched, handles: tuple[int, int]) -> None:
 def test_all_at_once_is_answered_counted_and_cleared_away(servers: tuple[Watched, Watched]) -> None:
     chat, embed = servers
     first, tally = Tally(), Tally()
+    # Threads that are made at first need are there after this.
+    asyncio.run(fill_pools(chat))
     asyncio.run(load(chat, embed, first, _so_many(NUM_THINGS // 2)))
     assert first.problems == []
     httpx.get(chat.server.url + "/metrics", timeout=600)
