@@ -1,7 +1,9 @@
 """What every server is: routes behind the layers of the web package, and a life around them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
 from obeaver.api.metrics.server import ServerMetrics
 from obeaver.app.freed_memory import giving_back
@@ -22,7 +24,11 @@ from obeaver.web.request import BodyLimits
 from obeaver.web.request_log import RequestLog
 from obeaver.web.router import Route, Router
 from obeaver.web.safe_answers import SafeAnswers
+from obeaver.web.threads import started_threads
 from obeaver.web.types import ASGIApp, Receive, Scope, Send
+
+NUM_THREADS: Final = 8
+"""For what waits for disks, and for large bodies: little of it computes."""
 
 
 class Application:
@@ -87,6 +93,8 @@ class Application:
 
     @asynccontextmanager
     async def _lives(self, life: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
+        # Closed by the loop itself.
+        asyncio.get_running_loop().set_default_executor(started_threads(NUM_THREADS, "obeaver"))
         with short_turns():
             async with life(), watching_lag(self.metrics.on_lag), giving_back(self._in_flight):
                 yield

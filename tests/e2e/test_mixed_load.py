@@ -5,7 +5,6 @@ which also holds the memory.
 """
 
 import asyncio
-import json
 import os
 import statistics
 import time
@@ -18,7 +17,7 @@ import httpx
 import psutil
 import pytest
 from support.chat_app import make_model
-from support.mixed_load import KEPT_S, Client, Sizes, Tally, exchange
+from support.mixed_load import Client, Sizes, Tally, exchange
 from support.scraped import Read, scraped_text
 from support.server_process import ServerProcess, serve
 from support.tiny_encoder import bert_config, bert_weights, write_sentence_transformer
@@ -38,7 +37,6 @@ WARM_UP = 0.35
 """Of the long run's time: caches fill, the allocator finds its size."""
 MOST_GROWTH = 1.05
 
-JSON = {"Content-Type": "application/json"}
 MODELS = ("first", "second")
 SMALL = Sizes(words=4, long_words=12, too_many_words=300, max_tokens=24, pause_s=0.05)
 REAL = Sizes(words=40, long_words=900, too_many_words=20_000, max_tokens=120, pause_s=2)
@@ -110,18 +108,6 @@ def servers(home: Path, encoder: Path) -> Iterator[tuple[Watched, Watched]]:
         yield Watched(chat), Watched(embed)
 
 
-async def fill_pools(chat: Watched) -> None:
-    """Ask so much at once that the pools have all their threads: they start one when none is free, however late."""
-    limits = httpx.Limits(max_connections=None, keepalive_expiry=KEPT_S)
-    async with httpx.AsyncClient(base_url=chat.server.url, timeout=600, limits=limits) as client:
-        body = json.dumps({"messages": [{"role": "user", "content": "Hi"}]})
-        long = f"{body:10000}"  # a body of this size is worked on in a thread
-        for _ in range(5):
-            asked = [client.get("/api/tags") for _ in range(50)]
-            asked += [client.post("/v1/tokenize", content=long, headers=JSON) for _ in range(50)]
-            assert {response.status_code for response in await asyncio.gather(*asked)} == {200}
-
-
 async def load(chat: Watched, embed: Watched, tally: Tally, goes_on: Callable[[], bool]) -> None:
     sizes = REAL if IS_LONG else SMALL
     clients = [Client(chat.server.url, embed.server.url, sizes, tally, seed) for seed in range(NUM_CLIENTS)]
@@ -151,8 +137,6 @@ def until_still(watched: Watched, handles: tuple[int, int]) -> None:
 def test_all_at_once_is_answered_counted_and_cleared_away(servers: tuple[Watched, Watched]) -> None:
     chat, embed = servers
     first, tally = Tally(), Tally()
-    # Threads that are made at first need are there after this.
-    asyncio.run(fill_pools(chat))
     asyncio.run(load(chat, embed, first, _so_many(NUM_THINGS // 2)))
     assert first.problems == []
     httpx.get(chat.server.url + "/metrics", timeout=600)

@@ -13,6 +13,7 @@ from obeaver.errors import ModelNotLoaded, Unavailable
 from obeaver.models.encoder.layout import EncoderFacts
 from obeaver.monitor.monitor import Monitor
 from obeaver.text.tokenizer import Tokenizer
+from obeaver.web.threads import started_threads
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ class EncoderHost:
 
 
 def _text_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(NUM_TEXT_THREADS, thread_name_prefix="obeaver-text")
+    return started_threads(NUM_TEXT_THREADS, "obeaver-text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

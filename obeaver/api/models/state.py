@@ -18,6 +18,7 @@ from obeaver.monitor.monitor import Monitor
 from obeaver.web.background import BackgroundWork
 from obeaver.web.in_flight import InFlight
 from obeaver.web.request_log import RequestLog
+from obeaver.web.threads import started_threads
 from obeaver.web.turns import Turns
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ NUM_TEXT_THREADS = 2
 
 
 def _text_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(NUM_TEXT_THREADS, thread_name_prefix="obeaver-text")
+    return started_threads(NUM_TEXT_THREADS, "obeaver-text")
 
 
 def _random_hex() -> str:
