@@ -1,6 +1,8 @@
 """What is computed ahead of a lone stream: when it pays, that it changes nothing, that nothing of it is left over."""
 
 import itertools
+import logging
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -166,6 +168,31 @@ def test_a_second_turn_matches_the_first_ones_answer_and_nothing_of_its_wrong_gu
     told.run()
     told.check_outputs()
     assert told.finished(again).num_cached_tokens >= len(PROMPT) + 59
+
+
+class _Text(str):
+    """A text that can be referred to weakly."""
+
+
+@pytest.mark.parametrize("end", ["by itself", "aborted", "by an error"])
+def test_nothing_is_kept_of_a_sequence_that_has_ended(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("obeaver.engine.decoding.core"), "disabled", True)  # pytest keeps records
+    failing = {"armed": False}
+    runner = FakeRunner(fails=lambda method: failing["armed"] and method == "prefill_with_logits")
+    told = engine_driver.EngineDriver(runner, engine_driver.settings(lookahead=7))
+    grammar = _Text("start: 'a'")
+    is_there = weakref.ref(grammar)
+    told.add([5] * 10, 40, grammar=grammar, **FEW_WORDS)
+    del grammar
+    for _ in range(6):
+        told.step()
+    if end == "aborted":
+        told.core.abort(0)
+    failing["armed"] = end == "by an error"
+    told.run()
+    assert 0 in told.results
+    told.sequences.clear()
+    assert is_there() is None
 
 
 def test_a_run_ahead_that_fails_ends_the_one_sequence() -> None:

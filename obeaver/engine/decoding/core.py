@@ -395,6 +395,8 @@ class EngineCore:
         for ended in outcome.ended:
             self._choosers.pop(ended.sequence_id, None)
             self._prompt_logprobs.pop(ended.sequence_id, None)
+            if self._lookahead is not None:
+                self._lookahead.end(ended.sequence_id)
         self._tally.count_outcome(outcome)
         return outcome
 

@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from obeaver.engine.decoding.sequence import Sequence
+from obeaver.engine.decoding.sequence import Sequence, SequenceId
 from obeaver.engine.runners.runner import Logits, Runner
 
 _MATCHES: Final = (4, 3, 2)
@@ -162,6 +162,12 @@ class Lookahead:
         self._confidence: dict[_Source, float] = {}
         self._guess: list[_Guess] = []
         self._ahead = _NOTHING
+
+    def end(self, sequence_id: SequenceId) -> None:
+        """A sequence has ended: keep nothing of it. A long prompt's history takes megabytes, and so does its grammar."""
+        if self._sequence is not None and self._sequence.id == sequence_id:
+            self._sequence, self._history = None, History()
+            self.forget()
 
     def forget(self) -> None:
         """What was computed ahead is void: the runner has done something else since."""

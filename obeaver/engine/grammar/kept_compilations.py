@@ -8,7 +8,7 @@ from typing import Any, Final
 MOST: Final = 128
 """Grammars that are kept."""
 
-MOST_CHARS: Final = 200_000
+MOST_CHARS: Final = 100_000
 """Characters of theirs in all: a compilation takes up to 150 bytes for each. A longer one is its request's alone."""
 
 
