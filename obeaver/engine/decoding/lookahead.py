@@ -164,7 +164,7 @@ class Lookahead:
         self._ahead = _NOTHING
 
     def end(self, sequence_id: SequenceId) -> None:
-        """A sequence has ended: keep nothing of it. A long prompt's history takes megabytes, and so does its grammar."""
+        """A sequence has ended: keep nothing of it. The history of a long prompt takes megabytes, a grammar may too."""
         if self._sequence is not None and self._sequence.id == sequence_id:
             self._sequence, self._history = None, History()
             self.forget()
