@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 from support.tiny_decoder import TinyDecoder
 
-from obeaver.engine.runners import ort_runner
-from obeaver.engine.runners.layer_parts import NUM_PARTS, cut_into_parts, layers_of
+from obeaver.engine.runners import layer_parts, ort_runner
+from obeaver.engine.runners.layer_parts import NUM_PARTS, Layer, cut_into_parts, layers_of
 from obeaver.engine.runners.ort_runner import OrtRunner, open_ort_runner
 from obeaver.engine.runners.prompt_attention import with_prompt_attention
 from obeaver.engine.runners.runner import WHOLE, KvShape, Part
@@ -81,23 +81,108 @@ def test_where_the_cut_graph_does_not_load_the_whole_one_does(tmp_path: Path, mo
     assert runner.prefill(0, TEXT, 0, want_logits=True, part=WHOLE) is not None
 
 
+def whole_graph(folder: Path, **decoder: object) -> tuple[onnx.GraphProto, list[Layer]]:
+    """A graph that attends to prompts in float32, and its layers."""
+    data = with_prompt_attention(
+        TinyDecoder(kv="int8", layers=4, **decoder).write(folder),  # type: ignore[arg-type]
+        in_parts=False,
+    )
+    assert data is not None
+    graph = onnx.load_from_string(data).graph
+    return graph, [Layer(f"present.{layer}.key", f"present.{layer}.value", 64) for layer in range(4)]
+
+
+def is_left_as_it_was(graph: onnx.GraphProto, layers: list[Layer]) -> bool:
+    before = graph.SerializeToString()
+    return not cut_into_parts(graph, layers) and graph.SerializeToString() == before
+
+
+def test_a_graph_is_cut(tmp_path: Path) -> None:
+    assert cut_into_parts(*whole_graph(tmp_path))
+
+
 def test_a_graph_in_which_more_passes_between_layers_is_left_as_it_was(tmp_path: Path) -> None:
-    graph = onnx.load(TinyDecoder(kv="int8", layers=4).write(tmp_path)).graph
-    caches = [(f"present.{layer}.key", f"present.{layer}.value") for layer in range(4)]
-    attended = [node.output[0] for node in graph.node if node.op_type == "GroupQueryAttention"]
+    graph, layers = whole_graph(tmp_path)
+    attended = [node.output[0] for node in graph.node if node.op_type == "If"]
     # What the first layer attends to is needed at the end once more.
     last = graph.node[-1]
     graph.node.insert(len(graph.node) - 1, helper.make_node("Add", [last.input[0], attended[0]], ["mixed"]))
     last.input[0] = "mixed"
-    before = graph.SerializeToString()
-    assert not cut_into_parts(graph, caches)
-    assert graph.SerializeToString() == before
+    assert is_left_as_it_was(graph, layers)
 
 
 def test_a_graph_whose_caches_are_told_in_another_order_is_left_as_it_was(tmp_path: Path) -> None:
-    graph = onnx.load(TinyDecoder(kv="int8", layers=4).write(tmp_path)).graph
-    caches = [(f"present.{layer}.key", f"present.{layer}.value") for layer in (1, 0, 2, 3)]
-    assert not cut_into_parts(graph, caches)
+    graph, layers = whole_graph(tmp_path)
+    assert is_left_as_it_was(graph, [layers[place] for place in (1, 0, 2, 3)])
+
+
+def test_a_graph_with_what_may_not_take_no_token_is_left_as_it_was(tmp_path: Path) -> None:
+    graph, layers = whole_graph(tmp_path)
+    next(node for node in graph.node if node.op_type == "Sigmoid").op_type = "Softsign"
+    assert is_left_as_it_was(graph, layers)
+
+
+def test_a_graph_whose_layers_need_the_ids_themselves_is_left_as_it_was(tmp_path: Path) -> None:
+    graph, layers = whole_graph(tmp_path)
+    (embedding,) = (node for node in graph.node if "input_ids" in node.input)
+    norm = next(node for node in graph.node if node.name == "3.norm2")
+    # A layer adds something that depends on the tokens, as some families do.
+    graph.node.insert(
+        list(graph.node).index(embedding) + 1, helper.make_node("Gather", list(embedding.input), ["once_more"])
+    )
+    place = list(graph.node).index(norm)
+    graph.node.insert(place, helper.make_node("Add", [norm.input[0], "once_more"], ["added"]))
+    graph.node[place + 1].input[0] = "added"
+    assert is_left_as_it_was(graph, layers)
+
+
+@pytest.mark.parametrize("target", [[0, 0, -1, 16], [0, -1, 64]])
+def test_a_shape_that_no_token_leaves_open_is_told_or_the_graph_left_as_it_was(
+    tmp_path: Path, target: list[int]
+) -> None:
+    graph, layers = whole_graph(tmp_path)
+    norm = next(node for node in graph.node if node.name == "3.norm2")
+    place = list(graph.node).index(norm)
+    graph.initializer.append(numpy_helper.from_array(np.array(target), "target"))
+    graph.node.insert(place, helper.make_node("Reshape", [norm.input[0], "target"], ["reshaped"]))
+    # How many elements a token has is known of what was split alone.
+    assert cut_into_parts(graph, layers) is (target == [0, -1, 64])
+
+
+@pytest.mark.parametrize(
+    ("node", "given"),
+    [
+        (helper.make_node("Cast", ["x"], ["y"], to=onnx.TensorProto.INT32), "x"),
+        (helper.make_node("Gather", ["table", "ids"], ["y"]), "ids"),
+        (helper.make_node("Gelu", ["x"], ["y"], domain="com.microsoft"), "x"),
+        (helper.make_node("LayerNormalization", ["x", "scale"], ["y"]), "x"),
+        (helper.make_node("Sigmoid", ["x"], ["y"]), "x"),
+        (helper.make_node("Sub", ["x", "scale"], ["y"]), "x"),
+    ],
+    ids=lambda value: value.op_type if isinstance(value, onnx.NodeProto) else "",
+)
+def test_what_no_import_has_between_two_layers_here_takes_no_token(node: onnx.NodeProto, given: str) -> None:
+    import onnxruntime as ort
+
+    assert node.op_type in layer_parts.TAKE_NONE
+    kinds = {"x": (onnx.TensorProto.FLOAT, [1, None, 8]), "ids": (onnx.TensorProto.INT64, [1, None])}
+    graph = helper.make_graph(
+        [node],
+        "one",
+        [helper.make_tensor_value_info(given, *kinds[given])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.UNDEFINED, None)],
+        [
+            numpy_helper.from_array(np.ones((5, 8), np.float32), "table"),
+            numpy_helper.from_array(np.ones(8, np.float32), "scale"),
+        ],
+    )
+    graph.output[0].ClearField("type")
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    session = ort.InferenceSession(model.SerializeToString())
+    empty = {"x": np.empty((1, 0, 8), np.float32), "ids": np.empty((1, 0), np.int64)}
+    (found,) = session.run(None, {given: empty[given]})
+    assert found.shape == (1, 0, 8)
 
 
 @pytest.mark.parametrize("num_layers", [4, 5, 30, 31])

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from obeaver.engine.runners.layer_parts import GIVEN, NUM_PARTS, PARTS, computes_input, given_input
+from obeaver.engine.runners.layer_parts import GIVEN, KEPT, NUM_PARTS, PARTS, computes_input, given_input
 from obeaver.engine.runners.prompt_attention import INPUTS as PROMPT_INPUTS
 from obeaver.engine.runners.prompt_attention import IS_PROMPT
 from obeaver.engine.runners.runner import KvLayout
@@ -215,8 +215,8 @@ def describe(
         logits_type=logits_type,
         attends_prompts_in_float=IS_PROMPT in by_name,
         num_parts=NUM_PARTS if computes_input(0) in by_name else 1,
-        num_given=sum(name.startswith(GIVEN) for name in by_name),
-        hidden_size=_size(by_name[given_input(0)].shape[-1], "its width") if given_input(0) in by_name else 0,
+        num_given=sum(name.startswith(GIVEN) for name in by_name) // (NUM_PARTS - 1),
+        hidden_size=_size(by_name[given].shape[-1], "its width") if (given := given_input(1, 0)) in by_name else 0,
         has_position_ids="position_ids" in by_name,
         has_logits_from="logits_from" in by_name,
         has_pruned_head=logits.shape[1] == 1,
@@ -235,7 +235,7 @@ def _evicting_window(node: Node) -> int:
 
 def _is_other(name: str) -> bool:
     """Whether an input is no cache."""
-    return name in _OTHER_INPUTS or name.startswith((GIVEN, PARTS))
+    return name in _OTHER_INPUTS or name.startswith((GIVEN, KEPT, PARTS))
 
 
 def _check_inputs(inputs: Mapping[str, TensorInfo]) -> None:

@@ -154,30 +154,19 @@ class RunChoices:
     """
 
     def __init__(self, ort: Any, *, arena: bool) -> None:
-        self._choices = {
-            (gives_logits, gives_back): self._make(ort, gives_logits, gives_back and arena)
-            for gives_logits in (False, True)
-            for gives_back in (False, True)
-        }
+        self._giving_back = ort.RunOptions() if arena else None
+        if self._giving_back is not None:
+            # Memory of the arena that is not in use at the end of the run goes back to the operating system.
+            self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def of(self, num_logits: int, float_bytes: int) -> Any:
-        """Options of a run.
+        """Options of a run, None for the usual ones.
 
         Args:
             num_logits: Of how many tokens it gives logits.
             float_bytes: What the past takes that it takes apart.
         """
-        gives_back = num_logits > _MANY_LOGITS or float_bytes > _LARGE_PAST
-        return self._choices[num_logits > 0, gives_back]
-
-    @staticmethod
-    def _make(ort: Any, gives_logits: bool, gives_back: bool) -> Any:
-        options = ort.RunOptions()
-        options.only_execute_path_to_fetches = not gives_logits
-        # Memory of the arena that is not in use at the end of the run goes back to the operating system.
-        if gives_back:
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        return options
+        return self._giving_back if num_logits > _MANY_LOGITS or float_bytes > _LARGE_PAST else None
 
 
 class OrtRunner:
@@ -325,8 +314,9 @@ class OrtRunner:
         else:
             parts = part.of(self._decoder.num_parts)
             binding = self._bindings.part(row, parts, [] if part.is_first else self._hidden, logits)
-        ids = np.array([token_ids], np.int64)
-        positions = np.arange(start, stop, dtype=np.int64)[None]
+        taken_in = token_ids if part.is_first else []
+        ids = np.array([taken_in], np.int64)
+        positions = np.arange(start, start + len(taken_in), dtype=np.int64)[None]
         first_wanted = np.array([-1 if logits_from is None else logits_from], np.int64)
         bind_input(binding, "input_ids", ids)
         if self._decoder.has_position_ids:

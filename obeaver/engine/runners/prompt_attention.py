@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from obeaver.engine.runners.layer_parts import cut_into_parts
+from obeaver.engine.runners.layer_parts import Layer, cut_into_parts
 from obeaver.processor import level_2_cache
 
 IS_PROMPT: Final = "is_prompt"
@@ -104,7 +104,7 @@ def with_prompt_attention(graph: Path, *, in_parts: bool = True) -> bytes | None
         return None
     constants = _Constants(model.graph, graph.parent)
     shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in model.graph.input}
-    num_kv_heads, caches = 0, []
+    num_kv_heads, layers = 0, list[Layer]()
     for node in model.graph.node:
         if node.op_type == _ATTENTION:
             attention = _Attention.of(node, shapes, constants)
@@ -112,9 +112,9 @@ def with_prompt_attention(graph: Path, *, in_parts: bool = True) -> bytes | None
                 return None
             node.CopyFrom(attention.either(constants))
             num_kv_heads = attention.num_kv_heads
-            caches.append((node.output[1], node.output[2]))
+            layers.append(Layer(node.output[1], node.output[2], attention.num_heads * attention.head_size))
     if in_parts:
-        cut_into_parts(model.graph, caches)
+        cut_into_parts(model.graph, layers)
     model.graph.initializer.extend(constants.added)
     model.graph.input.extend(_inputs(num_kv_heads))
     data: bytes = model.SerializeToString()

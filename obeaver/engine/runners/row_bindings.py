@@ -8,12 +8,13 @@ import numpy.typing as npt
 
 from obeaver.engine.runners.decoder_graph import DecoderGraph
 from obeaver.engine.runners.kv_buffers import KvArray
-from obeaver.engine.runners.layer_parts import computes_input, given_input, hidden_output, layers_of
+from obeaver.engine.runners.layer_parts import computes_input, given_input, hidden_output, kept_input, layers_of
 from obeaver.engine.runners.prompt_attention import inputs_for
 from obeaver.engine.runners.step_inputs import StepInputs
 
 Array = npt.NDArray[Any]
 _YES, _NO = np.array(True), np.array(False)
+_ALL, _NONE = np.array([np.iinfo(np.int64).max]), np.array([0])
 
 
 class RowBindings:
@@ -46,9 +47,8 @@ class RowBindings:
         self._logits = logits
         self._copied = copied
         self._attention = inputs_for(decoder.num_kv_heads) if decoder.attends_prompts_in_float else {}
-        num_parts = decoder.num_parts if decoder.num_given else 0
-        self._all_parts = {computes_input(part): _YES for part in range(num_parts)}
-        self._none_given = np.empty((1, 0, decoder.hidden_size), np.float32)
+        self._num_parts = decoder.num_parts if decoder.num_given else 0
+        self._all_parts = self._parts(range(self._num_parts))
         self._decodes: dict[int, Any] = {}
         self._prefills: dict[tuple[int, bool], Any] = {}
 
@@ -89,16 +89,22 @@ class RowBindings:
         """
         decoder = self._decoder
         binding = self._rows(row, 1, layers_of(decoder.num_layers, parts))
-        for part in range(decoder.num_parts):
-            bind_input(binding, computes_input(part), _YES if part in parts else _NO)
+        for name, array in self._parts(parts).items():
+            bind_input(binding, name, array)
         for index, value in enumerate(given):
-            binding.bind_ortvalue_input(given_input(index), value)
+            binding.bind_ortvalue_input(given_input(parts.start, index), value)
         if logits.size:
             _bind_output(binding, "logits", logits)
         elif parts.stop < decoder.num_parts:
             for index in range(decoder.num_given):
                 binding.bind_output(hidden_output(parts.stop - 1, index))
         return binding
+
+    def _parts(self, computed: range) -> dict[str, Array]:
+        """The inputs that say which parts are computed."""
+        inputs = {computes_input(part): _YES if part in computed else _NO for part in range(self._num_parts)}
+        kept = {kept_input(part): _ALL if part in computed else _NONE for part in range(1, self._num_parts)}
+        return inputs | kept
 
     def _small_inputs(self, num_rows: int) -> dict[str, Array]:
         inputs: dict[str, Array] = {"input_ids": self._inputs.ids[:num_rows]}
@@ -121,8 +127,10 @@ class RowBindings:
         bind_input(binding, "attention_mask", self._inputs.mask[rows])
         for name, array in (*self._attention.items(), *self._all_parts.items()):
             bind_input(binding, name, array)
-        for index in range(self._decoder.num_given):
-            bind_input(binding, given_input(index), self._none_given)
+        nothing = np.empty((num_rows, 0, self._decoder.hidden_size), np.float32)
+        for part in range(1, self._num_parts):
+            for index in range(self._decoder.num_given):
+                bind_input(binding, given_input(part, index), nothing)
         return binding
 
 
