@@ -93,6 +93,8 @@ class Tokenizer:
         check_size(json_path)
         definition = read_text(json_path)
         self._inner = _load(json_path, definition)
+        # The library starts its threads with its first batch: now, and not beside a request.
+        self._inner.encode_batch_fast([])
         described = json_object(json_path, definition)
         check_growth(json_path, described)
         self._decoder = described.get("decoder")

@@ -1,5 +1,7 @@
 """Texts that are far too long for an encoder, told from their size and from pieces of them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,23 @@ def test_many_texts_are_tokenised_in_groups_of_a_bounded_size() -> None:
 def test_groups_change_nothing(tokenizer: Tokenizer) -> None:
     texts = ["w1 " * 30_000, "w2", "w3 " * 60_000, "w4 w5"]
     assert tokenizer.encode_inputs(texts) == [tokenizer.encode_inputs([text])[0] for text in texts]
+
+
+NUM_THREADS = """
+import os, sys
+from pathlib import Path
+from obeaver.text.tokenizer import Tokenizer
+def num_threads(): return len(os.listdir("/proc/self/task"))
+alone = num_threads()
+tokenizer = Tokenizer.from_folder(Path(sys.argv[1]))
+loaded = num_threads()
+tokenizer.encode("w1 " * 10_000)
+print(alone < loaded == num_threads())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it counts what Linux tells of a process")
+def test_the_librarys_threads_are_there_before_the_first_long_text(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path)
+    run = subprocess.run([sys.executable, "-c", NUM_THREADS, tmp_path], capture_output=True, text=True, check=True)
+    assert run.stdout == "True\n"
