@@ -350,6 +350,8 @@ def _session_options(ort: Any, choices: SessionChoices, num_threads: int) -> Any
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL_ONLY
     options.enable_cpu_mem_arena = choices.arena
+    # A plan of memory would be kept for each length and part of a chunk, 25 kB each, for as long as the model lives.
+    options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(choices.spin_us))
     if byte_products_overflow():
         options.add_session_config_entry(EXACT_BYTE_PRODUCTS, "1")
