@@ -112,7 +112,7 @@ def with_prompt_attention(graph: Path, *, in_parts: bool = True) -> bytes | None
                 return None
             node.CopyFrom(attention.either(constants))
             num_kv_heads = attention.num_kv_heads
-            layers.append(Layer(node.output[1], node.output[2], attention.num_heads * attention.head_size))
+            layers.append(Layer(node.output[1], attention.num_heads * attention.head_size))
     if in_parts:
         cut_into_parts(model.graph, layers)
     model.graph.initializer.extend(constants.added)
